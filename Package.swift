@@ -1,0 +1,47 @@
+// swift-tools-version:6.0
+import PackageDescription
+
+// The kernels are compiled once per instruction set, each in a target of its own, so that no
+// function of one set can be mistaken for a function of another. Compiling for an instruction
+// set needs a compiler flag which SwiftPM calls unsafe, and SwiftPM refuses unsafe flags in
+// packages that are depended on by version. TINYSPARSE_PORTABLE=1 builds without them: the
+// plain Swift kernels only, the same results, slower.
+let portable = Context.environment["TINYSPARSE_PORTABLE"].map { $0 != "0" } ?? false
+
+/// Kernels are optimised in debug builds too: without it, tests in debug would take hours.
+func kernelSettings(define: String, clang: [String]) -> [SwiftSetting] {
+    if portable { return [] }
+    let flags = ["-Ounchecked", "-wmo"] + clang.flatMap { ["-Xcc", $0] }
+    return [.define(define), .unsafeFlags(flags)]
+}
+
+let package = Package(
+    name: "TinySparse",
+    products: [
+        .library(name: "TinySparse", targets: ["TinySparse"]),
+        .executable(name: "tinysparse", targets: ["TinyCLI"]),
+    ],
+    targets: [
+        .target(name: "KernelTable", path: "Sources/SIMDKernels/Table"),
+        .target(
+            name: "KernelsScalar", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/Scalar",
+            swiftSettings: portable ? [] : [.unsafeFlags(["-Ounchecked", "-wmo"])]),
+        .target(
+            name: "KernelsAVX2", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX2",
+            swiftSettings: kernelSettings(define: "KERNELS_AVX2", clang: ["-march=x86-64-v3"])),
+        .target(
+            name: "KernelsAVX512", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX512VNNI",
+            swiftSettings: kernelSettings(
+                define: "KERNELS_AVX512", clang: ["-march=x86-64-v4", "-mavx512vnni"])),
+        .target(
+            name: "SIMDKernels",
+            dependencies: ["KernelTable", "KernelsScalar", "KernelsAVX2", "KernelsAVX512"],
+            path: "Sources/SIMDKernels/Dispatch"),
+        .target(name: "Quant", dependencies: ["SIMDKernels"]),
+        .target(name: "TinySparse", dependencies: ["Quant", "SIMDKernels"]),
+        .executableTarget(name: "TinyCLI", dependencies: ["TinySparse"]),
+        .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["TinySparse"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
