@@ -1,0 +1,33 @@
+/// The value of an IEEE 754 half given by its bits, exactly.
+///
+/// Written with integer operations and one multiplication, because that
+/// vectorises on every target; the library call behind `Float16` does not.
+@inlinable @inline(__always)
+public func floatFromHalf(_ bits: UInt16) -> Float {
+    let magnitude = UInt32(bits & 0x7fff) << 13
+    // Rebias the exponent from 15 to 127; the multiplication also normalises subnormals.
+    let finite = (Float(bitPattern: magnitude) * 0x1p112).bitPattern
+    let special = magnitude | 0x7f80_0000
+    let value = magnitude >= 0x0f80_0000 ? special : finite
+    return Float(bitPattern: value | UInt32(bits & 0x8000) << 16)
+}
+
+/// The value of a bfloat16 given by its bits: the upper half of a `Float`.
+@inlinable @inline(__always)
+public func floatFromBFloat16(_ bits: UInt16) -> Float {
+    Float(bitPattern: UInt32(bits) << 16)
+}
+
+extension UnsafeRawPointer {
+    /// The half stored at byte `offset`, of any alignment.
+    @inline(__always)
+    func half(at offset: Int) -> Float {
+        floatFromHalf(UInt16(littleEndian: loadUnaligned(fromByteOffset: offset, as: UInt16.self)))
+    }
+
+    /// The byte at `offset`.
+    @inline(__always)
+    func byte(at offset: Int) -> UInt8 {
+        load(fromByteOffset: offset, as: UInt8.self)
+    }
+}

@@ -1,0 +1,112 @@
+import Dispatch
+
+/// A matrix of block-encoded rows, one after another, as model files store it.
+public struct EncodedMatrix: @unchecked Sendable {
+    /// How the rows are stored.
+    public let format: BlockFormat
+    /// `rows` times `rowBytes` readable bytes of any alignment.
+    public let bytes: UnsafeRawPointer
+    public let rows: Int
+    public let cols: Int
+    /// Bytes from a row to the next.
+    public let rowBytes: Int
+
+    /// - Returns: nil unless `cols` is a whole number of blocks of `format`.
+    public init?(format: BlockFormat, bytes: UnsafeRawPointer, rows: Int, cols: Int) {
+        guard let rowBytes = format.byteCount(of: cols) else { return nil }
+        self.format = format
+        self.bytes = bytes
+        self.rows = rows
+        self.cols = cols
+        self.rowBytes = rowBytes
+    }
+
+    func decode(row: Int, into output: UnsafeMutablePointer<Float>) {
+        decodeRow(format, from: bytes + row * rowBytes, count: cols, into: output)
+    }
+}
+
+/// Quantises every row of `source` (see `quantizeRow`), on all cores.
+/// - Parameters:
+///   - sourceRow: the row of `source` that becomes row r of the result.
+///   - weights: room for rows · stride bytes.
+///   - stride: `Matrix.stride(forColumns: source.cols)`.
+///   - scales: room for one float a row.
+/// - Returns: the first source row with a weight that is not finite, or nil.
+public func quantize(
+    _ source: EncodedMatrix, sourceRow: @Sendable (Int) -> Int,
+    weights: UnsafeMutablePointer<Int8>, stride: Int, scales: UnsafeMutablePointer<Float>
+) -> Int? {
+    nonisolated(unsafe) let (weights, scales) = (weights, scales)
+    return firstBadRow(rows: source.rows) { group in
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: source.cols) { row in
+            var bad: Int?
+            for r in group {
+                let from = sourceRow(r)
+                source.decode(row: from, into: row.baseAddress!)
+                let scale = quantizeRow(
+                    row.baseAddress!, count: source.cols, into: weights + r * stride, stride: stride)
+                if scale == nil, bad == nil { bad = from }
+                scales[r] = scale ?? 0
+            }
+            return bad
+        }
+    }
+}
+
+/// Quantises every row of `source` and stores the result transposed: row c of
+/// `weights` is column c of the quantised matrix, so that the weights that leave
+/// one neuron lie together. `scales[r]` then belongs to column r of `weights`.
+/// - Parameters:
+///   - weights: room for cols · stride bytes.
+///   - stride: `Matrix.stride(forColumns: source.rows)`.
+///   - scales: room for `source.rows` floats.
+/// - Returns: the first row with a weight that is not finite, or nil.
+public func quantizeTransposed(
+    _ source: EncodedMatrix,
+    weights: UnsafeMutablePointer<Int8>, stride: Int, scales: UnsafeMutablePointer<Float>
+) -> Int? {
+    nonisolated(unsafe) let (weights, scales) = (weights, scales)
+    let (rows, cols) = (source.rows, source.cols)
+    return firstBadRow(rows: rows) { group in
+        // A group of 64 rows fills one 64-byte piece of every row of the result.
+        let quantized = UnsafeMutablePointer<Int8>.allocate(capacity: groupSize * cols)
+        let row = UnsafeMutablePointer<Float>.allocate(capacity: cols)
+        defer {
+            quantized.deallocate()
+            row.deallocate()
+        }
+        var bad: Int?
+        for r in group {
+            source.decode(row: r, into: row)
+            let scale = quantizeRow(
+                row, count: cols, into: quantized + (r - group.lowerBound) * cols, stride: cols)
+            if scale == nil, bad == nil { bad = r }
+            scales[r] = scale ?? 0
+        }
+        for c in 0..<cols {
+            let piece = weights + c * stride + group.lowerBound
+            for r in 0..<group.count { piece[r] = quantized[r * cols + c] }
+            (piece + group.count).update(
+                repeating: 0, count: min(groupSize, stride - group.lowerBound) - group.count)
+        }
+        return bad
+    }
+}
+
+/// Rows a thread takes at a time.
+private let groupSize = Matrix.alignment
+
+/// Runs `body` on groups of rows on all cores; the first bad row any reported.
+private func firstBadRow(rows: Int, _ body: @Sendable (Range<Int>) -> Int?) -> Int? {
+    let groups = (rows + groupSize - 1) / groupSize
+    guard groups > 0 else { return nil }
+    return withUnsafeTemporaryAllocation(of: Int.self, capacity: groups) { found in
+        nonisolated(unsafe) let found = found
+        DispatchQueue.concurrentPerform(iterations: groups) { group in
+            let first = group * groupSize
+            found[group] = body(first..<min(first + groupSize, rows)) ?? -1
+        }
+        return found.first { $0 >= 0 }
+    }
+}

@@ -1,0 +1,205 @@
+import Quant
+
+/// A foreign model with every tensor found and checked, ready to be written as
+/// a native file.
+struct Conversion {
+    /// The configuration of the native file.
+    let config: ModelConfig
+    /// Tensors of the source nobody needs.
+    let notes: [String]
+    private let source: any ModelSource
+    private let parts: [(part: NativePart, tensor: SourceTensor)]
+
+    /// Finds all tensors before anything is written or allocated.
+    /// - Throws: `FormatError` naming the tensor that is missing or does not fit.
+    init(_ source: any ModelSource) throws {
+        self.source = source
+        let names = source.fileNames
+        // Cheaper than to list the parts of a million layers that are not there.
+        guard source.config.nLayers <= names.count else {
+            throw FormatError(
+                .missing, path: source.path,
+                "there are \(names.count) tensors, too few for \(source.config.nLayers) layers")
+        }
+        let spec = try source.tokenizerSpec()
+        guard spec.tokens.count <= source.config.vocabularySize else {
+            throw FormatError(
+                .mismatch, path: source.path, item: "tokenizer",
+                "has \(spec.tokens.count) tokens, but the model only "
+                    + "\(source.config.vocabularySize)")
+        }
+        parts = try source.config.nativeParts.map { part in
+            let name = source.fileName(of: part.sourceName)
+            guard let tensor = source.tensor(fileName: name) else {
+                throw FormatError(
+                    .missing, path: source.path, item: name,
+                    "the tensor is missing; the file is incomplete or of another architecture")
+            }
+            try Self.check(tensor, fits: part, of: source.config)
+            return (part, tensor)
+        }
+        notes = try Self.extraTensors(names, used: Set(parts.map(\.tensor.name)), source)
+        config = source.config.native
+    }
+
+    private static func check(
+        _ tensor: SourceTensor, fits part: NativePart, of config: ModelConfig
+    ) throws {
+        var shape = part.sourceShape
+        if case .table(let rows, _) = part.shape, case .learned(let offset) = config.positions,
+            tensor.shape.first == rows + offset
+        {
+            shape[0] += offset
+        }
+        guard tensor.shape == shape else {
+            throw tensor.error(
+                .mismatch, "has the shape \(tensor.shape), but the configuration demands \(shape)")
+        }
+        guard let format = tensor.format else {
+            let supported = BlockFormat.allCases.filter { $0 != .i8 }.map(\.name)
+            throw tensor.error(
+                .unsupported,
+                "its type, \(tensor.typeName), is not supported; supported are "
+                    + supported.joined(separator: ", ") + "; get another version of the model")
+        }
+        guard format != .i8, format.byteCount(of: shape[shape.count - 1]) != nil else {
+            throw tensor.error(
+                .unsupported, "its type, \(tensor.typeName), does not fit the shape \(shape)")
+        }
+    }
+
+    /// Notes about tensors not used. A bias of a model that has none would
+    /// change what the model says, so that is an error.
+    private static func extraTensors(
+        _ names: [String], used: Set<String>, _ source: any ModelSource
+    ) throws -> [String] {
+        var expected = used
+        expected.insert("rope_freqs.weight")  // part of the configuration
+        return try names.filter { !expected.contains($0) }.sorted().compactMap { name in
+            let isTiedHead = source.config.tiedHead && name == source.fileName(of: "output.weight")
+            if isTiedHead || name.hasSuffix("rotary_emb.inv_freq") { return nil }
+            guard !name.hasSuffix(".bias") else {
+                throw FormatError(
+                    .unsupported, path: source.path, item: name,
+                    "biases of \(source.config.architecture) models are not supported here")
+            }
+            return "ignored the tensor \(printable(name))"
+        }
+    }
+
+    /// The header of the native file and the places of its tensors.
+    func layout() throws -> GGUFLayout {
+        var writer = GGUFWriter(alignment: Matrix.alignment)
+        config.write(to: &writer)
+        writer.add("general.quantization_version", UInt32(2))
+        try source.writeMetadata(to: &writer)
+        let tensors = parts.flatMap(\.part.tensors)
+        writer.addChecksums(NativeModelFile.checksumsKey, count: tensors.count)
+        for tensor in tensors {
+            writer.addTensor(tensor.name, tensor.format, dimensions: tensor.dimensions)
+        }
+        return writer.finish()
+    }
+
+    /// Converts tensor after tensor into `sink`, and the header last. Memory:
+    /// that of one converted tensor.
+    func run(_ layout: GGUFLayout, into sink: some ByteSink, progress: ConversionProgress) throws {
+        for note in notes { try progress(.note(note)) }
+        var layout = layout
+        var index = 0
+        func write(_ bytes: UnsafeRawBufferPointer) throws {
+            layout.set(checksum: xxHash64(bytes), ofTensor: index)
+            try sink.write(bytes, at: layout.tensors[index].lowerBound)
+            index += 1
+        }
+        for (number, (part, tensor)) in parts.enumerated() {
+            try progress(.tensor(tensor.name, number: number + 1, of: parts.count))
+            if part.isMatrix {
+                try quantized(part, tensor, write)
+            } else {
+                try decoded(part, tensor, write)
+            }
+        }
+        try layout.header.withUnsafeBytes { try sink.write($0, at: 0) }
+    }
+
+    private func decoded(
+        _ part: NativePart, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        let count = part.sourceShape.reduce(1, *)
+        let format = tensor.format!  // checked by init
+        // A table of positions may start with rows that stand for none.
+        let skipped = tensor.shape.reduce(1, *) - count
+        let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+        defer { values.deallocate() }
+        decodeRow(
+            format, from: tensor.bytes.baseAddress! + format.byteCount(of: skipped)!, count: count,
+            into: values.baseAddress!)
+        if let bad = values.firstIndex(where: { !$0.isFinite }) {
+            throw tensor.error(.notFinite, "value \(bad) is not finite; the model is damaged")
+        }
+        try write(UnsafeRawBufferPointer(values))
+    }
+
+    private func quantized(
+        _ part: NativePart, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        let (rows, cols) = (tensor.shape[0], tensor.shape[1])
+        guard
+            let matrix = EncodedMatrix(
+                format: tensor.format!, bytes: tensor.bytes.baseAddress!, rows: rows, cols: cols)
+        else { throw tensor.error(.mismatch, "a row is no whole number of blocks") }
+        let dimensions = part.tensors[0].dimensions
+        let (stride, storedRows) = (dimensions[0], dimensions[1])
+        let weights = UnsafeMutableBufferPointer<Int8>.allocate(capacity: stride * storedRows)
+        let scales = UnsafeMutableBufferPointer<Float>.allocate(capacity: rows)
+        defer {
+            weights.deallocate()
+            scales.deallocate()
+        }
+        let bad: Int?
+        if case .neuronMajor = part.shape {
+            bad = quantizeTransposed(
+                matrix, weights: weights.baseAddress!, stride: stride, scales: scales.baseAddress!)
+        } else {
+            bad = quantize(
+                matrix, sourceRow: rowOrder(of: part), weights: weights.baseAddress!,
+                stride: stride, scales: scales.baseAddress!)
+        }
+        if let bad {
+            throw tensor.error(
+                .notFinite, "row \(bad) has a weight that is not finite; the model is damaged")
+        }
+        try write(UnsafeRawBufferPointer(weights))
+        try write(UnsafeRawBufferPointer(scales))
+    }
+
+    /// The row of the source that becomes row r: of interleaved rotary pairs
+    /// (2i, 2i + 1), queries and keys are put into half-split order
+    /// (i, i + d/2), so that the runtime knows one order only.
+    private func rowOrder(of part: NativePart) -> @Sendable (Int) -> Int {
+        guard case .rope(_, _, _, interleaved: true) = source.config.positions,
+            part.name.hasSuffix(".attn_q") || part.name.hasSuffix(".attn_k")
+        else { return { $0 } }
+        let headDim = config.headDim
+        return { row in
+            let (head, inHead) = (row / headDim, row % headDim)
+            let (half, pair) = (inHead / (headDim / 2), inHead % (headDim / 2))
+            return head * headDim + 2 * pair + half
+        }
+    }
+}
+
+extension ModelConfig {
+    /// This configuration once converted: half-split rotary pairs, or a table of
+    /// positions without offset.
+    var native: ModelConfig {
+        var config = self
+        switch positions {
+        case .rope(let base, let scaling, let dims, _):
+            config.positions = .rope(base: base, scaling: scaling, dims: dims, interleaved: false)
+        case .learned: config.positions = .learned(offset: 0)
+        }
+        return config
+    }
+}

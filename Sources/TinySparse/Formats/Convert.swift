@@ -1,0 +1,45 @@
+/// What a conversion is doing.
+public enum ConversionEvent: Sendable {
+    /// About to convert a tensor.
+    case tensor(String, number: Int, of: Int)
+    /// Something worth knowing that is no error.
+    case note(String)
+}
+
+/// Called as a conversion goes on; what it throws ends the conversion.
+public typealias ConversionProgress = (ConversionEvent) throws -> Void
+
+/// Converts a model to a native file, one tensor after another.
+///
+/// The output appears under its name only when it is complete; on an error
+/// nothing is left behind and a file that had the name stays as it was. Memory:
+/// one converted tensor. Cost: O(weights), on all cores.
+/// - Parameters:
+///   - input: a .gguf file, a directory with `config.json`, safetensors weights and
+///     `tokenizer.json`, or a .safetensors file in such a directory.
+///   - output: the native file to write.
+/// - Throws: `FormatError`, or what `progress` throws.
+public func convert(
+    _ input: String, to output: String, progress: ConversionProgress = { _ in }
+) throws {
+    let conversion = try Conversion(openSource(input))
+    let layout = try conversion.layout()
+    let file = try AtomicFile(path: output)
+    try conversion.run(layout, into: file, progress: progress)
+    try file.setSize(layout.size)
+    try file.commit()
+}
+
+/// Makes the native file of a foreign model in memory.
+///
+/// Memory: the size of the native file, about one byte a weight.
+/// - Throws: `FormatError`, or what `progress` throws.
+public func nativeImage(
+    _ input: String, progress: ConversionProgress = { _ in }
+) throws -> MappedFile {
+    let conversion = try Conversion(openSource(input))
+    let layout = try conversion.layout()
+    return try MappedFile(memoryNamed: input, size: layout.size) { memory in
+        try conversion.run(layout, into: MemorySink(memory: memory), progress: progress)
+    }
+}

@@ -1,0 +1,203 @@
+import Quant
+
+/// A GGUF file (version 2 or 3, little-endian), read in place.
+///
+/// Opening checks the whole header: after that, every metadata value and every
+/// tensor lies inside the file. Cost: O(header), the weights stay untouched.
+/// Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+public struct GGUF: Sendable {
+    /// One tensor of the file.
+    public struct Tensor: Sendable {
+        public let name: String
+        /// Sizes, the contiguous dimension first; 1 to 4 of them, all positive.
+        public let dimensions: [Int]
+        /// The number of the type in the file (`ggml_type`).
+        public let typeNumber: UInt32
+        /// How the weights are stored; nil for types this runtime cannot read.
+        public let format: BlockFormat?
+        /// Where the weights lie in the file; empty if `format` is nil.
+        public let range: Range<Int>
+    }
+
+    public let file: MappedFile
+    public let version: UInt32
+    public let alignment: Int
+    /// Metadata in file order.
+    public let entries: [GGUFEntry]
+    /// Tensors in file order.
+    public let tensors: [Tensor]
+
+    private let entryIndex: [String: Int]
+    private let tensorIndex: [String: Int]
+
+    /// The path, for messages.
+    public var path: String { file.path }
+
+    /// Maps and reads the file at `path`.
+    /// - Throws: `FormatError` naming the key or tensor and the byte offset.
+    public init(path: String) throws {
+        try self.init(MappedFile(path: path))
+    }
+
+    /// Reads an already mapped file.
+    public init(_ file: MappedFile) throws {
+        var reader = ByteReader(file)
+        version = try GGUF.readVersion(&reader)
+        let tensorCount = try reader.count(of: 32, limit: 1 << 17, "the number of tensors")
+        let entryCount = try reader.count(of: 13, limit: 1 << 13, "the number of metadata keys")
+
+        var entries: [GGUFEntry] = []
+        var entryIndex: [String: Int] = [:]
+        for _ in 0..<entryCount {
+            let start = reader.offset
+            let entry = try GGUFEntry(&reader)
+            guard entryIndex.updateValue(entries.count, forKey: entry.key) == nil else {
+                throw FormatError(
+                    .malformed, path: file.path, item: entry.key, offset: start,
+                    "the metadata key appears twice")
+            }
+            entries.append(entry)
+        }
+
+        var alignment = 32
+        if let index = entryIndex["general.alignment"] {
+            alignment = try entries[index].integer(in: file)
+            guard alignment > 0, alignment & (alignment - 1) == 0, alignment <= 1 << 20 else {
+                throw FormatError(
+                    .malformed, path: file.path, item: "general.alignment",
+                    offset: entries[index].range.lowerBound,
+                    "\(alignment) is no power of two up to 1 MiB")
+            }
+        }
+
+        var headers: [TensorHeader] = []
+        for _ in 0..<tensorCount { headers.append(try TensorHeader(&reader)) }
+        let dataStart = (reader.offset + alignment - 1) / alignment * alignment
+
+        var tensors: [Tensor] = []
+        var tensorIndex: [String: Int] = [:]
+        for header in headers {
+            let tensor = try header.locate(dataStart: dataStart, alignment: alignment, file: file)
+            guard tensorIndex.updateValue(tensors.count, forKey: tensor.name) == nil else {
+                throw FormatError(
+                    .malformed, path: file.path, item: tensor.name, offset: header.start,
+                    "the tensor appears twice")
+            }
+            tensors.append(tensor)
+        }
+        self.file = file
+        self.alignment = alignment
+        self.entries = entries
+        self.entryIndex = entryIndex
+        self.tensors = tensors
+        self.tensorIndex = tensorIndex
+    }
+
+    /// The metadata entry called `key`. O(1).
+    public func entry(_ key: String) -> GGUFEntry? { entryIndex[key].map { entries[$0] } }
+
+    /// The tensor called `name`. O(1).
+    public func tensor(_ name: String) -> Tensor? { tensorIndex[name].map { tensors[$0] } }
+
+    /// The bytes of a tensor of this file.
+    public func bytes(of tensor: Tensor) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: file.bytes[tensor.range])
+    }
+
+    /// True if the file starts with the letters GGUF.
+    public static func matches(_ file: MappedFile) -> Bool {
+        file.size >= 4 && file.bytes.prefix(4).elementsEqual("GGUF".utf8)
+    }
+
+    private static func readVersion(_ reader: inout ByteReader) throws -> UInt32 {
+        let magic: UInt32 = try reader.integer("the magic number")
+        guard magic == 0x4655_4747 else {
+            throw FormatError(
+                .malformed, path: reader.path, offset: 0,
+                "does not start with GGUF; give a .gguf file or a directory with "
+                    + "config.json and model.safetensors")
+        }
+        let version: UInt32 = try reader.integer("the version")
+        guard version == 2 || version == 3 else {
+            let what = version.byteSwapped <= 3 && version != 0 ? "is big-endian" : "is unknown"
+            throw FormatError(
+                .unsupported, path: reader.path, offset: 4,
+                "GGUF version \(version) \(what); versions 2 and 3, little-endian, are supported")
+        }
+        return version
+    }
+}
+
+/// A tensor as the header describes it, its place not yet checked.
+private struct TensorHeader {
+    let start: Int
+    let name: String
+    let dimensions: [Int]
+    let count: Int
+    let typeNumber: UInt32
+    let dataOffset: UInt64
+
+    init(_ reader: inout ByteReader) throws {
+        start = reader.offset
+        let name = try reader.string(limit: 256, "a tensor's name")
+        let (path, start) = (reader.path, start)
+        func malformed(_ message: String) -> FormatError {
+            FormatError(.malformed, path: path, item: name, offset: start, message)
+        }
+        let rank: UInt32 = try reader.integer("the number of dimensions of \(name)")
+        guard (1...4).contains(rank) else { throw malformed("has \(rank) dimensions, not 1 to 4") }
+        var dimensions: [Int] = []
+        var count = 1
+        for _ in 0..<rank {
+            let size: UInt64 = try reader.integer("a dimension of \(name)")
+            guard size > 0, let size = Int(exactly: size) else {
+                throw malformed("a dimension is \(size); the file is damaged, get it again")
+            }
+            let (product, overflow) = count.multipliedReportingOverflow(by: size)
+            guard !overflow else { throw malformed("the number of weights overflows 64 bits") }
+            count = product
+            dimensions.append(size)
+        }
+        self.name = name
+        self.dimensions = dimensions
+        self.count = count
+        typeNumber = try reader.integer("the type of \(name)")
+        dataOffset = try reader.integer("the place of \(name)")
+    }
+
+    func locate(dataStart: Int, alignment: Int, file: MappedFile) throws -> GGUF.Tensor {
+        func fail(_ kind: FormatError.Kind, _ message: String) -> FormatError {
+            FormatError(kind, path: file.path, item: name, offset: start, message)
+        }
+        guard dataOffset % UInt64(alignment) == 0 else {
+            throw fail(.malformed, "its place, \(dataOffset), is no multiple of \(alignment)")
+        }
+        guard dataStart <= file.size, dataOffset <= UInt64(file.size - dataStart) else {
+            throw fail(
+                .truncated,
+                "its weights start beyond the end of the file (\(file.size) bytes); "
+                    + "the download is incomplete, get it again")
+        }
+        let first = dataStart + Int(dataOffset)
+        let format = BlockFormat(rawValue: typeNumber)
+        var size = 0
+        if let format {
+            guard dimensions[0] % format.blockLength == 0, let bytes = format.byteCount(of: count)
+            else {
+                throw fail(
+                    .malformed,
+                    "a row of \(dimensions[0]) is no whole number of \(format.name) blocks")
+            }
+            guard bytes <= file.size - first else {
+                throw fail(
+                    .truncated,
+                    "its \(bytes) bytes reach beyond the end of the file (\(file.size) bytes); "
+                        + "the download is incomplete, get it again")
+            }
+            size = bytes
+        }
+        return GGUF.Tensor(
+            name: name, dimensions: dimensions, typeNumber: typeNumber, format: format,
+            range: first..<(first + size))
+    }
+}

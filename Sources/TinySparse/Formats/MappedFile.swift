@@ -1,0 +1,78 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// The bytes of a file, or of anonymous memory, page-aligned and read-only.
+///
+/// Nothing is read before it is touched. The mapping lives as long as the
+/// object. As with every mapped file, another program that shortens the file in
+/// the meantime makes later reads fault; replace files by renaming instead.
+public final class MappedFile: @unchecked Sendable {
+    /// What errors about these bytes name.
+    public let path: String
+    /// All bytes; never empty.
+    public let bytes: UnsafeRawBufferPointer
+
+    /// Size in bytes.
+    public var size: Int { bytes.count }
+
+    /// Maps a file.
+    /// - Throws: `FormatError` if it cannot be opened, is empty, or is no regular file.
+    public init(path: String) throws {
+        let descriptor = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+        guard descriptor >= 0 else { throw FormatError.system("open", path: path) }
+        defer { close(descriptor) }
+        var info = stat()
+        guard fstat(descriptor, &info) == 0 else {
+            throw FormatError.system("inspect", path: path)
+        }
+        guard info.st_mode & S_IFMT == S_IFREG else {
+            let what = info.st_mode & S_IFMT == S_IFDIR ? "is a directory" : "is no regular file"
+            throw FormatError(.malformed, path: path, "\(what); name a model file")
+        }
+        guard info.st_size > 0 else {
+            throw FormatError(.truncated, path: path, "is empty; download or convert it again")
+        }
+        let size = Int(info.st_size)
+        let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
+        guard let base, base != MAP_FAILED else { throw FormatError.system("map", path: path) }
+        self.path = path
+        bytes = UnsafeRawBufferPointer(start: base, count: size)
+    }
+
+    /// Zeroed memory that looks like a file; `fill` writes it once.
+    /// - Throws: `FormatError` if there is no memory, or what `fill` throws.
+    package init(
+        memoryNamed path: String, size: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Void
+    ) throws {
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS
+        let base = mmap(nil, max(size, 1), PROT_READ | PROT_WRITE, flags, -1, 0)
+        guard let base, base != MAP_FAILED else {
+            throw FormatError.system("get \(size) bytes of memory", path: path)
+        }
+        self.path = path
+        bytes = UnsafeRawBufferPointer(start: base, count: max(size, 1))
+        adviseHugePages()
+        try fill(UnsafeMutableRawBufferPointer(start: base, count: max(size, 1)))
+        _ = mprotect(base, size, PROT_READ)
+    }
+
+    deinit {
+        munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count)
+    }
+
+    /// Asks the kernel to read the whole file ahead. A hint; never fails.
+    public func adviseWillNeed() { advise(MADV_WILLNEED) }
+
+    /// Asks the kernel for huge pages, which save address translation when all
+    /// weights are read once a token. A hint; never fails.
+    public func adviseHugePages() {
+        advise(14)  // MADV_HUGEPAGE, which Musl's module does not always export
+    }
+
+    private func advise(_ advice: Int32) {
+        _ = madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count, advice)
+    }
+}

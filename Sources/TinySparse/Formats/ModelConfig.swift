@@ -1,0 +1,121 @@
+/// What kind of model it is: an architecture described as data.
+public struct ModelConfig: Sendable, Equatable {
+    /// How a layer's input is normalised.
+    public enum Norm: String, Sendable { case rms, layer }
+    /// The non-linearity of the feed-forward layers.
+    public enum Activation: String, Sendable { case silu, relu, gelu }
+    /// How a token's position enters.
+    public enum Positions: Sendable, Equatable {
+        /// Rotary: pair i of the first `dims` values of a head turns by
+        /// (position / scaling) · base^(−2i / dims). A pair is (2i, 2i + 1) if
+        /// `interleaved`, otherwise (i, i + dims / 2); native files never are.
+        case rope(base: Double, scaling: Double, dims: Int, interleaved: Bool)
+        /// A row of a learned table, `offset` rows into the table of the source.
+        /// Native files have dropped those: their row p is position p.
+        case learned(offset: Int)
+    }
+
+    /// "llama" or "opt".
+    public var architecture: String
+    /// A name for people.
+    public var name: String
+    public var vocabularySize: Int
+    /// Width of the residual stream.
+    public var dModel: Int
+    public var nLayers: Int
+    /// Query heads.
+    public var nHeads: Int
+    /// Key and value heads; divides `nHeads`.
+    public var nKVHeads: Int
+    /// Width of a head; even.
+    public var headDim: Int
+    /// Neurons of a feed-forward layer.
+    public var dFF: Int
+    /// Most tokens a model can look back on.
+    public var contextLength: Int
+    public var normEpsilon: Float
+    public var normKind: Norm
+    public var activation: Activation
+    /// True if the feed-forward layer multiplies act(gate) by up.
+    public var gated: Bool
+    public var positions: Positions
+    /// Divisors of the rotary frequencies, one a pair; empty if there are none.
+    public var ropeFactors: [Float]
+    /// True if the output matrix is the embedding.
+    public var tiedHead: Bool
+    /// True if every matrix of a layer has a bias.
+    public var hasBiases: Bool
+
+    /// Width of all query heads together.
+    public var dQuery: Int { nHeads * headDim }
+    /// Width of all key heads together.
+    public var dKV: Int { nKVHeads * headDim }
+}
+
+extension ModelConfig {
+    /// Architectures that can be run.
+    public static let supportedArchitectures = ["llama", "opt"]
+
+    /// Widest row. Sums of that many products of 8-bit numbers, even unsigned
+    /// by signed, still fit 32 bits.
+    static let widthLimit = 1 << 16
+
+    /// Checks that every number is one a runtime can work with, so that no
+    /// product of them overflows.
+    /// - Throws: `FormatError` naming the field.
+    func validate(path: String) throws {
+        func check(_ field: String, _ value: Int, _ range: ClosedRange<Int>) throws {
+            guard range.contains(value) else {
+                throw FormatError(
+                    .malformed, path: path, item: field,
+                    "is \(value); values from \(range.lowerBound) to \(range.upperBound) "
+                        + "are supported")
+            }
+        }
+        func require(_ condition: Bool, _ field: String, _ message: String) throws {
+            guard condition else {
+                throw FormatError(.malformed, path: path, item: field, message)
+            }
+        }
+        try check("vocabulary size", vocabularySize, 1...(1 << 21))
+        try check("embedding length", dModel, 1...Self.widthLimit)
+        try check("number of layers", nLayers, 1...4096)
+        try check("number of heads", nHeads, 1...4096)
+        try check("number of key/value heads", nKVHeads, 1...nHeads)
+        try check("head dimension", headDim, 2...1024)
+        try check("feed-forward length", dFF, 1...Self.widthLimit)
+        try check("context length", contextLength, 1...(1 << 24))
+        try check("width of all heads", dQuery, 1...Self.widthLimit)
+        try require(
+            nHeads % nKVHeads == 0, "number of heads",
+            "\(nHeads) is no multiple of the \(nKVHeads) key/value heads")
+        try require(headDim % 2 == 0, "head dimension", "\(headDim) is odd")
+        try require(
+            normEpsilon >= 0 && normEpsilon <= 1, "norm epsilon", "\(normEpsilon) is not in 0...1")
+        switch positions {
+        case .rope(let base, let scaling, let dims, _):
+            try check("rope dimensions", dims, 2...headDim)
+            try require(dims % 2 == 0, "rope dimensions", "\(dims) is odd")
+            try require(base >= 1 && base <= 1e15, "rope base", "\(base) is not in 1...1e15")
+            try require(
+                scaling >= 1e-3 && scaling <= 1e6, "rope scaling", "\(scaling) is not in 0.001...1e6")
+            try require(
+                ropeFactors.isEmpty || ropeFactors.count == dims / 2, "rope factors",
+                "there are \(ropeFactors.count), not one for each of \(dims / 2) pairs")
+            try require(
+                ropeFactors.allSatisfy { $0 >= 1e-6 && $0 <= 1e6 }, "rope factors",
+                "one is not in 1e-6...1e6")
+        case .learned(let offset):
+            try check("position offset", offset, 0...1024)
+            try require(ropeFactors.isEmpty, "rope factors", "learned positions have none")
+        }
+    }
+
+    /// The error for an architecture nobody here has heard of.
+    static func unsupportedArchitecture(_ name: String, path: String, item: String) -> FormatError {
+        FormatError(
+            .unsupported, path: path, item: item,
+            "architecture \"\(printable(name))\" is not supported; supported are "
+                + supportedArchitectures.joined(separator: ", "))
+    }
+}

@@ -1,0 +1,180 @@
+import Dispatch
+import Quant
+
+/// A model ready to run: a native file, mapped, or the native image of a foreign
+/// one, in memory. Everything is checked on opening, so that no later access to
+/// a matrix or vector handed out here can leave its memory.
+public final class NativeModelFile: @unchecked Sendable {
+    public let config: ModelConfig
+    /// The container; its metadata has the vocabulary.
+    public let gguf: GGUF
+    private let matrices: [String: Matrix]
+    private let vectors: [String: UnsafeBufferPointer<Float>]
+
+    static let checksumsKey = "tinysparse.checksums"
+
+    /// The path, for messages.
+    public var path: String { gguf.path }
+
+    /// Opens a native file, or converts another model in memory.
+    /// - Parameter verify: read every weight and compare checksums. Costs one
+    ///   pass over the file at the speed of memory or disk, on all cores.
+    /// - Throws: `FormatError` naming tensor and byte offset.
+    public convenience init(path: String, verify: Bool = true) throws {
+        guard !isDirectory(path) else {
+            try self.init(image: nativeImage(path), verify: false)
+            return
+        }
+        let file = try MappedFile(path: path)
+        guard GGUF.matches(file), try GGUF(file).entry(ModelConfig.nativeFormatKey) != nil else {
+            try self.init(image: nativeImage(path), verify: false)
+            return
+        }
+        file.adviseHugePages()
+        file.adviseWillNeed()
+        try self.init(image: file, verify: verify)
+    }
+
+    /// Opens a native file that is in memory already.
+    public init(image: MappedFile, verify: Bool) throws {
+        let gguf = try GGUF(image)
+        let config = try ModelConfig(native: gguf)
+        try NativeModelFile.checkVocabulary(gguf, config)
+        guard gguf.alignment >= Matrix.alignment else {
+            throw FormatError(
+                .malformed, path: gguf.path, item: "general.alignment",
+                "is \(gguf.alignment), not 64; convert the original model again")
+        }
+        guard config.nLayers <= gguf.tensors.count else {
+            throw FormatError(
+                .missing, path: gguf.path,
+                "there are \(gguf.tensors.count) tensors, too few for \(config.nLayers) layers")
+        }
+        var matrices: [String: Matrix] = [:]
+        var vectors: [String: UnsafeBufferPointer<Float>] = [:]
+        for part in config.nativeParts {
+            let found = try part.tensors.map {
+                try NativeModelFile.find($0.name, $0.format, $0.dimensions, in: gguf)
+            }
+            let floats = try NativeModelFile.floats(
+                found[found.count - 1], nonNegative: part.isMatrix, in: gguf)
+            if part.isMatrix {
+                let columns = part.isNeuronMajor ? part.sourceShape[0] : part.sourceShape[1]
+                matrices[part.name] = Matrix(
+                    rows: found[0].dimensions[1], cols: columns, stride: found[0].dimensions[0],
+                    weights: gguf.bytes(of: found[0]).bindMemory(to: Int8.self).baseAddress!,
+                    scales: floats.baseAddress!)
+            } else {
+                vectors[part.name] = floats
+            }
+        }
+        if config.tiedHead { matrices["output"] = matrices["token_embd"] }
+        if verify { try NativeModelFile.verify(gguf) }
+        self.config = config
+        self.gguf = gguf
+        self.matrices = matrices
+        self.vectors = vectors
+    }
+
+    /// The vocabulary, as plain data.
+    public func tokenizerSpec() throws -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
+
+    /// A matrix by name without ".weight": "token_embd", "output" (the embedding
+    /// if the head is tied), "blk.N.attn_q", ... Valid as long as this object.
+    public func matrix(_ name: String) throws -> Matrix {
+        guard let matrix = matrices[name] else { throw missing(name) }
+        return matrix
+    }
+
+    /// A vector or table by full name: "output_norm.weight", "blk.N.attn_q.bias",
+    /// "position_embd.weight", ... 64-byte aligned; valid as long as this object.
+    public func vector(_ name: String) throws -> UnsafeBufferPointer<Float> {
+        guard let vector = vectors[name] else { throw missing(name) }
+        return vector
+    }
+
+    private func missing(_ name: String) -> FormatError {
+        FormatError(.missing, path: path, item: name, "this kind of model has no such tensor")
+    }
+}
+
+// MARK: Checks
+
+extension NativeModelFile {
+    private static func checkVocabulary(_ gguf: GGUF, _ config: ModelConfig) throws {
+        let key = "tokenizer.ggml.tokens"
+        guard let tokens = gguf.entry(key)?.element else { throw gguf.missing(key) }
+        guard tokens.count <= config.vocabularySize else {
+            throw FormatError(
+                .mismatch, path: gguf.path, item: key,
+                "has \(tokens.count) tokens, but the model only \(config.vocabularySize)")
+        }
+    }
+
+    private static func find(
+        _ name: String, _ format: BlockFormat, _ dimensions: [Int], in gguf: GGUF
+    ) throws -> GGUF.Tensor {
+        guard let tensor = gguf.tensor(name) else {
+            throw FormatError(
+                .missing, path: gguf.path, item: name,
+                "the tensor is missing; convert the original model again")
+        }
+        guard tensor.format == format, tensor.dimensions == dimensions else {
+            let type = tensor.format?.name ?? "type \(tensor.typeNumber)"
+            throw FormatError(
+                .mismatch, path: gguf.path, item: name, offset: tensor.range.lowerBound,
+                "is \(type) \(tensor.dimensions), but the configuration demands "
+                    + "\(format.name) \(dimensions); convert the original model again")
+        }
+        return tensor
+    }
+
+    /// The values of an F32 tensor, all finite. Alignment follows from that of
+    /// the file, which is mapped at a page.
+    private static func floats(
+        _ tensor: GGUF.Tensor, nonNegative: Bool, in gguf: GGUF
+    ) throws -> UnsafeBufferPointer<Float> {
+        let values = gguf.bytes(of: tensor).bindMemory(to: Float.self)
+        let bad = values.firstIndex { !$0.isFinite || (nonNegative && $0 < 0) }
+        if let bad {
+            throw FormatError(
+                .notFinite, path: gguf.path, item: tensor.name,
+                offset: tensor.range.lowerBound + 4 * bad,
+                "value \(bad) is \(values[bad]); the file is damaged, convert the original again")
+        }
+        return values
+    }
+
+    /// Compares the checksum of every tensor, on all cores, and checks that no
+    /// int8 weight is −128, which kernels rely on.
+    private static func verify(_ gguf: GGUF) throws {
+        guard let entry = gguf.entry(checksumsKey) else { throw gguf.missing(checksumsKey) }
+        let checksums = try entry.uint64s(in: gguf.file)
+        let tensors = gguf.tensors
+        guard checksums.count == tensors.count else {
+            throw FormatError(
+                .mismatch, path: gguf.path, item: checksumsKey,
+                "has \(checksums.count) checksums for \(tensors.count) tensors")
+        }
+        try withUnsafeTemporaryAllocation(of: Bool.self, capacity: tensors.count) { good in
+            nonisolated(unsafe) let good = good
+            DispatchQueue.concurrentPerform(iterations: tensors.count) { index in
+                let bytes = gguf.bytes(of: tensors[index])
+                good[index] = xxHash64(bytes) == checksums[index]
+                    && (tensors[index].format != .i8 || !containsMinus128(bytes))
+            }
+            guard let bad = good.firstIndex(of: false) else { return }
+            throw FormatError(
+                .checksum, path: gguf.path, item: tensors[bad].name,
+                offset: tensors[bad].range.lowerBound,
+                "its bytes are not those that were written; the file is damaged, get it again")
+        }
+    }
+}
+
+/// True if a byte is −128 as a signed number. O(n), vectorises.
+private func containsMinus128(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    var found: UInt8 = 0
+    for byte in bytes { found |= byte == 0x80 ? 1 : 0 }
+    return found != 0
+}

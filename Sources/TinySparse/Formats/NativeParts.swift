@@ -1,0 +1,108 @@
+import Quant
+
+/// A piece of a native file: a vector, a table, or a matrix with its scales.
+///
+/// The order of the parts is the order of the tensors in the file.
+struct NativePart: Equatable {
+    enum Shape: Equatable {
+        /// Floats, one tensor called `name`.
+        case vector(count: Int)
+        /// Rows of floats, one tensor called `name`.
+        case table(rows: Int, cols: Int)
+        /// int8 rows, one an output, in `name.weight`, and in `name.scale` one float a row.
+        case matrix(rows: Int, cols: Int)
+        /// int8 columns of the matrix as rows, one an input, in `name.weight`,
+        /// and in `name.scale` one float an output.
+        case neuronMajor(outputs: Int, inputs: Int)
+    }
+
+    let name: String
+    let shape: Shape
+
+    /// The tensor of a source model this part is made of, named as in GGUF files.
+    var sourceName: String { isMatrix ? name + ".weight" : name }
+
+    /// Shape of that tensor, outermost dimension first.
+    var sourceShape: [Int] {
+        switch shape {
+        case .vector(let count): [count]
+        case .table(let rows, let cols), .matrix(let rows, let cols),
+            .neuronMajor(let rows, let cols):
+            [rows, cols]
+        }
+    }
+
+    var isMatrix: Bool {
+        switch shape {
+        case .vector, .table: false
+        case .matrix, .neuronMajor: true
+        }
+    }
+
+    var isNeuronMajor: Bool {
+        if case .neuronMajor = shape { true } else { false }
+    }
+
+    /// The tensors of the native file, dimensions as in GGUF: contiguous first.
+    var tensors: [(name: String, format: BlockFormat, dimensions: [Int])] {
+        switch shape {
+        case .vector(let count): [(name, .f32, [count])]
+        case .table(let rows, let cols): [(name, .f32, [cols, rows])]
+        case .matrix(let rows, let cols):
+            [
+                (name + ".weight", .i8, [Matrix.stride(forColumns: cols), rows]),
+                (name + ".scale", .f32, [rows]),
+            ]
+        case .neuronMajor(let outputs, let inputs):
+            [
+                (name + ".weight", .i8, [Matrix.stride(forColumns: outputs), inputs]),
+                (name + ".scale", .f32, [outputs]),
+            ]
+        }
+    }
+}
+
+extension ModelConfig {
+    /// Everything a native file of this model holds. O(layers).
+    var nativeParts: [NativePart] {
+        var parts: [NativePart] = []
+        func matrix(_ name: String, rows: Int, cols: Int) {
+            parts.append(NativePart(name: name, shape: .matrix(rows: rows, cols: cols)))
+        }
+        func vector(_ name: String, _ count: Int) {
+            parts.append(NativePart(name: name, shape: .vector(count: count)))
+        }
+        func norm(_ name: String) {
+            vector(name + ".weight", dModel)
+            if normKind == .layer { vector(name + ".bias", dModel) }
+        }
+        func layerMatrix(_ name: String, rows: Int, cols: Int) {
+            matrix(name, rows: rows, cols: cols)
+            if hasBiases { vector(name + ".bias", rows) }
+        }
+
+        matrix("token_embd", rows: vocabularySize, cols: dModel)
+        if case .learned = positions {
+            let shape = NativePart.Shape.table(rows: contextLength, cols: dModel)
+            parts.append(NativePart(name: "position_embd.weight", shape: shape))
+        }
+        for layer in 0..<nLayers {
+            let prefix = "blk.\(layer)."
+            norm(prefix + "attn_norm")
+            layerMatrix(prefix + "attn_q", rows: dQuery, cols: dModel)
+            layerMatrix(prefix + "attn_k", rows: dKV, cols: dModel)
+            layerMatrix(prefix + "attn_v", rows: dKV, cols: dModel)
+            layerMatrix(prefix + "attn_output", rows: dModel, cols: dQuery)
+            norm(prefix + "ffn_norm")
+            layerMatrix(prefix + "ffn_up", rows: dFF, cols: dModel)
+            if gated { layerMatrix(prefix + "ffn_gate", rows: dFF, cols: dModel) }
+            let down = prefix + "ffn_down"
+            let shape = NativePart.Shape.neuronMajor(outputs: dModel, inputs: dFF)
+            parts.append(NativePart(name: down, shape: shape))
+            if hasBiases { vector(down + ".bias", dModel) }
+        }
+        norm("output_norm")
+        if !tiedHead { matrix("output", rows: vocabularySize, cols: dModel) }
+        return parts
+    }
+}
