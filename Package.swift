@@ -8,11 +8,20 @@ import PackageDescription
 // plain Swift kernels only, the same results, slower.
 let portable = Context.environment["TINYSPARSE_PORTABLE"].map { $0 != "0" } ?? false
 
-/// Kernels are optimised in debug builds too: without it, tests in debug would take hours.
-func kernelSettings(define: String, clang: [String]) -> [SwiftSetting] {
-    if portable { return [] }
+/// The architecture built for: this machine's, unless TINYSPARSE_ARCH (x86_64, arm64) says otherwise.
+#if arch(arm64)
+let host = "arm64"
+#else
+let host = "x86_64"
+#endif
+let architecture = Context.environment["TINYSPARSE_ARCH"] ?? host
+
+/// Kernels are optimised in debug builds too: without it, tests in debug would take hours. The target of
+/// another architecture gets neither definitions nor flags and compiles to nothing.
+func kernelSettings(for target: String, define: [String], clang: [String]) -> [SwiftSetting] {
+    if portable || target != architecture { return [] }
     let flags = ["-Ounchecked", "-wmo"] + clang.flatMap { ["-Xcc", $0] }
-    return [.define(define), .unsafeFlags(flags)]
+    return define.map { .define($0) } + [.unsafeFlags(flags)]
 }
 
 let package = Package(
@@ -25,17 +34,30 @@ let package = Package(
         .target(name: "KernelTable", path: "Sources/SIMDKernels/Table"),
         .target(
             name: "KernelsScalar", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/Scalar",
-            swiftSettings: portable ? [] : [.unsafeFlags(["-Ounchecked", "-wmo"])]),
+            swiftSettings: [.define("KERNELS_SCALAR")]
+                + kernelSettings(for: architecture, define: [], clang: [])),
         .target(
             name: "KernelsAVX2", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX2",
-            swiftSettings: kernelSettings(define: "KERNELS_AVX2", clang: ["-march=x86-64-v3"])),
+            swiftSettings: kernelSettings(
+                for: "x86_64", define: ["KERNELS_X86", "KERNELS_AVX2"], clang: ["-march=x86-64-v3"])),
         .target(
             name: "KernelsAVX512", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX512VNNI",
             swiftSettings: kernelSettings(
-                define: "KERNELS_AVX512", clang: ["-march=x86-64-v4", "-mavx512vnni"])),
+                for: "x86_64", define: ["KERNELS_X86", "KERNELS_AVX512"],
+                clang: ["-march=x86-64-v4", "-mavx512vnni"])),
+        .target(
+            name: "KernelsNEON", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/NEON/Base",
+            swiftSettings: kernelSettings(for: "arm64", define: ["KERNELS_ARM"], clang: [])),
+        .target(
+            name: "KernelsNEONDot", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/NEON/Dot",
+            swiftSettings: kernelSettings(
+                for: "arm64", define: ["KERNELS_ARM"], clang: ["-march=armv8-a+dotprod"])),
         .target(
             name: "SIMDKernels",
-            dependencies: ["KernelTable", "KernelsScalar", "KernelsAVX2", "KernelsAVX512"],
+            dependencies: [
+                "KernelTable", "KernelsScalar", "KernelsAVX2", "KernelsAVX512", "KernelsNEON",
+                "KernelsNEONDot",
+            ],
             path: "Sources/SIMDKernels/Dispatch",
             swiftSettings: portable ? [.define("TINYSPARSE_PORTABLE")] : []),
         .target(name: "Quant", dependencies: ["SIMDKernels"]),

@@ -1,3 +1,4 @@
+#if KERNELS_SCALAR || KERNELS_X86 && arch(x86_64) || KERNELS_ARM && arch(arm64)
 // Compiled once in every instruction set's target: fills the table with that target's functions.
 
 import KernelTable
@@ -12,3 +13,4 @@ public func kernels() -> KernelTable {
         attentionScores: attentionScores, softmaxWeights: softmaxWeights,
         weightedValues: weightedValues)
 }
+#endif
