@@ -4,6 +4,7 @@
 import KernelTable
 
 /// This instruction set's kernels. Only to be called on a CPU that has the set.
+@export(interface)
 public func kernels() -> KernelTable {
     KernelTable(
         name: setName, rowDots: rowDots, neuronSums: neuronSums, tileRows: tileRows,
