@@ -26,18 +26,26 @@ public final class NativeModelFile: @unchecked Sendable {
             return
         }
         let file = try MappedFile(path: path)
-        guard GGUF.matches(file), try GGUF(file).entry(ModelConfig.nativeFormatKey) != nil else {
+        guard GGUF.matches(file) else {
             try self.init(image: nativeImage(path), verify: false)
+            return
+        }
+        let gguf = try GGUF(file)
+        guard gguf.entry(ModelConfig.nativeFormatKey) != nil else {
+            try self.init(image: nativeImage(gguf), verify: false)
             return
         }
         file.adviseHugePages()
         file.adviseWillNeed()
-        try self.init(image: file, verify: verify)
+        try self.init(gguf, verify: verify)
     }
 
     /// Opens a native file that is in memory already.
-    public init(image: MappedFile, verify: Bool) throws {
-        let gguf = try GGUF(image)
+    public convenience init(image: MappedFile, verify: Bool) throws {
+        try self.init(GGUF(image), verify: verify)
+    }
+
+    private init(_ gguf: GGUF, verify: Bool) throws {
         let config = try ModelConfig(native: gguf)
         try NativeModelFile.checkVocabulary(gguf, config)
         guard gguf.alignment >= Matrix.alignment else {
