@@ -198,6 +198,7 @@ final class ConvertTests: XCTestCase {
         XCTAssertEqual(try MappedFile(path: old).contents, [1, 2, 3])
         XCTAssertThrowsError(try convert(input, to: directory.path + "/no/where"))
         XCTAssertThrowsError(try convert(input, to: directory.path))
+        XCTAssertThrowsError(try convert(input, to: "/dev/null"))
         try convert(input, to: input)  // the source is mapped, so this works
         XCTAssertNoThrow(try NativeModelFile(path: input))
         XCTAssertEqual(directory.contents, ["old.native", "tiny.gguf"])

@@ -18,6 +18,34 @@ final class MutationTests: XCTestCase {
         }
     }
 
+    /// Overwrites every place of the headers with numbers that lie.
+    func testEveryPlaceOfTheHeadersLies() throws {
+        for (name, good) in [("GGUF", TinyModel.llama()), ("native", try TinyModel.native())] {
+            let header = try GGUF(inMemory(good)).tensors.map(\.range.lowerBound).min()!
+            var random = TestRandom(state: 5)
+            var (files, refused) = (0, 0)
+            for place in 0..<(header - 8) {
+                for width in [4, 4, 4, 8, 8, 8] {
+                    var bytes = good
+                    withUnsafeBytes(of: Self.evil.randomElement(using: &random)!) {
+                        bytes.replaceSubrange(place..<(place + width), with: $0[..<width])
+                    }
+                    files += 1
+                    do {
+                        let gguf = try GGUF(inMemory(bytes))
+                        Self.readEverything(gguf)
+                        let isNative = name == "native"
+                        let image = isNative ? gguf.file : try nativeImage(gguf)
+                        try Self.readEverything(NativeModelFile(image: image, verify: false))
+                    } catch is FormatError {
+                        refused += 1
+                    }
+                }
+            }
+            print("mutations, every place of \(name): \(files) files, \(refused) refused, 0 crashes")
+        }
+    }
+
     func testNative() throws {
         let optDirectory = TemporaryDirectory()
         TinyModel.writeOPT(to: optDirectory)

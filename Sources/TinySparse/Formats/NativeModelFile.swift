@@ -19,20 +19,23 @@ public final class NativeModelFile: @unchecked Sendable {
     /// Opens a native file, or converts another model in memory.
     /// - Parameter verify: read every weight and compare checksums. Costs one
     ///   pass over the file at the speed of memory or disk, on all cores.
-    /// - Throws: `FormatError` naming tensor and byte offset.
-    public convenience init(path: String, verify: Bool = true) throws {
+    /// - Parameter progress: told about the conversion of a foreign model.
+    /// - Throws: `FormatError` naming tensor and byte offset, or what `progress` throws.
+    public convenience init(
+        path: String, verify: Bool = true, progress: ConversionProgress = { _ in }
+    ) throws {
         guard !isDirectory(path) else {
-            try self.init(image: nativeImage(path), verify: false)
+            try self.init(image: nativeImage(path, progress: progress), verify: false)
             return
         }
         let file = try MappedFile(path: path)
         guard GGUF.matches(file) else {
-            try self.init(image: nativeImage(path), verify: false)
+            try self.init(image: nativeImage(path, progress: progress), verify: false)
             return
         }
         let gguf = try GGUF(file)
         guard gguf.entry(ModelConfig.nativeFormatKey) != nil else {
-            try self.init(image: nativeImage(gguf), verify: false)
+            try self.init(image: nativeImage(gguf, progress: progress), verify: false)
             return
         }
         file.adviseHugePages()
