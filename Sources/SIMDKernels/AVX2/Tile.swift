@@ -1,0 +1,142 @@
+#if arch(x86_64) && KERNELS_AVX2
+import KernelTable
+import _Builtin_intrinsics.intel
+
+/// A tile is 16 outputs wide: for every four inputs, 16 times the four weights, 64 bytes. A register
+/// holds eight outputs, four broadcast activations meet it in one step, and no sum crosses lanes.
+let tileRows = 16
+
+func packRows(
+    _ w: WeightRows, _ first: Int, _ count: Int, _ groups: Int, _ tile: UnsafeMutableRawPointer
+) {
+    for i in 0..<tileRows {
+        let row = UnsafeRawPointer(w.weights + (first &+ Swift.min(i, count &- 1)) &* w.stride)
+        let to = tile + i &* 4
+        for quad in 0..<groups &* 16 {
+            (to + quad &* 64).storeBytes(
+                of: (row + quad &* 4).loadUnaligned(as: Int32.self), as: Int32.self)
+        }
+    }
+}
+
+func packColumns(
+    _ w: WeightRows, _ neuronCount: Int, _ first: Int, _ groups: Int, _ tile: UnsafeMutableRawPointer
+) {
+    // Neurons past the end are repeats: their activations are zero.
+    let last = neuronCount &- 1
+    for quad in 0..<groups &* 16 {
+        @inline(__always) func row(_ k: Int) -> __m128i {
+            UnsafeRawPointer(w.weights + Swift.min(quad &* 4 &+ k, last) &* w.stride + first)
+                .loadUnaligned(as: __m128i.self)
+        }
+        let a = row(0), b = row(1), c = row(2), d = row(3)
+        let abLow = _mm_unpacklo_epi8(a, b), abHigh = _mm_unpackhi_epi8(a, b)
+        let cdLow = _mm_unpacklo_epi8(c, d), cdHigh = _mm_unpackhi_epi8(c, d)
+        let to = tile + quad &* 64
+        to.storeBytes(of: _mm_unpacklo_epi16(abLow, cdLow), as: __m128i.self)
+        (to + 16).storeBytes(of: _mm_unpackhi_epi16(abLow, cdLow), as: __m128i.self)
+        (to + 32).storeBytes(of: _mm_unpacklo_epi16(abHigh, cdHigh), as: __m128i.self)
+        (to + 48).storeBytes(of: _mm_unpackhi_epi16(abHigh, cdHigh), as: __m128i.self)
+    }
+}
+
+func tileDots(
+    _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
+    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+) {
+    var t = 0
+    while t < tokens {
+        if tokens &- t >= 4 {
+            let (a, b, c, d) = four(tile, x, t)
+            finish(a, w, first, count, out + t &* outStride)
+            finish(b, w, first, count, out + (t &+ 1) &* outStride)
+            finish(c, w, first, count, out + (t &+ 2) &* outStride)
+            finish(d, w, first, count, out + (t &+ 3) &* outStride)
+            t &+= 4
+        } else {
+            finish(one(tile, x, t), w, first, count, out + t &* outStride)
+            t &+= 1
+        }
+    }
+}
+
+@inline(__always)
+private func finish(
+    _ sum: F16, _ w: WeightRows, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
+) {
+    if count >= 16 {
+        var y = sum * load(w.scales + first)
+        if let bias = w.bias { y += load(bias + first) }
+        store(y, out)
+    } else {
+        for i in 0..<count {
+            let y = sum[i] * w.scales[first &+ i]
+            out[i] = w.bias.map { y + $0[first &+ i] } ?? y
+        }
+    }
+}
+
+@inline(__always)
+private func broadcast(_ p: UnsafeRawPointer) -> __m256i {
+    _mm256_set1_epi32(p.loadUnaligned(as: Int32.self))
+}
+
+@inline(__always)
+private func scaled(_ low: __m256i, _ high: __m256i, _ scale: Float) -> F16 {
+    F16(lowHalf: _mm256_cvtepi32_ps(low), highHalf: _mm256_cvtepi32_ps(high)) * scale
+}
+
+@inline(__always)
+private func one(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
+    var total = F16.zero
+    var w = tile
+    var v = UnsafeRawPointer(x.values) + t &* x.groups &* groupSize
+    for g in 0..<x.groups {
+        var low = _mm256_setzero_si256(), high = low
+        for _ in 0..<16 {
+            let w0 = load32(w), w1 = load32(w + 32), q = broadcast(v)
+            low = _mm256_add_epi32(low, quadDots(_mm256_abs_epi8(w0), w0, q))
+            high = _mm256_add_epi32(high, quadDots(_mm256_abs_epi8(w1), w1, q))
+            w += 64
+            v += 4
+        }
+        total += scaled(low, high, x.scales[t &* x.groups &+ g])
+    }
+    return total
+}
+
+@inline(__always)
+private func four(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> (F16, F16, F16, F16) {
+    var ta = F16.zero, tb = F16.zero, tc = F16.zero, td = F16.zero
+    let n = x.groups
+    let width = n &* groupSize
+    var w = tile
+    var v = UnsafeRawPointer(x.values) + t &* width
+    for g in 0..<n {
+        var a0 = _mm256_setzero_si256()
+        var a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0
+        for _ in 0..<16 {
+            let w0 = load32(w), w1 = load32(w + 32)
+            let m0 = _mm256_abs_epi8(w0), m1 = _mm256_abs_epi8(w1)
+            let qa = broadcast(v), qb = broadcast(v + width)
+            a0 = _mm256_add_epi32(a0, quadDots(m0, w0, qa))
+            a1 = _mm256_add_epi32(a1, quadDots(m1, w1, qa))
+            b0 = _mm256_add_epi32(b0, quadDots(m0, w0, qb))
+            b1 = _mm256_add_epi32(b1, quadDots(m1, w1, qb))
+            let qc = broadcast(v + 2 &* width), qd = broadcast(v + 3 &* width)
+            c0 = _mm256_add_epi32(c0, quadDots(m0, w0, qc))
+            c1 = _mm256_add_epi32(c1, quadDots(m1, w1, qc))
+            d0 = _mm256_add_epi32(d0, quadDots(m0, w0, qd))
+            d1 = _mm256_add_epi32(d1, quadDots(m1, w1, qd))
+            w += 64
+            v += 4
+        }
+        let scales = x.scales + (t &* n &+ g)
+        ta += scaled(a0, a1, scales[0])
+        tb += scaled(b0, b1, scales[n])
+        tc += scaled(c0, c1, scales[2 &* n])
+        td += scaled(d0, d1, scales[3 &* n])
+    }
+    return (ta, tb, tc, td)
+}
+#endif

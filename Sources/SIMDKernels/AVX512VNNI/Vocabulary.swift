@@ -1,0 +1,41 @@
+#if arch(x86_64) && KERNELS_AVX512
+// The words of Shared/*.swift that Swift's SIMD types do not lower to one instruction.
+
+import _Builtin_intrinsics.intel
+
+let setName = "avx512"
+
+typealias Bytes64 = __m512i
+
+@inline(__always)
+func vmax(_ a: F16, _ b: F16) -> F16 { _mm512_max_ps(a, b) }
+
+@inline(__always)
+func vmin(_ a: F16, _ b: F16) -> F16 { _mm512_min_ps(a, b) }
+
+@inline(__always)
+func loadHalves(_ p: UnsafePointer<UInt16>) -> F16 {
+    _mm512_cvtph_ps(UnsafeRawPointer(p).loadUnaligned(as: __m256i.self))
+}
+
+@inline(__always)
+func loadBytes(_ p: UnsafePointer<Int8>) -> F16 {
+    _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(UnsafeRawPointer(p).loadUnaligned(as: __m128i.self)))
+}
+
+@inline(__always)
+func storeBytes(_ v: I16, _ p: UnsafeMutablePointer<Int8>) {
+    let bytes = _mm512_cvtepi32_epi8(unsafeBitCast(v, to: __m512i.self))
+    UnsafeMutableRawPointer(p).storeBytes(of: bytes, as: __m128i.self)
+}
+
+@inline(__always)
+func load64(_ p: UnsafeRawPointer) -> Bytes64 { p.loadUnaligned(as: Bytes64.self) }
+
+/// int8 weights as unsigned bytes, 128 too large, as vpdpbusd wants them.
+@inline(__always)
+func offset(_ v: Bytes64) -> Bytes64 { _mm512_xor_si512(v, _mm512_set1_epi8(-128)) }
+
+@inline(__always)
+func prefetch(_ p: UnsafeRawPointer) { _m_prefetch(UnsafeMutableRawPointer(mutating: p)) }
+#endif

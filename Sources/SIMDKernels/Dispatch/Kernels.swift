@@ -1,0 +1,48 @@
+import KernelsAVX2
+import KernelsAVX512
+import KernelsScalar
+@_exported import KernelTable
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// Why the kernels could not be chosen.
+public enum KernelError: Error, CustomStringConvertible {
+    case unknown(String, available: [String])
+
+    public var description: String {
+        switch self {
+        case .unknown(let name, let available):
+            "TINYSPARSE_KERNELS=\(name): this build on this CPU has \(available.joined(separator: ", "))"
+        }
+    }
+}
+
+/// The kernel sets, and the one place where one is picked.
+public enum Kernels {
+    /// Every set that this build has and this CPU can run, the fastest first.
+    public static let available: [KernelTable] = {
+        var sets: [KernelTable] = []
+        #if arch(x86_64) && !TINYSPARSE_PORTABLE
+        if CPU.hasAVX512VNNI { sets.append(KernelsAVX512.kernels()) }
+        if CPU.hasAVX2 { sets.append(KernelsAVX2.kernels()) }
+        #endif
+        sets.append(KernelsScalar.kernels())
+        return sets
+    }()
+
+    /// The set of that name.
+    public static func named(_ name: String) throws(KernelError) -> KernelTable {
+        if let set = available.first(where: { $0.name == name }) { return set }
+        throw .unknown(name, available: available.map(\.name))
+    }
+
+    /// The fastest set, or the one that the environment variable TINYSPARSE_KERNELS names.
+    public static func best() throws(KernelError) -> KernelTable {
+        guard let forced = getenv("TINYSPARSE_KERNELS") else { return available[0] }
+        return try named(String(cString: forced))
+    }
+}

@@ -1,0 +1,14 @@
+// Compiled once in every instruction set's target: fills the table with that target's functions.
+
+import KernelTable
+
+/// This instruction set's kernels. Only to be called on a CPU that has the set.
+public func kernels() -> KernelTable {
+    KernelTable(
+        name: setName, rowDots: rowDots, neuronSums: neuronSums, tileRows: tileRows,
+        packRows: packRows, packColumns: packColumns, tileDots: tileDots, quantize: quantize,
+        expandRow: expandRow, add: add, rmsNorm: rmsNorm, layerNorm: layerNorm, rope: rope,
+        relu: relu, silu: silu, gelu: gelu, multiply: multiply, toHalf: toHalf,
+        attentionScores: attentionScores, softmaxWeights: softmaxWeights,
+        weightedValues: weightedValues)
+}

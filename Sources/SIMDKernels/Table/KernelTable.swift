@@ -1,0 +1,199 @@
+/// The kernels of one instruction set, as a table of functions.
+///
+/// Every set fills the whole table and obeys docs/NUMERICS.md, so the sets differ in speed and in
+/// nothing else. Kernels know nothing of models: they see rows of bytes, groups and scales.
+/// Lengths are in elements, strides in bytes for int8 rows and in elements otherwise. Nothing is
+/// checked here; the callers own the sizes. Weight rows are padded with zeros to whole groups of 64.
+public struct KernelTable: Sendable {
+    /// `scalar`, `avx2`, `avx512`, `neon`.
+    public let name: String
+    public let rowDots: RowDots
+    public let neuronSums: NeuronSums
+    public let tileRows: Int
+    public let packRows: PackRows
+    public let packColumns: PackColumns
+    public let tileDots: TileDots
+    public let quantize: Quantize
+    public let expandRow: ExpandRow
+    public let add: Combine
+    public let rmsNorm: RMSNorm
+    public let layerNorm: LayerNorm
+    public let rope: Rope
+    public let relu: Activate
+    public let silu: Activate
+    public let gelu: Activate
+    public let multiply: Combine
+    public let toHalf: ToHalf
+    public let attentionScores: AttentionScores
+    public let softmaxWeights: SoftmaxWeights
+    public let weightedValues: WeightedValues
+
+    public init(
+        name: String, rowDots: @escaping RowDots, neuronSums: @escaping NeuronSums, tileRows: Int,
+        packRows: @escaping PackRows, packColumns: @escaping PackColumns, tileDots: @escaping TileDots,
+        quantize: @escaping Quantize, expandRow: @escaping ExpandRow, add: @escaping Combine,
+        rmsNorm: @escaping RMSNorm, layerNorm: @escaping LayerNorm, rope: @escaping Rope,
+        relu: @escaping Activate, silu: @escaping Activate, gelu: @escaping Activate,
+        multiply: @escaping Combine, toHalf: @escaping ToHalf,
+        attentionScores: @escaping AttentionScores, softmaxWeights: @escaping SoftmaxWeights,
+        weightedValues: @escaping WeightedValues
+    ) {
+        self.name = name
+        self.rowDots = rowDots
+        self.neuronSums = neuronSums
+        self.tileRows = tileRows
+        self.packRows = packRows
+        self.packColumns = packColumns
+        self.tileDots = tileDots
+        self.quantize = quantize
+        self.expandRow = expandRow
+        self.add = add
+        self.rmsNorm = rmsNorm
+        self.layerNorm = layerNorm
+        self.rope = rope
+        self.relu = relu
+        self.silu = silu
+        self.gelu = gelu
+        self.multiply = multiply
+        self.toHalf = toHalf
+        self.attentionScores = attentionScores
+        self.softmaxWeights = softmaxWeights
+        self.weightedValues = weightedValues
+    }
+}
+
+/// Elements in a group of activations: one scale each.
+public let groupSize = 64
+
+/// int8 weights with one scale an output, as the kernels see them.
+public struct WeightRows {
+    public var weights: UnsafePointer<Int8>
+    /// Bytes from one row to the next, a multiple of 64.
+    public var stride: Int
+    public var scales: UnsafePointer<Float>
+    public var bias: UnsafePointer<Float>?
+
+    @inlinable
+    public init(
+        weights: UnsafePointer<Int8>, stride: Int, scales: UnsafePointer<Float>,
+        bias: UnsafePointer<Float>? = nil
+    ) {
+        self.weights = weights
+        self.stride = stride
+        self.scales = scales
+        self.bias = bias
+    }
+}
+
+/// Quantized activations of one token, or of several at fixed distances (`groups * 64` bytes and
+/// `groups` scales and sums from one token to the next).
+public struct QuantizedRows {
+    /// Bytes, `groups * 64` a token.
+    public var values: UnsafePointer<Int8>
+    /// One scale a group.
+    public var scales: UnsafePointer<Float>
+    /// 128 times the sum of a group's values: what unsigned-by-signed dot products must take off.
+    public var sums: UnsafePointer<Int32>
+    public var groups: Int
+
+    @inlinable
+    public init(
+        values: UnsafePointer<Int8>, scales: UnsafePointer<Float>, sums: UnsafePointer<Int32>, groups: Int
+    ) {
+        self.values = values
+        self.scales = scales
+        self.sums = sums
+        self.groups = groups
+    }
+}
+
+/// `out[i] = dot(row r_i, x)` for `i < count`, where `r_i` is `rows[i]`, or `first + i` without a list.
+public typealias RowDots = @Sendable (
+    _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
+    _ out: UnsafeMutablePointer<Float>
+) -> Void
+
+/// `out[c] = sum over the active neurons of x * W[neuron][c]`, for columns `first ..< first + count`
+/// (`first` a multiple of 64), neuron `i` being `neurons[i]`, or `i` without a list. `accumulators`
+/// is scratch of `count` rounded up to 64, twice: 32-bit integers, then floats.
+public typealias NeuronSums = @Sendable (
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ first: Int, _ count: Int,
+    _ x: QuantizedRows, _ accumulators: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
+) -> Void
+
+/// Rearranges `count` (at most `tileRows`) rows from `first` on into a tile for `TileDots`. A tile
+/// takes `tileRows * groups * 64` bytes.
+public typealias PackRows = @Sendable (
+    _ w: WeightRows, _ first: Int, _ count: Int, _ groups: Int, _ tile: UnsafeMutableRawPointer
+) -> Void
+
+/// The same for columns of a neuron-major matrix: `tileRows` columns from `first` on (the padding
+/// makes them exist), all `neuronCount` neurons.
+public typealias PackColumns = @Sendable (
+    _ w: WeightRows, _ neuronCount: Int, _ first: Int, _ groups: Int, _ tile: UnsafeMutableRawPointer
+) -> Void
+
+/// One packed tile times `tokens` tokens: `out[t * outStride + i]` for outputs `first + i`, `i < count`.
+/// `w` gives scales and bias.
+public typealias TileDots = @Sendable (
+    _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
+    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+) -> Void
+
+/// Quantizes `count` floats to whole groups (docs/NUMERICS.md, 3).
+public typealias Quantize = @Sendable (
+    _ x: UnsafePointer<Float>, _ count: Int, _ values: UnsafeMutablePointer<Int8>,
+    _ scales: UnsafeMutablePointer<Float>, _ sums: UnsafeMutablePointer<Int32>
+) -> Void
+
+/// `out[i] = Float(row[i]) * scale`.
+public typealias ExpandRow = @Sendable (
+    _ row: UnsafePointer<Int8>, _ scale: Float, _ count: Int, _ out: UnsafeMutablePointer<Float>
+) -> Void
+
+/// `x[i] = x[i] op y[i]`.
+public typealias Combine = @Sendable (
+    _ x: UnsafeMutablePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int
+) -> Void
+
+public typealias RMSNorm = @Sendable (
+    _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ epsilon: Float, _ count: Int,
+    _ out: UnsafeMutablePointer<Float>
+) -> Void
+
+public typealias LayerNorm = @Sendable (
+    _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ bias: UnsafePointer<Float>,
+    _ epsilon: Float, _ count: Int, _ out: UnsafeMutablePointer<Float>
+) -> Void
+
+/// Rotates one head in place: pairs `(x[i], x[i + pairs])`.
+public typealias Rope = @Sendable (
+    _ x: UnsafeMutablePointer<Float>, _ cosines: UnsafePointer<Float>, _ sines: UnsafePointer<Float>,
+    _ pairs: Int
+) -> Void
+
+/// An activation function, in place.
+public typealias Activate = @Sendable (_ x: UnsafeMutablePointer<Float>, _ count: Int) -> Void
+
+/// Clamped to the finite halves and rounded to nearest even.
+public typealias ToHalf = @Sendable (
+    _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<UInt16>
+) -> Void
+
+/// `scores[t] = laneSum(query * key_t) * scale`. Heads are padded with zeros to `width`, a multiple of
+/// 16. Returns the largest score.
+public typealias AttentionScores = @Sendable (
+    _ query: UnsafePointer<Float>, _ keys: UnsafePointer<UInt16>, _ width: Int, _ count: Int,
+    _ scale: Float, _ scores: UnsafeMutablePointer<Float>
+) -> Float
+
+/// `scores[t] = exp(scores[t] - largest)`; returns their lane sum.
+public typealias SoftmaxWeights = @Sendable (
+    _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ largest: Float
+) -> Float
+
+/// `out[j] = (sum over t of weights[t] * values_t[j]) / total`, `width` as for the scores.
+public typealias WeightedValues = @Sendable (
+    _ weights: UnsafePointer<Float>, _ values: UnsafePointer<UInt16>, _ width: Int, _ count: Int,
+    _ total: Float, _ out: UnsafeMutablePointer<Float>
+) -> Void

@@ -1,0 +1,39 @@
+import Quant
+import SIMDKernels
+
+/// A model, read-only: weights, configuration and tokenizer. Sessions on any number of threads may
+/// share one.
+///
+///     let model = try Model(path: "smollm2.gguf")
+///     let session = try Session(model)
+///     try session.generate("Once upon a time") { print($0, terminator: ""); return true }
+public final class Model: Sendable {
+    public let config: ModelConfig
+    public let tokenizer: Tokenizer
+    /// Where the weights are; kept for their lifetime.
+    public let file: NativeModelFile
+    let weights: Weights
+
+    /// Opens a native model file by mapping it, or converts a foreign one (.gguf, or a directory of a
+    /// Hugging Face model) in memory, which takes longer and needs the memory: see `convert`.
+    ///
+    /// - Parameter verify: compare checksums; one pass over the file.
+    /// - Throws: `FormatError`, `TokenizerError`.
+    public convenience init(path: String, verify: Bool = true) throws {
+        try self.init(NativeModelFile(path: path, verify: verify))
+    }
+
+    /// Uses a file that is open already.
+    public init(_ file: NativeModelFile) throws {
+        self.file = file
+        config = file.config
+        tokenizer = try Tokenizer(file.tokenizerSpec())
+        weights = try Weights(file)
+    }
+
+    /// Bytes of weights that one token of dense decoding reads.
+    public var bytesPerToken: Int {
+        let layers = weights.layers.reduce(0) { $0 + $1.matrices.reduce(0) { $0 + $1.bytes } }
+        return layers + weights.head.bytes
+    }
+}

@@ -1,0 +1,84 @@
+import Quant
+import SIMDKernels
+
+/// The weights of a model in the order in which a forward pass uses them: architectures are data, and
+/// this is that data.
+struct Weights: Sendable {
+    struct Norm: @unchecked Sendable {
+        let weight: UnsafePointer<Float>
+        /// Layer norms have one, RMS norms have none.
+        let bias: UnsafePointer<Float>?
+    }
+
+    struct Layer: Sendable {
+        let attentionNorm: Norm
+        let query, key, value, output: Linear
+        let mlpNorm: Norm
+        let up: Linear
+        /// nil if the MLP is not gated.
+        let gate: Linear?
+        let down: Linear
+
+        var matrices: [Linear] { [query, key, value, output, up, gate, down].compactMap { $0 } }
+    }
+
+    let embedding: Linear
+    /// [contextLength, dModel]; nil for rotary positions.
+    let positions: UnsafeBufferPointerOfFloats?
+    let layers: [Layer]
+    let outputNorm: Norm
+    let head: Linear
+
+    init(_ file: NativeModelFile) throws {
+        let config = file.config
+        func norm(_ name: String) throws -> Norm {
+            let bias = config.normKind == .layer ? try file.vector(name + ".bias").baseAddress : nil
+            return Norm(weight: try file.vector(name + ".weight").baseAddress!, bias: bias)
+        }
+        func linear(_ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases) throws -> Linear {
+            let vector = bias ? try file.vector(name + ".bias").baseAddress : nil
+            return Linear(try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor)
+        }
+        embedding = try linear("token_embd", bias: false)
+        if case .learned = config.positions {
+            positions = UnsafeBufferPointerOfFloats(values: try file.vector("position_embd.weight"))
+        } else {
+            positions = nil
+        }
+        layers = try (0..<config.nLayers).map { i in
+            let blk = "blk.\(i)."
+            return Layer(
+                attentionNorm: try norm(blk + "attn_norm"),
+                query: try linear(blk + "attn_q"), key: try linear(blk + "attn_k"),
+                value: try linear(blk + "attn_v"), output: try linear(blk + "attn_output"),
+                mlpNorm: try norm(blk + "ffn_norm"), up: try linear(blk + "ffn_up"),
+                gate: config.gated ? try linear(blk + "ffn_gate") : nil,
+                down: try linear(blk + "ffn_down", neuronMajor: true))
+        }
+        outputNorm = try norm("output_norm")
+        head = try linear("output", bias: false)
+    }
+}
+
+/// Read-only floats in the model file.
+struct UnsafeBufferPointerOfFloats: @unchecked Sendable {
+    let values: UnsafeBufferPointer<Float>
+}
+
+/// A linear map: `inputs` numbers in, `outputs` out.
+struct Linear: @unchecked Sendable {
+    let rows: WeightRows
+    let inputs: Int
+    let outputs: Int
+    /// Rows are inputs (neurons) instead of outputs, so that inputs can be skipped.
+    let isNeuronMajor: Bool
+    let bytes: Int
+
+    init(_ matrix: Matrix, bias: UnsafePointer<Float>?, isNeuronMajor: Bool) {
+        rows = WeightRows(weights: matrix.weights, stride: matrix.stride, scales: matrix.scales, bias: bias)
+        self.isNeuronMajor = isNeuronMajor
+        outputs = isNeuronMajor ? matrix.cols : matrix.rows
+        inputs = isNeuronMajor ? matrix.rows : matrix.cols
+        bytes = matrix.rows * matrix.stride + 4 * outputs
+    }
+}

@@ -1,0 +1,137 @@
+import SIMDKernels
+
+/// One text being read and written: a model, a cache of what was read, and a team of threads.
+///
+/// A session belongs to one thread at a time; sessions of one model may run beside each other.
+public final class Session {
+    public struct Options: Sendable {
+        /// Threads at work; 0 means as many as there are cores for this process.
+        public var threads = 0
+        /// Most tokens the session can hold; 0 means the model's context, at most 8,192.
+        public var context = 0
+        /// Most tokens of a prompt that go through a layer together.
+        public var blockSize = 128
+        /// The kernel set by name; nil means the fastest, or TINYSPARSE_KERNELS.
+        public var kernels: String?
+
+        public init(threads: Int = 0, context: Int = 0, blockSize: Int = 128, kernels: String? = nil) {
+            self.threads = threads
+            self.context = context
+            self.blockSize = blockSize
+            self.kernels = kernels
+        }
+    }
+
+    public let model: Model
+    /// Most tokens the session can hold.
+    public let contextLimit: Int
+    /// The kernel set in use.
+    public let kernelName: String
+    /// The tokens read so far, those whose keys and values are in the cache.
+    public private(set) var tokens: [Int32] = []
+
+    let kernels: KernelTable
+    let pool: WorkerPool
+    private let forward: ForwardPass
+    private let lastLogits: AlignedBuffer<Float>
+    private var allLogits: AlignedBuffer<Float>?
+
+    /// Threads at work.
+    public var threads: Int { pool.threads }
+
+    /// - Throws: `RuntimeError` for options that make no sense or memory that is not there,
+    ///   `KernelError` for a kernel set that this CPU or build does not have.
+    public init(_ model: Model, _ options: Options = Options()) throws {
+        guard (0...256).contains(options.threads) else {
+            throw RuntimeError.badOption("\(options.threads) threads; 1 to 256 can be asked for, 0 takes all cores")
+        }
+        guard (1...4096).contains(options.blockSize) else {
+            throw RuntimeError.badOption("a block of \(options.blockSize) tokens; 1 to 4096 are possible")
+        }
+        let most = model.config.contextLength
+        let limit = options.context == 0 ? min(most, 8192) : options.context
+        guard (1...most).contains(limit) else {
+            throw RuntimeError.badOption("a context of \(limit) tokens; this model has at most \(most)")
+        }
+        self.model = model
+        contextLimit = limit
+        kernels = try options.kernels.map { name throws(KernelError) in try Kernels.named(name) } ?? Kernels.best()
+        kernelName = kernels.name
+        pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
+        forward = try ForwardPass(
+            model, kernels: kernels, pool: pool, cache: KVCache(model.config, limit: limit),
+            blockSize: min(options.blockSize, limit))
+        lastLogits = try AlignedBuffer(model.config.vocabularySize)
+    }
+
+    /// What the model expects after the last token: one logit for every token of the vocabulary.
+    /// Valid until the next call that reads tokens; zeros before the first.
+    public var logits: UnsafeBufferPointer<Float> {
+        UnsafeBufferPointer(start: lastLogits.pointer, count: model.config.vocabularySize)
+    }
+
+    /// Reads tokens after those read so far; `logits` then belongs to the last one. However a text is cut
+    /// into calls, the logits have the same bits.
+    ///
+    /// - Complexity: O(tokens * (weights + context)).
+    /// - Throws: `RuntimeError`; nothing was read then.
+    public func read(_ new: some Sequence<Int32>) throws(RuntimeError) {
+        try read(Array(new), logitsFrom: nil) { _, _ in }
+    }
+
+    /// Reads tokens and calls `body` with the position and logits of each from `new[first]` on.
+    public func read(
+        _ new: [Int32], logitsFrom first: Int, _ body: (_ position: Int, UnsafeBufferPointer<Float>) -> Void
+    ) throws(RuntimeError) {
+        try read(new, logitsFrom: Optional(first)) { position, logits in
+            for t in 0..<logits.count / model.config.vocabularySize {
+                let row = logits[(t * model.config.vocabularySize)...].prefix(model.config.vocabularySize)
+                body(position + t, UnsafeBufferPointer(rebasing: row))
+            }
+        }
+    }
+
+    /// As above, `body` getting the rows of a whole block at once.
+    func read(
+        _ new: [Int32], logitsFrom first: Int?, _ body: (_ position: Int, UnsafeBufferPointer<Float>) -> Void
+    ) throws(RuntimeError) {
+        let vocabulary = model.config.vocabularySize
+        for id in new where id < 0 || Int(id) >= vocabulary {
+            throw .tokenOutOfRange(id, vocabularySize: vocabulary)
+        }
+        guard new.count <= contextLimit - tokens.count else { throw .contextFull(limit: contextLimit) }
+        for start in stride(from: 0, to: new.count, by: forward.blockSize) {
+            let block = new[start..<min(start + forward.blockSize, new.count)]
+            forward.run(block, at: tokens.count)
+            if let first, first < block.endIndex {
+                let from = max(first - start, 0)
+                let rows = try everyLogit()
+                forward.logits(from, block.count - from, into: rows.pointer)
+                let count = (block.count - from) * vocabulary
+                body(tokens.count + from, UnsafeBufferPointer(start: rows.pointer, count: count))
+            }
+            tokens += block
+            if block.endIndex == new.count {
+                forward.logits(block.count - 1, 1, into: lastLogits.pointer)
+            }
+        }
+    }
+
+    private func everyLogit() throws(RuntimeError) -> AlignedBuffer<Float> {
+        if let allLogits { return allLogits }
+        let rows = try AlignedBuffer<Float>(forward.blockSize * model.config.vocabularySize)
+        allLogits = rows
+        return rows
+    }
+
+    /// Forgets all but the first `count` tokens. `logits` is not recomputed.
+    public func rewind(to count: Int) {
+        tokens.removeLast(max(tokens.count - max(count, 0), 0))
+    }
+
+    /// Calls `body` with the hidden states `[tokens, dModel]` after the embedding (layer -1) and after every
+    /// layer of each block read from now on; nil ends it.
+    public func observeLayers(_ body: ((_ layer: Int, _ hidden: UnsafeBufferPointer<Float>) -> Void)?) {
+        forward.observer = body
+    }
+}

@@ -1,0 +1,198 @@
+"""An independent forward pass that follows docs/NUMERICS.md to the bit.
+
+    python reference.py MODEL --tokens 1,2,3 [--out logits.f32] [--layers] [--mask FILE]
+    python reference.py --selftest [MODEL ...]
+"""
+import argparse
+import sys
+
+import numpy as np
+
+import functions as fn
+import gguf_file
+
+F = np.float32
+
+
+class Matrix:
+    """One row an output."""
+
+    def __init__(self, tensors, name):
+        self.weight = tensors[name + ".weight"]
+        self.scale = tensors[name + ".scale"]
+        self.bias = tensors.get(name + ".bias")
+        self.groups = fn.grouped(self.weight)
+
+    def __call__(self, quantized, rows=None):
+        """rows: only these outputs (each output is independent of the others)."""
+        q, scale = quantized
+        if rows is None:
+            return fn.matvec(self.groups, self.scale, self.bias, q, scale)
+        bias = None if self.bias is None else self.bias[rows]
+        return fn.matvec(self.groups[:, rows], self.scale[rows], bias, q, scale)
+
+
+class Reference:
+    """A model. `logits(tokens)` starts a new context; `step(token)` goes on with the present one."""
+
+    def __init__(self, path, check=True):
+        meta, tensors = gguf_file.read(path)
+        if meta["tinysparse.format"] != 1:
+            raise ValueError(f"{path}: unknown format")
+        if check:
+            sums = meta["tinysparse.checksums"]
+            if len(sums) != len(tensors):
+                raise ValueError(f"{path}: {len(sums)} checksums, {len(tensors)} tensors")
+            for (name, array), wanted in zip(tensors.items(), sums):
+                if fn.xxhash64(array.tobytes()) != wanted:
+                    raise ValueError(f"{path}: {name} does not match its checksum")
+        self.meta, self.tensors = meta, tensors
+        get = lambda key: meta["tinysparse." + key]
+        self.vocabulary = get("vocabulary_size")
+        self.d_model = get("embedding_length")
+        self.n_layers = get("layer_count")
+        self.n_heads = get("head_count")
+        self.n_kv_heads = get("kv_head_count")
+        self.head_dim = get("head_dimension")
+        self.d_ff = get("feed_forward_length")
+        self.context = get("context_length")
+        self.eps = F(get("norm_epsilon"))
+        self.layer_norm = {"rms": False, "layer": True}[get("norm_kind")]
+        self.activation = fn.ACTIVATIONS[get("activation")]
+        self.gated = get("gated")
+        self.learned = {"rope": False, "learned": True}[get("positions")]
+        if not self.learned:
+            factors = meta.get("tinysparse.rope.factors") or None
+            self.frequencies = fn.rope_frequencies(
+                get("rope.base"), get("rope.dimensions"), factors)
+            self.scaling = get("rope.scaling")
+        self.embedding = Matrix(tensors, "token_embd")
+        self.head = self.embedding if get("tied_head") else Matrix(tensors, "output")
+        self.layers = []
+        for n in range(self.n_layers):
+            names = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up"]
+            names += ["ffn_gate"] * self.gated
+            self.layers.append({name: Matrix(tensors, f"blk.{n}.{name}") for name in names})
+        self.reset()
+
+    def reset(self):
+        shape = (self.context, self.n_kv_heads, self.head_dim)
+        self.position = 0
+        self.keys = [np.zeros(shape, np.float16) for _ in range(self.n_layers)]
+        self.values = [np.zeros(shape, np.float16) for _ in range(self.n_layers)]
+
+    def norm(self, x, name):
+        w = self.tensors[name + ".weight"]
+        if self.layer_norm:
+            return fn.layer_norm(x, w, self.tensors[name + ".bias"], self.eps)
+        return fn.rms_norm(x, w, self.eps)
+
+    def attend(self, n, x, heads):
+        layer, t = self.layers[n], self.position
+        a = fn.quantize(self.norm(x, f"blk.{n}.attn_norm"))
+        q = layer["attn_q"](a).reshape(self.n_heads, self.head_dim)
+        k = layer["attn_k"](a).reshape(self.n_kv_heads, self.head_dim)
+        v = layer["attn_v"](a).reshape(self.n_kv_heads, self.head_dim)
+        if not self.learned:
+            c, s = fn.rope_row(t, self.frequencies, self.scaling)
+            q, k = fn.rope(q, c, s), fn.rope(k, c, s)
+        self.keys[n][t] = fn.to_half(k)
+        self.values[n][t] = fn.to_half(v)
+        out = fn.attention(q, self.keys[n][:t + 1], self.values[n][:t + 1])
+        if heads is not None:
+            kept = np.zeros_like(out)
+            kept[heads] = out[heads]
+            out = kept
+        return x + layer["attn_output"](fn.quantize(out.reshape(-1)))
+
+    def feed_forward(self, n, x, active):
+        layer = self.layers[n]
+        a = fn.quantize(self.norm(x, f"blk.{n}.ffn_norm"))
+        h = layer["ffn_up"](a, active)
+        if self.gated:
+            h = fn.f32(self.activation(layer["ffn_gate"](a, active)) * h)
+        else:
+            h = self.activation(h)
+        if active is None:
+            active = np.arange(self.d_ff)
+        down = f"blk.{n}.ffn_down"
+        y = fn.matvec_neuron_major(
+            self.tensors[down + ".weight"][:, :self.d_model], self.tensors[down + ".scale"],
+            self.tensors.get(down + ".bias"), active, h)
+        return x + y
+
+    def step(self, token, neurons=None, heads=None):
+        """-> logits [vocabulary], hidden states after each layer [layers, d_model].
+
+        neurons, heads: for each layer the active ones, ascending, or None for all of them."""
+        if not 0 <= token < self.vocabulary or self.position >= self.context:
+            raise ValueError(f"token {token} at position {self.position}")
+        x = self.embedding.weight[token, :self.d_model].astype(F) * self.embedding.scale[token]
+        if self.learned:
+            x = x + self.tensors["position_embd.weight"][self.position]
+        hidden = []
+        for n in range(self.n_layers):
+            x = self.attend(n, x, None if heads is None else heads[n])
+            x = self.feed_forward(n, x, None if neurons is None else neurons[n])
+            hidden.append(fn.f32(x))
+        logits = self.head(fn.quantize(self.norm(x, "output_norm")))
+        self.position += 1
+        return fn.f32(logits), np.stack(hidden)
+
+    def run(self, tokens, neurons=None, heads=None):
+        """-> logits [T, vocabulary], hidden [T, layers, d_model], from an empty context.
+
+        neurons and heads as in `step`, or functions of the position that return such lists."""
+        self.reset()
+        rows = []
+        for t, token in enumerate(tokens):
+            rows.append(self.step(
+                int(token), neurons(t) if callable(neurons) else neurons,
+                heads(t) if callable(heads) else heads))
+        return np.stack([r[0] for r in rows]), np.stack([r[1] for r in rows])
+
+    def logits(self, tokens, neurons=None, heads=None):
+        return self.run(tokens, neurons, heads)[0]
+
+
+def read_mask(path, n_layers):
+    """A text file with lines `neurons LAYER a,b,c` and `heads LAYER a,b,c`; `-` is none of them.
+    Layers without a line are dense."""
+    mask = {"neurons": [None] * n_layers, "heads": [None] * n_layers}
+    with open(path) as file:
+        for line in file:
+            if line.strip() and not line.startswith("#"):
+                kind, layer, items = line.split()
+                items = [] if items == "-" else [int(i) for i in items.split(",")]
+                assert items == sorted(set(items))
+                mask[kind][int(layer)] = np.array(items, np.int64)
+    return mask["neurons"], mask["heads"]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("models", nargs="*", metavar="MODEL")
+    parser.add_argument("--tokens", help="numbers with commas between them")
+    parser.add_argument("--out", help="write the logits here, little-endian float32 [T, vocabulary]")
+    parser.add_argument("--layers", action="store_true", help="hash the hidden states too")
+    parser.add_argument("--mask", help="active neurons and heads, see README.md")
+    parser.add_argument("--selftest", action="store_true")
+    args = parser.parse_args()
+    if args.selftest:
+        import selftest
+        return selftest.main(args.models)
+    if len(args.models) != 1 or not args.tokens:
+        parser.error("one MODEL and --tokens are needed")
+    model = Reference(args.models[0])
+    neurons, heads = read_mask(args.mask, model.n_layers) if args.mask else (None, None)
+    logits, hidden = model.run([int(t) for t in args.tokens.split(",")], neurons, heads)
+    for t in range(len(logits)):
+        print(t, fn.hash_floats(logits[t]), *(
+            [fn.hash_floats(h) for h in hidden[t]] if args.layers else []))
+    if args.out:
+        logits.astype("<f4").tofile(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
