@@ -38,7 +38,7 @@ final class QuantTests: XCTestCase {
     }
 
     func testPlainFormats() {
-        let values: [Float] = [0, -1.5, 3e38, 1e-40]
+        let values: [Float] = [0, -1.5, 3e38, 0x1p-149]
         XCTAssertEqual(decode(.f32, values.withUnsafeBytes(Array.init), count: 4), values)
         XCTAssertEqual(decode(.f16, [0, 0x3c, 1, 0, 0xff, 0xfb], count: 3), [1, 0x1p-24, -65504])
         XCTAssertEqual(decode(.bf16, [0x80, 0x3f, 0, 0xc0], count: 2), [1, -2])
