@@ -58,7 +58,7 @@ struct ByteLevelBPE: Sendable {
 
   /// Appends the ids of a text. Bytes that are not UTF-8 count as U+FFFD.
   func encode(_ text: Bytes, into output: inout [Int32], scratch: inout Scratch) {
-    if let repaired = UTF8Repair.repaired(text) {
+    if let repaired = UTF8Repair.repaired(text, shortening: true) {
       repaired.withUnsafeBufferPointer { encodeWords(of: $0, into: &output, scratch: &scratch) }
     } else {
       encodeWords(of: text, into: &output, scratch: &scratch)
