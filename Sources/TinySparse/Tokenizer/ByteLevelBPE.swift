@@ -26,6 +26,8 @@ struct ByteLevelBPE: Sendable {
 
   /// - Throws: `malformedMerge`. Linear in the size of the vocabulary.
   init(tokens texts: [[UInt8]], merges rules: [[UInt8]], rule: PreTokenizer, ignoresMerges: Bool) throws(TokenizerError) {
+    // Ranks and symbols are numbered in 32 bits.
+    guard rules.count < Int(Int32.max) / 4 else { throw .malformedMerge(rules.count) }
     self.rule = rule
     self.ignoresMerges = ignoresMerges
     symbols = ByteStringTable(capacity: texts.count + 512)
