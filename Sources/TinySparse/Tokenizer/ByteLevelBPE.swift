@@ -26,6 +26,8 @@ struct ByteLevelBPE: Sendable {
 
   /// - Throws: `malformedMerge`. Linear in the size of the vocabulary.
   init(tokens texts: [[UInt8]], merges rules: [[UInt8]], rule: PreTokenizer, ignoresMerges: Bool) throws(TokenizerError) {
+    // Ranks and symbols are numbered in 32 bits.
+    guard rules.count < Int(Int32.max) / 4 else { throw .malformedMerge(rules.count) }
     self.rule = rule
     self.ignoresMerges = ignoresMerges
     symbols = ByteStringTable(capacity: texts.count + 512)
@@ -58,7 +60,7 @@ struct ByteLevelBPE: Sendable {
 
   /// Appends the ids of a text. Bytes that are not UTF-8 count as U+FFFD.
   func encode(_ text: Bytes, into output: inout [Int32], scratch: inout Scratch) {
-    if let repaired = UTF8Repair.repaired(text) {
+    if let repaired = UTF8Repair.repaired(text, shortening: true) {
       repaired.withUnsafeBufferPointer { encodeWords(of: $0, into: &output, scratch: &scratch) }
     } else {
       encodeWords(of: text, into: &output, scratch: &scratch)

@@ -122,7 +122,7 @@ extension TokenizerSpec {
     var types = [Int32](repeating: TokenType.unused.rawValue, count: limit)
     var count = 0
     func set(_ id: Int64?, _ text: [UInt8], _ type: TokenType) throws(TokenizerError) {
-      guard let id, id >= 0, id < Int64(limit) else { throw .idOutOfRange(field: "token", id: Int(id ?? -1)) }
+      guard let id, id >= 0, id < Int64(limit) else { throw .idOutOfRange(field: "token", id: Int(clamping: id ?? -1)) }
       if let old = texts[Int(id)], old != text { throw .malformedFile("tokenizer.json: two tokens with id \(id)") }
       texts[Int(id)] = text
       types[Int(id)] = type.rawValue

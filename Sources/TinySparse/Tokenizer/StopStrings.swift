@@ -10,6 +10,11 @@ public struct StopStrings: Sendable {
     public let text: String
     /// The stop string that has been hit, if one has; the text then ends just before it.
     public let stop: String?
+
+    public init(text: String, stop: String?) {
+      self.text = text
+      self.stop = stop
+    }
   }
 
   /// Longest first.

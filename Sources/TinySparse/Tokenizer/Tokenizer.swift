@@ -47,7 +47,7 @@ public final class Tokenizer: Sendable {
     let known = { [vocabulary] (texts: [String]) in texts.compactMap { vocabulary.find(Array($0.utf8)).map { Int32($0) } } }
     let ends = known(KnownTokens.endOfGeneration)
     let endsFile = known(KnownTokens.endOfFile)
-    for id in ends + endsFile + known(KnownTokens.control) where types[Int(id)] != .userDefined { types[Int(id)] = .control }
+    for id in ends + endsFile + known(KnownTokens.control) { types[Int(id)] = .control }
     let size = Int32(vocabulary.count)
     bos = spec.bos ?? (isSentencePiece && size > 2 ? 1 : nil)
     eos = spec.eos ?? (isSentencePiece && size > 2 ? 2 : nil)

@@ -1,23 +1,28 @@
-/// The lenient reading of UTF-8 that llama.cpp applies before byte-level BPE, so that ids agree on broken input too.
+/// The lenient reading of UTF-8 that llama.cpp applies, so that ids agree on broken input too.
 enum UTF8Repair {
   private static let replacement: [UInt8] = [0xEF, 0xBF, 0xBD]
 
-  /// The text with each byte that begins no character replaced by U+FFFD, and with overlong forms made short; nil if
-  /// there is nothing to repair, the common case. Surrogates written as three bytes stay. Linear.
-  static func repaired(_ text: Bytes) -> [UInt8]? {
-    guard let fault = firstFault(text) else { return nil }
+  /// The text with each byte that begins no character replaced by U+FFFD; nil if there is nothing to repair, the
+  /// common case. Surrogates written as three bytes stay. Linear.
+  /// - Parameter shortening: whether overlong forms are made short; otherwise they stay.
+  static func repaired(_ text: Bytes, shortening: Bool) -> [UInt8]? {
+    guard let fault = firstFault(text, shortening) else { return nil }
     var out = Array(text[0..<fault])
     out.reserveCapacity(text.count + 16)
     var position = fault
     while position < text.count {
       let (code, length) = character(text, position)
-      if let code { append(code, to: &out) } else { out += replacement }
+      if let code {
+        if shortening { append(code, to: &out) } else { out += text[position..<position + length] }
+      } else {
+        out += replacement
+      }
       position += length
     }
     return out
   }
 
-  private static func firstFault(_ text: Bytes) -> Int? {
+  private static func firstFault(_ text: Bytes, _ shortening: Bool) -> Int? {
     var position = 0
     while position < text.count {
       if text[position] < 0x80 {
@@ -25,7 +30,7 @@ enum UTF8Repair {
         continue
       }
       let (code, length) = character(text, position)
-      guard let code, encodedLength(code) == length else { return position }
+      guard let code, !shortening || encodedLength(code) == length else { return position }
       position += length
     }
     return nil

@@ -42,7 +42,7 @@ struct Unigram: Sendable {
   /// Appends the ids of a text. Bytes that are not UTF-8 count as U+FFFD; a run of unknown characters is one id.
   func encode(_ text: Bytes, into output: inout [Int32]) {
     let normalized =
-      UTF8Repair.repaired(text).map { repaired in repaired.withUnsafeBufferPointer(normalize) } ?? normalize(text)
+      UTF8Repair.repaired(text, shortening: false).map { $0.withUnsafeBufferPointer(normalize) } ?? normalize(text)
     guard !normalized.isEmpty else { return }
     let steps = normalized.withUnsafeBufferPointer(bestSteps)
     let first = output.count
