@@ -1,29 +1,53 @@
-import TinySparse
-let model = try Model(path: CommandLine.arguments[1])
-let mode = CommandLine.arguments[2]
-if mode == "ppl" {
-  let session = try Session(model, .init(context: 512))
-  let file = try MappedFile(path: CommandLine.arguments[3])
-  let text = withExtendedLifetime(file) { String(decoding: file.bytes, as: UTF8.self) }
-  let p = try session.perplexity(of: text, context: 512, chunks: Int(CommandLine.arguments[4])!) { print($0, $2.value); return true }
-  print(p.value, p.standardError)
-} else if mode == "bench" {
-  for t in [1, 2] {
-    let session = try Session(model, .init(threads: t, context: 512))
-    let c = ContinuousClock()
-    for r in 0..<5 {
-      session.rewind(to: 0)
-      let ids = (0..<128).map { Int32($0 * 37 % 4000 + 100) }
-      let p = try c.measure { try session.read(ids) }
-      session.rewind(to: 1)
-      let d = try c.measure { for i in 0..<64 { try session.read([ids[i]]) } }
-      func s(_ d: Duration) -> Double { Double(d.components.attoseconds) * 1e-18 + Double(d.components.seconds) }
-      print(t, "prefill", Int(128 / s(p)), "decode", Int(64 / s(d)), "rep", r)
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// Finds the command and runs it.
+func runProgram(_ words: ArraySlice<String>) throws {
+    guard let name = words.first else { throw Failure.usage("a command is missing") }
+    switch name {
+    case "--version", "-V": try Console.writeLine("tinysparse \(Help.version)")
+    case "--help", "-h": try Console.write(Help.program)
+    case "help":
+        guard let topic = words.dropFirst().first else { return try Console.write(Help.program) }
+        try Console.write(Help.of(command(named: topic)))
+    default:
+        let command = try command(named: name)
+        let arguments = try Arguments(words.dropFirst(), for: command)
+        if arguments.wantsHelp { return try Console.write(Help.of(command)) }
+        try command.run(arguments)
     }
-  }
-} else {
-let session = try Session(model, .init(context: 512))
-var o = GenerationOptions(); o.sampling = .greedy; o.maxTokens = 64
-try session.generate(CommandLine.arguments[3], o) { print($0, terminator: ""); return true }
-print()
 }
+
+func command(named name: String) throws(Failure) -> Command {
+    if let command = Command.all.first(where: { $0.name == name }) { return command }
+    let kind = name.hasPrefix("-") ? "option" : "command"
+    throw .usage(
+        "unknown \(kind) \(escaped(name, limit: 80))" + suggestion(for: name, among: Command.all.map(\.name)))
+}
+
+/// Runs the program and says how it ended.
+func exitCode(_ words: ArraySlice<String>) -> Int32 {
+    do {
+        try runProgram(words)
+        return ExitCode.success
+    } catch Failure.usage(let message) {
+        let topic = Command.all.contains { $0.name == words.first } ? " \(words.first!)" : ""
+        Console.note("tinysparse: error: \(message)\nTry: tinysparse\(topic) --help")
+        return ExitCode.usage
+    } catch Failure.interrupted(let number) {
+        return ExitCode.signal(number)
+    } catch Failure.outputClosed {
+        return ExitCode.success
+    } catch Failure.problem(let message) {
+        Console.note("tinysparse: error: \(message)")
+    } catch {
+        Console.note("tinysparse: error: \(escaped("\(error)"))")
+    }
+    return ExitCode.problem
+}
+
+Signals.install()
+exit(exitCode(CommandLine.arguments.dropFirst()))
