@@ -84,8 +84,9 @@ struct Arguments {
     func number(_ name: String, in range: ClosedRange<Float>) throws(Failure) -> Float? {
         guard let text = string(name) else { return nil }
         guard let value = Float(text), range.contains(value) else {
+            let isOpen = range.lowerBound == .leastNonzeroMagnitude
             throw .usage(
-                "--\(name) \(escaped(text, limit: 80)): a number from "
+                "--\(name) \(escaped(text, limit: 80)): a number \(isOpen ? "above" : "from") "
                     + "\(fixed(Double(range.lowerBound), 0)) to \(fixed(Double(range.upperBound), 0)) is needed")
         }
         return value

@@ -5,8 +5,8 @@ extension Command {
         name: "chat", summary: "talk to a model",
         operands: "[MODEL]",
         details: """
-            A conversation, message by line. Works on a terminal and with piped input. Ctrl-C stops an answer,
-            a second one ends the program; so do /quit and the end of the input. When the context is full, the
+            A conversation, one message a line, on a terminal or with piped input. Ctrl-C stops an answer, a
+            second one ends the program; so do /quit and the end of the input. When the context is full, the
             oldest messages are forgotten.
 
             in the conversation:

@@ -80,11 +80,11 @@ struct InspectionReport {
         }
         if tensors {
             out += "\ntensors (\(contents.tensors.count)), outermost dimension first:\n"
-            let width = min(contents.tensors.map(\.name.count).max() ?? 0, 48) + 2
+            let width = min(contents.tensors.map(\.name.count).max() ?? 0, 48)
             for tensor in contents.tensors {
                 let size = tensor.bytes.map { readable(bytes: $0) } ?? "unknown size"
-                out += "  " + escaped(tensor.name).padded(to: width) + tensor.type.padded(to: 8)
-                    + "\(tensor.shape)".padded(to: 18) + size + "\n"
+                out += "  " + escaped(tensor.name).padded(to: width) + "  " + tensor.type.padded(to: 8)
+                    + "\(tensor.shape)".padded(to: 16) + "  " + size + "\n"
             }
         }
         return out
