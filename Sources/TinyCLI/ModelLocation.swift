@@ -61,11 +61,18 @@ extension Model {
 
 extension Session {
     /// A session as the options say.
+    /// - Throws: what making a session throws, and `Failure`.
     static func open(_ model: Model, _ arguments: Arguments, context: Int? = nil) throws -> Session {
         var options = Session.Options()
         options.threads = try arguments.integer("threads", in: 1...256) ?? 0
         options.context = try context ?? arguments.integer("context", in: 1...(1 << 24)) ?? 0
         options.kernels = arguments.string("kernels")
+        if let mode = arguments.string("sparse") { options.sparsity = try Sparsity(option: mode) }
+        guard !options.sparsity.needsPredictors || !model.config.predictors.isEmpty else {
+            throw Failure.problem(
+                "\(escaped(model.config.name)) has no predictors, so nothing says what to leave out; "
+                    + "leave --sparse out or try oracle:SHARE")
+        }
         return try Session(model, options)
     }
 

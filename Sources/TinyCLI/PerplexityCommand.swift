@@ -49,6 +49,7 @@ private func perplexityCommand(_ arguments: Arguments) throws {
             ("nats_per_token", .double(result.mean)), ("chunks", .number(done)), ("context", .number(context)),
             ("tokens_scored", .number(result.tokens)), ("kernels", .string(session.kernelName)),
             ("threads", .number(session.threads)),
+            ("sparse", .string(arguments.string("sparse") ?? "off")),
         ]
         return try Console.writeLine(JSON.object(report).text())
     }
