@@ -35,9 +35,10 @@ private func benchCommand(_ arguments: Arguments) throws {
     let writtenCount = try arguments.integer("generate", in: 0...(1 << 20)) ?? 64
     let repetitions = try arguments.integer("repetitions", in: 1...10_000) ?? 5
     guard promptCount + writtenCount > 0 else { throw Failure.usage("-p 0 -n 0 leaves nothing to measure") }
+    let options = try Session.Options(arguments, context: max(promptCount, writtenCount))
 
     let model = try Model.open(path, arguments)
-    let session = try Session.open(model, arguments, context: max(promptCount, writtenCount, 1))
+    let session = try Session.open(model, options)
     let ids = pseudoRandomIDs(max(promptCount, writtenCount), below: model.config.vocabularySize)
     var progress = Console.Progress()
     defer { progress.clear() }
