@@ -35,9 +35,10 @@ private func benchCommand(_ arguments: Arguments) throws {
     let writtenCount = try arguments.integer("generate", in: 0...(1 << 20)) ?? 64
     let repetitions = try arguments.integer("repetitions", in: 1...10_000) ?? 5
     guard promptCount + writtenCount > 0 else { throw Failure.usage("-p 0 -n 0 leaves nothing to measure") }
+    let options = try Session.Options(arguments, context: max(promptCount, writtenCount))
 
     let model = try Model.open(path, arguments)
-    let session = try Session.open(model, arguments, context: max(promptCount, writtenCount, 1))
+    let session = try Session.open(model, options)
     let ids = pseudoRandomIDs(max(promptCount, writtenCount), below: model.config.vocabularySize)
     var progress = Console.Progress()
     defer { progress.clear() }
@@ -70,6 +71,7 @@ private func benchCommand(_ arguments: Arguments) throws {
             ("model", .string(model.config.name)), ("file", .string(model.file.path)),
             ("version", .string(Help.version)),
             ("kernels", .string(session.kernelName)), ("threads", .number(session.threads)),
+            ("sparse", .string(arguments.string("sparse") ?? "off")),
             ("prompt_tokens", .number(promptCount)), ("generated_tokens", .number(writtenCount)),
             ("repetitions", .number(repetitions)),
             ("prefill_tokens_per_second", prefill.json(\.median)),
