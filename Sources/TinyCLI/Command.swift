@@ -31,9 +31,13 @@ struct Command: Sendable {
     let options: [Option]
     /// Command lines without `tinysparse NAME`, and what they do.
     let examples: [(arguments: String, what: String)]
-    let run: @Sendable (Arguments) throws -> Void
+    let run: @Sendable (Arguments) throws(CommandError) -> Void
 
-    static let all = [run, chat, bench, perplexity, convert, inspect, tokenize]
+    #if hasFeature(Embedded)  // Boards run what other machines have converted.
+    static let all = [run, chat, bench, perplexity, verify]
+    #else
+    static let all = [run, chat, bench, perplexity, verify, convert, inspect, tokenize]
+    #endif
     static let help = Option("help", "h", "show this help")
 }
 

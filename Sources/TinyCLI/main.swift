@@ -5,7 +5,7 @@ import Musl
 #endif
 
 /// Finds the command and runs it.
-func runProgram(_ words: ArraySlice<String>) throws {
+func runProgram(_ words: ArraySlice<String>) throws(CommandError) {
     guard let name = words.first else { throw Failure.usage("a command is missing") }
     switch name {
     case "--version", "-V": try Console.writeLine("tinysparse \(Help.version)")
@@ -25,7 +25,7 @@ func command(named name: String) throws(Failure) -> Command {
     if let command = Command.all.first(where: { $0.name == name }) { return command }
     let kind = name.hasPrefix("-") ? "option" : "command"
     throw .usage(
-        "unknown \(kind) \(escaped(name, limit: 80))" + suggestion(for: name, among: Command.all.map(\.name)))
+        "unknown \(kind) \(escaped(name, limit: 80))" + suggestion(for: name, among: Command.all.map { $0.name }))
 }
 
 /// Runs the program and says how it ended.
@@ -44,7 +44,9 @@ func exitCode(_ words: ArraySlice<String>) -> Int32 {
     } catch Failure.problem(let message) {
         Console.note("tinysparse: error: \(message)")
     } catch {
+        #if !hasFeature(Embedded)
         Console.note("tinysparse: error: \(escaped("\(error)"))")
+        #endif
     }
     return ExitCode.problem
 }
