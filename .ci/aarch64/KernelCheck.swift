@@ -161,16 +161,28 @@ struct Products {
         return out
     }
 
-    func neurons(_ m: Weights, _ list: [Int32]?, _ active: Int, first: Int, _ count: Int, _ x: Quantized) -> [Float] {
+    func neurons(_ m: Weights, _ list: [Int32]?, _ active: Int, _ count: Int, _ x: Quantized) -> [Float] {
         var out = [Float](repeating: 0, count: count)
         var scratch = [SIMD16<Int32>](repeating: .zero, count: (count + 63) / 64 * 8)
         m.with { w in x.with { x in scratch.withUnsafeMutableBytes { scratch in
             let room = scratch.baseAddress!
             if let list {
-                set.neuronSums(w, list, active, first, count, x, room, &out)
+                set.neuronSums(w, list, active, count, x, room, &out)
             } else {
-                set.neuronSums(w, nil, active, first, count, x, room, &out)
+                set.neuronSums(w, nil, active, count, x, room, &out)
             }
+        } } }
+        return out
+    }
+
+    /// The same in two steps.
+    func neuronsByGroups(_ m: Weights, _ list: [Int32], _ count: Int, _ x: Quantized) -> [Float] {
+        var out = [Float](repeating: 0, count: count)
+        var scratch = [SIMD16<Int32>](repeating: .zero, count: (count + 63) / 64 * 4)
+        var contributions = [Float](repeating: 0, count: (count + 63) / 64 * 64 * x.groups)
+        m.with { w in x.with { x in scratch.withUnsafeMutableBytes { scratch in
+            set.neuronGroups(w, list, list.count, count, x, scratch.baseAddress!, &contributions)
+            set.groupSums(w, &contributions, x.groups, count, &out)
         } } }
         return out
     }

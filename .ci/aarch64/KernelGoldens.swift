@@ -88,7 +88,7 @@ private func products(_ set: KernelTable, _ folder: String, _ tally: inout Tally
         let x = Quantized(f.floats(), set)
         let want = f.floats()
         tally.compare(
-            products.neurons(m, active, active.count, first: 0, size[1], x), want, "matvec_neuron_major")
+            products.neurons(m, active, active.count, size[1], x), want, "matvec_neuron_major")
         if active.count == size[0] {
             tally.compare(
                 products.tiles(m, outputs: size[1], neurons: size[0], x, tokens: 1), want,

@@ -49,14 +49,12 @@ private func products(_ set: KernelTable, _ plain: KernelTable, _ random: inout 
 
     let columns = matrix(&random, rows: inputs, columns: outputs, outputs: outputs)
     tally.compare(
-        a.neurons(columns, nil, inputs, first: 0, outputs, xa), b.neurons(columns, nil, inputs, first: 0, outputs, xb),
-        "neurons")
+        a.neurons(columns, nil, inputs, outputs, xa), b.neurons(columns, nil, inputs, outputs, xb), "neurons")
     let active = some(of: inputs, &random)
     let h = Quantized(random.floats(active.count), set)
-    let first = outputs > 64 ? 64 : 0
-    tally.compare(
-        a.neurons(columns, active, active.count, first: first, outputs - first, h),
-        b.neurons(columns, active, active.count, first: first, outputs - first, h), "neurons gathered")
+    let gathered = b.neurons(columns, active, active.count, outputs, h)
+    tally.compare(a.neurons(columns, active, active.count, outputs, h), gathered, "neurons gathered")
+    tally.compare(a.neuronsByGroups(columns, active, outputs, h), gathered, "neurons by groups")
     tally.compare(
         a.tiles(columns, outputs: outputs, neurons: inputs, all, tokens: tokens),
         b.tiles(columns, outputs: outputs, neurons: inputs, all, tokens: tokens), "neurons by tiles")

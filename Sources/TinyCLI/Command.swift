@@ -46,7 +46,7 @@ extension Option {
     static let model = Option("model", "m", value: "MODEL", "the model: a native file, a .gguf file, or a Hugging Face folder")
     static let threads = Option("threads", "t", value: "N", "threads at work (default: all cores this process may use)")
     static let context = Option("context", "c", value: "N", "most tokens to look back on (default: the model's, at most 8192)")
-    static let kernels = Option("kernels", value: "NAME", "instruction set: avx512, avx2 or scalar (default: the fastest)")
+    static let kernels = Option("kernels", value: "NAME", "avx512, avx2, neondot, neon or scalar (default: the fastest that this CPU has)")
     static let sparse = Option("sparse", value: "MODE", "compute a part only: \(Sparsity.forms) (default: all)")
     static let noVerify = Option("no-verify", "do not compare the checksums of the model file: a faster start")
     static let json = Option("json", "print JSON for programs")

@@ -11,6 +11,7 @@ enum Failure: Error {
 
     /// What an error of the library means to the user.
     #if hasFeature(Embedded)
+    init(_ failure: Failure) { self = failure }
     init(_ error: some Error & CustomStringConvertible) { self = .problem(escaped(error.description)) }
     #else
     init(_ error: any Error) { self = error as? Failure ?? .problem(escaped("\(error)")) }

@@ -33,22 +33,19 @@ func exitCode(_ words: ArraySlice<String>) -> Int32 {
     do {
         try runProgram(words)
         return ExitCode.success
-    } catch Failure.usage(let message) {
-        let topic = Command.all.contains { $0.name == words.first } ? " \(words.first!)" : ""
-        Console.note("tinysparse: error: \(message)\nTry: tinysparse\(topic) --help")
-        return ExitCode.usage
-    } catch Failure.interrupted(let number) {
-        return ExitCode.signal(number)
-    } catch Failure.outputClosed {
-        return ExitCode.success
-    } catch Failure.problem(let message) {
-        Console.note("tinysparse: error: \(message)")
     } catch {
-        #if !hasFeature(Embedded)
-        Console.note("tinysparse: error: \(escaped("\(error)"))")
-        #endif
+        switch Failure(error) {
+        case .usage(let message):
+            let topic = Command.all.contains { $0.name == words.first } ? " \(words.first!)" : ""
+            Console.note("tinysparse: error: \(message)\nTry: tinysparse\(topic) --help")
+            return ExitCode.usage
+        case .interrupted(let number): return ExitCode.signal(number)
+        case .outputClosed: return ExitCode.success
+        case .problem(let message):
+            Console.note("tinysparse: error: \(message)")
+            return ExitCode.problem
+        }
     }
-    return ExitCode.problem
 }
 
 Signals.install()

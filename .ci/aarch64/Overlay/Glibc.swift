@@ -27,3 +27,25 @@ public func open(_ path: UnsafePointer<CChar>, _ flags: Int32, _ mode: mode_t) -
 
 @_silgen_name("pow")
 public func pow(_ x: Double, _ y: Double) -> Double
+
+@_silgen_name("getrusage")
+private func usage(_ who: Int32, _ usage: UnsafeMutablePointer<rusage>) -> Int32
+
+public func getrusage(_ who: Int32, _ result: UnsafeMutablePointer<rusage>) -> Int32 { usage(who, result) }
+
+public var SIG_IGN: __sighandler_t? { unsafeBitCast(1, to: __sighandler_t?.self) }
+
+// What the standard library parses numbers with; nothing here ever sets another locale than C's.
+@_cdecl("_swift_stdlib_strtod_clocale")
+public func parseDouble(_ text: UnsafePointer<CChar>, _ result: UnsafeMutablePointer<Double>) -> UnsafePointer<CChar>? {
+    var end: UnsafeMutablePointer<CChar>?
+    result.pointee = strtod(text, &end)
+    return UnsafePointer(end)
+}
+
+@_cdecl("_swift_stdlib_strtof_clocale")
+public func parseFloat(_ text: UnsafePointer<CChar>, _ result: UnsafeMutablePointer<Float>) -> UnsafePointer<CChar>? {
+    var end: UnsafeMutablePointer<CChar>?
+    result.pointee = strtof(text, &end)
+    return UnsafePointer(end)
+}
