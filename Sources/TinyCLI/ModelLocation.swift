@@ -65,7 +65,8 @@ extension Session.Options {
     init(_ arguments: Arguments, context: Int? = nil) throws(Failure) {
         self.init()
         threads = try arguments.integer("threads", in: 1...256) ?? 0
-        self.context = try context ?? arguments.integer("context", in: 1...(1 << 24)) ?? 0
+        let asked = try arguments.integer("context", in: 1...(1 << 24))
+        self.context = context ?? asked ?? 0
         kernels = arguments.string("kernels")
         if let mode = arguments.string("sparse") { sparsity = try Sparsity(option: mode) }
     }
