@@ -15,10 +15,10 @@ extension JSON {
         case .integer(let value): return "\(value)"
         // JSON has no infinities.
         case .double(let value): return value.isFinite ? "\(value)" : "null"
-        case .string(let value): return Self.safelyQuoted(value)
+        case .string(let value): return JSON.safelyQuoted(value)
         case .array(let values): return list("[", values.map(inner), "]")
         case .object(let members):
-            return list("{", members.map { safelyQuoted($0.key) + ": " + inner($0.value) }, "}")
+            return list("{", members.map { JSON.safelyQuoted($0.key) + ": " + inner($0.value) }, "}")
         }
     }
 
