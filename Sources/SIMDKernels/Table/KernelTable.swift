@@ -4,7 +4,7 @@
 /// nothing else. Kernels know nothing of models: they see rows of bytes, groups and scales.
 /// Lengths are in elements, strides in bytes for int8 rows and in elements otherwise. Nothing is
 /// checked here; the callers own the sizes. Weight rows are padded with zeros to whole groups of 64.
-public struct KernelTable: Sendable {
+public final class KernelTable: Sendable {
     /// `scalar`, `avx2`, `avx512`, `neon`.
     public let name: String
     public let rowDots: RowDots

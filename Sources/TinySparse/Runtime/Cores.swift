@@ -55,5 +55,5 @@ private func contents(_ path: String) -> String {
 @inline(__always)
 func pause(_ turns: inout Int) {
     turns &+= 1
-    if turns & 0xFF == 0 { sched_yield() }
+    if turns & 0x3FFF == 0 { sched_yield() }
 }

@@ -18,7 +18,7 @@ public final class WorkerPool: Sendable {
     public init(threads: Int) {
         let count = min(max(threads, 1), 256)
         self.threads = count
-        team = Team(workers: count - 1, spin: count <= availableCores ? 20_000 : 200)
+        team = Team(workers: count - 1, spin: count <= availableCores ? 100_000 : 200)
         guard count > 1 else { return }
         let queue = DispatchQueue(label: "tinysparse.workers", qos: .userInitiated, attributes: .concurrent)
         for index in 1..<count {
