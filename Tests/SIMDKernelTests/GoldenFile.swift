@@ -1,7 +1,7 @@
 import Foundation
 
 /// A file of the reference's function goldens: fields of a byte count and that many bytes, padded to
-/// four (Tests/EndToEndTests/Reference/README.md).
+/// four (Tests/EndToEndTests/Reference/README.md). Both test targets have this file, by a link.
 struct GoldenFile {
     struct BadFile: Error { let name: String }
 
@@ -38,6 +38,8 @@ struct GoldenFile {
         }
     }
 
+    mutating func doubles() -> [Double] { field(of: Double.self) }
+    mutating func uint64s() -> [UInt64] { field(of: UInt64.self) }
     mutating func floats() -> [Float] { field(of: Float.self) }
     mutating func float() -> Float { floats()[0] }
     mutating func halves() -> [UInt16] { field(of: UInt16.self) }
