@@ -5,7 +5,8 @@
 /// down projections of feed-forward layers, which are stored neuron-major.
 /// Columns from `cols` up to `stride` are zeros.
 ///
-/// The pointers are valid as long as the file the matrix came from.
+/// Scales may be read, but mean nothing, up to the next multiple of 16.
+/// The pointers are valid only as long as the file the matrix came from is kept.
 public struct Matrix: @unchecked Sendable {
     /// Rows stored.
     public let rows: Int

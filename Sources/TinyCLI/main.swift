@@ -1,12 +1,53 @@
-import TinySparse
-let model = try Model(path: CommandLine.arguments[1])
-let session = try Session(model, .init(threads: 1, context: 512))
-if CommandLine.arguments.count > 3 {
-  let text = String(decoding: try MappedFile(path: CommandLine.arguments[2]).bytes, as: UTF8.self)
-  let p = try session.perplexity(of: text, context: 512, chunks: Int(CommandLine.arguments[3])!) { print($0, $2.value); return true }
-  print(p.value, p.standardError)
-} else {
-var o = GenerationOptions(); o.sampling = .greedy; o.maxTokens = 64
-try session.generate(CommandLine.arguments[2], o) { print($0, terminator: ""); return true }
-print()
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// Finds the command and runs it.
+func runProgram(_ words: ArraySlice<String>) throws {
+    guard let name = words.first else { throw Failure.usage("a command is missing") }
+    switch name {
+    case "--version", "-V": try Console.writeLine("tinysparse \(Help.version)")
+    case "--help", "-h": try Console.write(Help.program)
+    case "help":
+        guard let topic = words.dropFirst().first else { return try Console.write(Help.program) }
+        try Console.write(Help.of(command(named: topic)))
+    default:
+        let command = try command(named: name)
+        let arguments = try Arguments(words.dropFirst(), for: command)
+        if arguments.wantsHelp { return try Console.write(Help.of(command)) }
+        try command.run(arguments)
+    }
 }
+
+func command(named name: String) throws(Failure) -> Command {
+    if let command = Command.all.first(where: { $0.name == name }) { return command }
+    let kind = name.hasPrefix("-") ? "option" : "command"
+    throw .usage(
+        "unknown \(kind) \(escaped(name, limit: 80))" + suggestion(for: name, among: Command.all.map(\.name)))
+}
+
+/// Runs the program and says how it ended.
+func exitCode(_ words: ArraySlice<String>) -> Int32 {
+    do {
+        try runProgram(words)
+        return ExitCode.success
+    } catch Failure.usage(let message) {
+        let topic = Command.all.contains { $0.name == words.first } ? " \(words.first!)" : ""
+        Console.note("tinysparse: error: \(message)\nTry: tinysparse\(topic) --help")
+        return ExitCode.usage
+    } catch Failure.interrupted(let number) {
+        return ExitCode.signal(number)
+    } catch Failure.outputClosed {
+        return ExitCode.success
+    } catch Failure.problem(let message) {
+        Console.note("tinysparse: error: \(message)")
+    } catch {
+        Console.note("tinysparse: error: \(escaped("\(error)"))")
+    }
+    return ExitCode.problem
+}
+
+Signals.install()
+exit(exitCode(CommandLine.arguments.dropFirst()))

@@ -1,13 +1,15 @@
 /// Reads little-endian values one after another, never past the end.
 struct ByteReader {
-    let path: String
+    private let file: MappedFile  // keeps the bytes
     let bytes: UnsafeRawBufferPointer
     private(set) var offset = 0
 
     init(_ file: MappedFile) {
-        path = file.path
+        self.file = file
         bytes = file.bytes
     }
+
+    var path: String { file.path }
 
     var remaining: Int { bytes.count - offset }
 

@@ -30,8 +30,9 @@ package final class AtomicFile: ByteSink {
 
     /// - Throws: `FormatError` if the directory does not take a new file.
     package init(path: String) throws {
-        guard !isDirectory(path) else {
-            throw FormatError(.system(EISDIR), path: path, "is a directory; name the file to write")
+        guard !fileExists(path) || isRegularFile(path) else {
+            throw FormatError(
+                .system(EEXIST), path: path, "is no regular file; name the file to write")
         }
         self.path = path
         temporaryPath = "\(path).tmp.\(getpid())"

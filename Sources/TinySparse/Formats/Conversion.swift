@@ -38,8 +38,25 @@ struct Conversion {
             try Self.check(tensor, fits: part, of: source.config)
             return (part, tensor)
         }
+        try Self.checkSize(parts, path: source.path)
         notes = try Self.extraTensors(names, used: Set(parts.map(\.tensor.name)), source)
         config = source.config.native
+    }
+
+    /// Rows are padded to 64 columns, so a file of absurdly narrow matrices would
+    /// grow beyond measure. Real models grow less than twofold.
+    private static func checkSize(
+        _ parts: [(part: NativePart, tensor: SourceTensor)], path: String
+    ) throws {
+        let before = parts.reduce(0) { $0 + $1.tensor.bytes.count }
+        let after = parts.flatMap(\.part.tensors).reduce(0) {
+            $0 + $1.format.byteCount(of: $1.dimensions.reduce(1, *))!
+        }
+        guard after <= 4 * before + (1 << 26) else {
+            throw FormatError(
+                .unsupported, path: path,
+                "its matrices are so narrow that \(before) bytes would become \(after)")
+        }
     }
 
     private static func check(

@@ -37,9 +37,22 @@ public func convert(
 public func nativeImage(
     _ input: String, progress: ConversionProgress = { _ in }
 ) throws -> MappedFile {
-    let conversion = try Conversion(openSource(input))
+    try nativeImage(openSource(input), progress: progress)
+}
+
+/// Makes the native file of a foreign GGUF model in memory.
+public func nativeImage(
+    _ gguf: GGUF, progress: ConversionProgress = { _ in }
+) throws -> MappedFile {
+    try nativeImage(GGUFSource(gguf), progress: progress)
+}
+
+private func nativeImage(
+    _ source: any ModelSource, progress: ConversionProgress
+) throws -> MappedFile {
+    let conversion = try Conversion(source)
     let layout = try conversion.layout()
-    return try MappedFile(memoryNamed: input, size: layout.size) { memory in
+    return try MappedFile(memoryNamed: source.path, size: layout.size) { memory in
         try conversion.run(layout, into: MemorySink(memory: memory), progress: progress)
     }
 }

@@ -66,7 +66,7 @@ extension GGUFEntry {
         guard let element, element.type == .int32 || element.type == .uint32 else {
             return try expect(nil, "a list of 32-bit integers", file)
         }
-        return array(file, element.count)
+        return try array(file, element.count)
     }
 
     /// The value as a list of floats.
@@ -74,7 +74,7 @@ extension GGUFEntry {
         guard let element, element.type == .float32 else {
             return try expect(nil, "a list of floats", file)
         }
-        return (array(file, element.count) as [UInt32]).map { Float(bitPattern: $0) }
+        return (try array(file, element.count) as [UInt32]).map { Float(bitPattern: $0) }
     }
 
     /// The value as a list of unsigned 64-bit integers.
@@ -82,13 +82,18 @@ extension GGUFEntry {
         guard let element, element.type == .uint64 else {
             return try expect(nil, "a list of unsigned 64-bit integers", file)
         }
-        return array(file, element.count)
+        return try array(file, element.count)
     }
 
     private func array<T: FixedWidthInteger & BitwiseCopyable>(
         _ file: MappedFile, _ count: Int
-    ) -> [T] {
-        (0..<count).map {
+    ) throws -> [T] {
+        guard count <= 1 << 22 else {
+            throw FormatError(
+                .unsupported, path: file.path, item: key, offset: stored.lowerBound,
+                "has \(count) numbers; at most \(1 << 22) are supported")
+        }
+        return (0..<count).map {
             let offset = range.lowerBound + $0 * MemoryLayout<T>.size
             return T(littleEndian: file.bytes.loadUnaligned(fromByteOffset: offset, as: T.self))
         }

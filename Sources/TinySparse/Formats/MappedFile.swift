@@ -12,7 +12,7 @@ import Musl
 public final class MappedFile: @unchecked Sendable {
     /// What errors about these bytes name.
     public let path: String
-    /// All bytes; never empty.
+    /// All bytes; never empty. Valid only as long as this object is kept.
     public let bytes: UnsafeRawBufferPointer
 
     /// Size in bytes.
@@ -62,6 +62,9 @@ public final class MappedFile: @unchecked Sendable {
     deinit {
         munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count)
     }
+
+    /// A copy of all bytes.
+    package var contents: [UInt8] { withExtendedLifetime(self) { [UInt8](bytes) } }
 
     /// Asks the kernel to read the whole file ahead. A hint; never fails.
     public func adviseWillNeed() { advise(MADV_WILLNEED) }

@@ -45,6 +45,8 @@ public struct ModelConfig: Sendable, Equatable {
     public var tiedHead: Bool
     /// True if every matrix of a layer has a bias.
     public var hasBiases: Bool
+    /// Predictors of active neurons and heads, if the file has them.
+    public var predictors = PredictorConfig()
 
     /// Width of all query heads together.
     public var dQuery: Int { nHeads * headDim }

@@ -29,7 +29,7 @@ extension ModelConfig {
         let headDim = try fields.optionalInteger("head_dim") ?? width / heads
         let (positions, factors) = try rope(fields, headDim: headDim)
         return ModelConfig(
-            architecture: "llama", name: try fields.optionalString("_name_or_path") ?? "llama",
+            architecture: "llama", name: try modelName(fields),
             vocabularySize: try fields.integer("vocab_size"), dModel: width,
             nLayers: try fields.integer("num_hidden_layers"), nHeads: heads,
             nKVHeads: try fields.optionalInteger("num_key_value_heads") ?? heads,
@@ -61,7 +61,7 @@ extension ModelConfig {
             throw fields.unsupported("layer_norm_elementwise_affine", "false is not supported")
         }
         return ModelConfig(
-            architecture: "opt", name: try fields.optionalString("_name_or_path") ?? "opt",
+            architecture: "opt", name: try modelName(fields),
             vocabularySize: try fields.integer("vocab_size"), dModel: width,
             nLayers: try fields.integer("num_hidden_layers"), nHeads: heads, nKVHeads: heads,
             headDim: width / heads, dFF: try fields.integer("ffn_dim"),
@@ -71,6 +71,13 @@ extension ModelConfig {
             gated: false, positions: .learned(offset: 2), ropeFactors: [],
             tiedHead: fields.bool("tie_word_embeddings") ?? true,
             hasBiases: fields.bool("enable_bias") ?? true)
+    }
+
+    /// The last part of `_name_or_path`, which may be a path on the machine that
+    /// made the model, or else the architecture.
+    private static func modelName(_ fields: ConfigFields) throws -> String {
+        let path = try fields.optionalString("_name_or_path") ?? ""
+        return try path.split(separator: "/").last.map(String.init) ?? fields.string("model_type")
     }
 
     private static func activation(

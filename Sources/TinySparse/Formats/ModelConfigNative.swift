@@ -34,6 +34,7 @@ extension ModelConfig {
         case .learned:
             writer.add("tinysparse.positions", "learned")
         }
+        predictors.write(to: &writer)
     }
 
     /// Reads the configuration of a native file.
@@ -91,5 +92,6 @@ extension ModelConfig {
         }
         ropeFactors = try gguf.entry("tinysparse.rope.factors")?.floats(in: gguf.file) ?? []
         try validate(path: gguf.path)
+        predictors = try PredictorConfig(gguf, layers: nLayers)
     }
 }

@@ -159,7 +159,7 @@ struct HuggingFaceSource: ModelSource {
                 throw FormatError(
                     .unsupported, path: file.path, "has \(file.size) bytes; 32 MiB are supported")
             }
-            return [UInt8](file.bytes)
+            return file.contents
         }
         let options = "tokenizer_config.json"
         let json = try read("tokenizer.json")

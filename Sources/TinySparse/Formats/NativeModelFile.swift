@@ -19,25 +19,36 @@ public final class NativeModelFile: @unchecked Sendable {
     /// Opens a native file, or converts another model in memory.
     /// - Parameter verify: read every weight and compare checksums. Costs one
     ///   pass over the file at the speed of memory or disk, on all cores.
-    /// - Throws: `FormatError` naming tensor and byte offset.
-    public convenience init(path: String, verify: Bool = true) throws {
+    /// - Parameter progress: told about the conversion of a foreign model.
+    /// - Throws: `FormatError` naming tensor and byte offset, or what `progress` throws.
+    public convenience init(
+        path: String, verify: Bool = true, progress: ConversionProgress = { _ in }
+    ) throws {
         guard !isDirectory(path) else {
-            try self.init(image: nativeImage(path), verify: false)
+            try self.init(image: nativeImage(path, progress: progress), verify: false)
             return
         }
         let file = try MappedFile(path: path)
-        guard GGUF.matches(file), try GGUF(file).entry(ModelConfig.nativeFormatKey) != nil else {
-            try self.init(image: nativeImage(path), verify: false)
+        guard GGUF.matches(file) else {
+            try self.init(image: nativeImage(path, progress: progress), verify: false)
+            return
+        }
+        let gguf = try GGUF(file)
+        guard gguf.entry(ModelConfig.nativeFormatKey) != nil else {
+            try self.init(image: nativeImage(gguf, progress: progress), verify: false)
             return
         }
         file.adviseHugePages()
         file.adviseWillNeed()
-        try self.init(image: file, verify: verify)
+        try self.init(gguf, verify: verify)
     }
 
     /// Opens a native file that is in memory already.
-    public init(image: MappedFile, verify: Bool) throws {
-        let gguf = try GGUF(image)
+    public convenience init(image: MappedFile, verify: Bool) throws {
+        try self.init(GGUF(image), verify: verify)
+    }
+
+    private init(_ gguf: GGUF, verify: Bool) throws {
         let config = try ModelConfig(native: gguf)
         try NativeModelFile.checkVocabulary(gguf, config)
         guard gguf.alignment >= Matrix.alignment else {

@@ -81,6 +81,13 @@ extension ModelConfig {
             if hasBiases { vector(name + ".bias", rows) }
         }
 
+        func predictor(_ name: String, rank: [Int], of outputs: Int, _ layer: Int) {
+            guard !rank.isEmpty, rank[layer] > 0 else { return }
+            matrix(name + "_a", rows: rank[layer], cols: dModel)
+            matrix(name + "_b", rows: outputs, cols: rank[layer])
+            vector(name + "_b.bias", outputs)
+        }
+
         matrix("token_embd", rows: vocabularySize, cols: dModel)
         if case .learned = positions {
             let shape = NativePart.Shape.table(rows: contextLength, cols: dModel)
@@ -100,6 +107,8 @@ extension ModelConfig {
             let shape = NativePart.Shape.neuronMajor(outputs: dModel, inputs: dFF)
             parts.append(NativePart(name: down, shape: shape))
             if hasBiases { vector(down + ".bias", dModel) }
+            predictor(prefix + "ffn_predictor", rank: predictors.neuronRanks, of: dFF, layer)
+            predictor(prefix + "attn_predictor", rank: predictors.headRanks, of: nHeads, layer)
         }
         norm("output_norm")
         if !tiedHead { matrix("output", rows: vocabularySize, cols: dModel) }

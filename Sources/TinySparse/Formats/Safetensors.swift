@@ -152,6 +152,6 @@ extension JSON {
             throw FormatError(
                 .unsupported, path: path, "has \(file.size) bytes; at most \(limit) are supported")
         }
-        return try read(file.bytes, path: path)
+        return try withExtendedLifetime(file) { try read(file.bytes, path: path) }
     }
 }

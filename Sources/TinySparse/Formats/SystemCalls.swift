@@ -34,6 +34,12 @@ package func isDirectory(_ path: String) -> Bool {
     return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
 }
 
+/// True if `path` names a regular file.
+func isRegularFile(_ path: String) -> Bool {
+    var info = stat()
+    return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFREG
+}
+
 /// True if `path` names anything.
 package func fileExists(_ path: String) -> Bool {
     access(path, F_OK) == 0

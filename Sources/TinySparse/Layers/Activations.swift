@@ -14,17 +14,22 @@ final class Activations {
         sums = try AlignedBuffer(capacity * groups)
     }
 
-    /// Quantizes `x` as row `token`.
+    /// Quantizes the `count` values at `x` as row `token`.
     func set(_ token: Int, _ x: UnsafePointer<Float>, _ count: Int, _ kernels: KernelTable) {
         kernels.quantize(
             x, count, values.pointer + token * groups * groupSize, scales.pointer + token * groups,
             sums.pointer + token * groups)
     }
 
-    /// The rows from `token` on.
-    func rows(from token: Int = 0) -> QuantizedRows {
-        QuantizedRows(
-            values: values.pointer + token * groups * groupSize, scales: scales.pointer + token * groups,
-            sums: sums.pointer + token * groups, groups: groups)
+    /// All rows.
+    func rows() -> QuantizedRows {
+        QuantizedRows(values: values.pointer, scales: scales.pointer, sums: sums.pointer, groups: groups)
+    }
+
+    /// One row, or its first `count` values.
+    func row(_ token: Int, count: Int? = nil) -> QuantizedRows {
+        var row = rows().row(token)
+        if let count { row.groups = (count + groupSize - 1) / groupSize }
+        return row
     }
 }

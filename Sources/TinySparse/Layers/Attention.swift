@@ -1,55 +1,129 @@
 import SIMDKernels
 
-/// Softmax attention over the cache (docs/NUMERICS.md, 8), split by query head and token.
+/// The attention half of a layer, over all heads or over the active ones (docs/NUMERICS.md, 8 to 10).
 final class Attention {
-    private let config: ModelConfig
-    private let kernels: KernelTable
-    private let pool: WorkerPool
+    private let engine: Engine
     private let cache: KVCache
+    private let rotary: RotaryTable?
     private let scale: Float
+    private let query, key, value, heads: AlignedBuffer<Float>
+    private let quantized: Activations
     /// Scores of one query, a padded query and a padded output, for each worker.
     private let scratch: AlignedBuffer<Float>
     private let scratchSize: Int
+    /// Active heads of the tokens seen, and all there were.
+    private(set) var computed = 0
+    private(set) var possible = 0
 
-    init(_ config: ModelConfig, kernels: KernelTable, pool: WorkerPool, cache: KVCache) throws(RuntimeError) {
-        self.config = config
-        self.kernels = kernels
-        self.pool = pool
+    /// `[tokens, dQuery]` outputs of the heads of the last run, for those who study them.
+    var outputs: UnsafePointer<Float> { UnsafePointer(heads.pointer) }
+
+    init(_ engine: Engine, cache: KVCache, capacity: Int) throws(RuntimeError) {
+        self.engine = engine
         self.cache = cache
+        let config = engine.config
+        if case .rope(let base, let scaling, let dims, _) = config.positions {
+            rotary = try RotaryTable(
+                base: base, scaling: scaling, dims: dims, factors: config.ropeFactors, positions: cache.limit)
+        } else {
+            rotary = nil
+        }
         scale = 1 / Float(config.headDim).squareRoot()
+        query = try AlignedBuffer(capacity * config.dQuery)
+        key = try AlignedBuffer(capacity * config.dKV)
+        value = try AlignedBuffer(capacity * config.dKV)
+        heads = try AlignedBuffer(capacity * config.dQuery)
+        quantized = try Activations(width: config.dQuery, capacity: capacity)
         scratchSize = 2 * cache.width + (cache.limit + 15) & ~15
-        scratch = try AlignedBuffer(pool.threads * scratchSize)
+        scratch = try AlignedBuffer(engine.pool.threads * scratchSize)
     }
 
-    /// Puts a token's keys and values `[nKVHeads, headDim]` into the cache. The padding of a head stays
-    /// zero from when the cache was made.
-    func store(keys: UnsafePointer<Float>, values: UnsafePointer<Float>, layer: Int, at position: Int) {
-        for h in 0..<config.nKVHeads {
-            kernels.toHalf(keys + h * config.headDim, config.headDim, cache.keys(layer, h, from: position))
-            kernels.toHalf(values + h * config.headDim, config.headDim, cache.values(layer, h, from: position))
-        }
-    }
-
-    /// `out[t, h] = attention of query[t, h]` over positions `0 ... start + t`.
+    /// `out[t] = W_o attention(W_q x[t], W_k x, W_v x)` for tokens at positions `start...`, whose keys and
+    /// values go into the cache.
+    /// - Parameter active: the heads to compute; nil for all of them.
     func run(
-        _ query: UnsafePointer<Float>, _ count: Int, layer: Int, at start: Int,
-        into out: UnsafeMutablePointer<Float>
+        _ layer: Weights.Layer, _ index: Int, _ x: Activations, tokens: Int, at start: Int,
+        active: ActiveSets?, into out: UnsafeMutablePointer<Float>
     ) {
-        let share = config.nHeads / config.nKVHeads
-        pool.run(config.nHeads * count) { [self] piece, worker in
-            let h = piece / count, t = piece % count
-            let offset = (t * config.nHeads + h) * config.headDim
-            let padded = scratch.pointer + worker * scratchSize
-            let result = padded + cache.width
-            let scores = result + cache.width
-            padded.update(from: query + offset, count: config.headDim)
-            let length = start + t + 1
-            let largest = kernels.attentionScores(
-                padded, cache.keys(layer, h / share), cache.width, length, scale, scores)
-            let total = kernels.softmaxWeights(scores, length, largest)
-            kernels.weightedValues(
-                scores, cache.values(layer, h / share), cache.width, length, total, result)
-            (out + offset).update(from: result, count: config.headDim)
+        let config = engine.config
+        possible += tokens * config.nHeads
+        rotary?.fill(upTo: start + tokens)
+        project(layer, x, tokens, active)
+        engine.forEach(tokens) { t in
+            rotate(query.pointer + t * config.dQuery, config.nHeads, start + t)
+            rotate(key.pointer + t * config.dKV, config.nKVHeads, start + t)
+            store(t, index, start + t)
         }
+        engine.pool.run(config.nHeads * tokens) { piece, worker in
+            let h = piece / tokens, t = piece % tokens
+            attend(h, t, index, start, worker, isActive: active?.contains(h, token: t) ?? true)
+        }
+        engine.forEach(tokens) { t in
+            quantized.set(t, heads.pointer + t * config.dQuery, config.dQuery, engine.kernels)
+        }
+        engine.multiplier.multiply(quantized.rows(), tokens: tokens, .init(map: layer.output, out: out))
+    }
+
+    /// Queries of the active heads, keys and values of all.
+    private func project(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int, _ active: ActiveSets?) {
+        let config = engine.config
+        let k = Multiplier.Target(map: layer.key, out: key.pointer)
+        let v = Multiplier.Target(map: layer.value, out: value.pointer)
+        guard let active, tokens < Multiplier.tileThreshold else {
+            // Many tokens are cheaper dense; an inactive head's query is then not used.
+            computed += tokens * config.nHeads
+            engine.multiplier.multiply(
+                x.rows(), tokens: tokens, .init(map: layer.query, out: query.pointer), k, v)
+            return
+        }
+        engine.multiplier.multiply(x.rows(), tokens: tokens, k, v)
+        for t in 0..<tokens {
+            computed += active.count(t)
+            engine.pool.run(active.count(t)) { piece, _ in
+                let first = Int(active.list(t)[piece]) * config.headDim
+                engine.kernels.rowDots(
+                    layer.query.rows, nil, first, config.headDim, x.row(t),
+                    query.pointer + (t * config.dQuery + first))
+            }
+        }
+    }
+
+    private func rotate(_ x: UnsafeMutablePointer<Float>, _ heads: Int, _ position: Int) {
+        guard let rotary else { return }
+        let cosines = rotary.cosines(at: position), sines = rotary.sines(at: position)
+        for h in 0..<heads { engine.kernels.rope(x + h * engine.config.headDim, cosines, sines, rotary.pairs) }
+    }
+
+    /// Puts a token's keys and values into the cache. The padding of a head stays zero from when the
+    /// cache was made.
+    private func store(_ t: Int, _ layer: Int, _ position: Int) {
+        let width = engine.config.headDim
+        for h in 0..<engine.config.nKVHeads {
+            let offset = t * engine.config.dKV + h * width
+            engine.kernels.toHalf(key.pointer + offset, width, cache.keys(layer, h, from: position))
+            engine.kernels.toHalf(value.pointer + offset, width, cache.values(layer, h, from: position))
+        }
+    }
+
+    /// One head of one token over positions `0 ... start + t`.
+    private func attend(_ h: Int, _ t: Int, _ layer: Int, _ start: Int, _ worker: Int, isActive: Bool) {
+        let width = engine.config.headDim
+        let offset = t * engine.config.dQuery + h * width
+        guard isActive else {
+            (heads.pointer + offset).update(repeating: 0, count: width)
+            return
+        }
+        let shared = h / (engine.config.nHeads / engine.config.nKVHeads)
+        let padded = scratch.pointer + worker * scratchSize
+        let result = padded + cache.width
+        let scores = result + cache.width
+        padded.update(from: query.pointer + offset, count: width)
+        let length = start + t + 1
+        let kernels = engine.kernels
+        let largest = kernels.attentionScores(
+            padded, cache.keys(layer, shared), cache.width, length, scale, scores)
+        let total = kernels.softmaxWeights(scores, length, largest)
+        kernels.weightedValues(scores, cache.values(layer, shared), cache.width, length, total, result)
+        (heads.pointer + offset).update(from: result, count: width)
     }
 }

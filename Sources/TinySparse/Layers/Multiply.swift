@@ -13,7 +13,7 @@ struct Multiplier {
     private let scratchSize: Int
 
     /// Below this many tokens rearranging costs more than it saves.
-    private static let tileThreshold = 4
+    static let tileThreshold = 4
 
     /// - Parameters:
     ///   - widest: the largest number of inputs of any map.
@@ -34,51 +34,84 @@ struct Multiplier {
 
     /// `target.out[t] = target.map(x[t])` for every target, in one go.
     func multiply(_ x: QuantizedRows, tokens: Int, _ targets: Target...) {
-        multiply(x, tokens: tokens, targets)
+        let isTiled = tokens >= Self.tileThreshold
+        split(targets, sizes: targets.map { ($0.map.outputs, isTiled ? tileBlock : streamBlock($0.map)) }) {
+            target, first, count, space in
+            if isTiled {
+                tile(target, x, tokens, first, count, space)
+            } else {
+                for t in 0..<tokens { stream(target, x.row(t), t, first, count, space) }
+            }
+        }
     }
 
-    private func multiply(_ x: QuantizedRows, tokens: Int, _ targets: [Target]) {
-        let tiled = tokens >= Self.tileThreshold
-        let pieces = targets.map { pieceSize($0.map, tiled: tiled) }
-        let counts = zip(targets, pieces).map { ($0.map.outputs + $1 - 1) / $1 }
+    /// `target.out[i] = row rows[i] of target.map, times x` for every target: one token, some rows.
+    func gather(_ x: QuantizedRows, rows: UnsafePointer<Int32>, count: Int, _ targets: Target...) {
+        let block = share(count, block: 16)
+        split(targets, sizes: targets.map { _ in (count, block) }) { target, first, count, _ in
+            kernels.rowDots(target.map.rows, rows + first, 0, count, x, target.out + first)
+        }
+    }
+
+    /// `out[t]` = the sum of the active neurons' rows of `map`, times `x[t]`, whose values stand side by side.
+    func sumNeurons(
+        _ map: Linear, tokens: Int, active: ActiveSets, _ x: Activations, into out: UnsafeMutablePointer<Float>
+    ) {
+        let block = tokens == 1 ? streamBlock(map) : map.outputs
+        let pieces = (map.outputs + block - 1) / block
+        pool.run(tokens * pieces) { piece, worker in
+            let t = piece / pieces, first = piece % pieces * block
+            kernels.neuronSums(
+                map.rows, active.list(t), active.count(t), first, min(block, map.outputs - first),
+                x.row(t, count: active.count(t)), space(worker), out + (t * map.outputs + first))
+        }
+    }
+
+    // MARK: Pieces of work
+
+    /// Outputs of a tiled piece: whole tiles of every kernel set.
+    private var tileBlock: Int { max(kernels.tileRows, 32) }
+
+    /// Outputs of a streamed piece.
+    private func streamBlock(_ map: Linear) -> Int { share(map.outputs, block: map.isNeuronMajor ? 64 : 16) }
+
+    /// A few pieces for each worker, in whole blocks of the kernels.
+    private func share(_ count: Int, block: Int) -> Int {
+        let share = pool.threads == 1 ? count : count / (pool.threads * 4)
+        return max((share + block - 1) / block * block, block)
+    }
+
+    private func space(_ worker: Int) -> UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer(scratch.pointer + worker * scratchSize)
+    }
+
+    /// Runs `body(target, first, count, scratch)` over all targets' outputs in pieces.
+    private func split(
+        _ targets: [Target], sizes: [(count: Int, block: Int)],
+        _ body: (Target, Int, Int, UnsafeMutableRawPointer) -> Void
+    ) {
+        let counts = sizes.map { ($0.count + $0.block - 1) / $0.block }
         pool.run(counts.reduce(0, +)) { piece, worker in
             var target = 0, index = piece
             while index >= counts[target] {
                 index -= counts[target]
                 target += 1
             }
-            let first = index * pieces[target]
-            let count = min(pieces[target], targets[target].map.outputs - first)
-            let space = UnsafeMutableRawPointer(scratch.pointer + worker * scratchSize)
-            if tiled {
-                tile(targets[target], x, tokens, first, count, space)
-            } else {
-                stream(targets[target], x, tokens, first, count, space)
-            }
+            let first = index * sizes[target].block
+            body(targets[target], first, min(sizes[target].block, sizes[target].count - first), space(worker))
         }
     }
 
-    /// Outputs that one worker takes at a time: a few pieces for each, in whole blocks of the kernels.
-    private func pieceSize(_ map: Linear, tiled: Bool) -> Int {
-        let block = tiled ? max(kernels.tileRows, 32) : map.isNeuronMajor ? 64 : 16
-        if tiled { return block }
-        let share = pool.threads == 1 ? map.outputs : map.outputs / (pool.threads * 4)
-        return max((share + block - 1) / block * block, block)
-    }
-
     private func stream(
-        _ target: Target, _ x: QuantizedRows, _ tokens: Int, _ first: Int, _ count: Int,
+        _ target: Target, _ x: QuantizedRows, _ t: Int, _ first: Int, _ count: Int,
         _ space: UnsafeMutableRawPointer
     ) {
         let map = target.map
-        for t in 0..<tokens {
-            let row = x.row(t)
-            let out = target.out + (t * map.outputs + first)
-            if map.isNeuronMajor {
-                kernels.neuronSums(map.rows, nil, map.inputs, first, count, row, space, out)
-            } else {
-                kernels.rowDots(map.rows, nil, first, count, row, out)
-            }
+        let out = target.out + (t * map.outputs + first)
+        if map.isNeuronMajor {
+            kernels.neuronSums(map.rows, nil, map.inputs, first, count, x, space, out)
+        } else {
+            kernels.rowDots(map.rows, nil, first, count, x, out)
         }
     }
 

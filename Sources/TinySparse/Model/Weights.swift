@@ -18,19 +18,24 @@ struct Weights: Sendable {
         /// nil if the MLP is not gated.
         let gate: Linear?
         let down: Linear
+        /// What names this layer's active neurons and heads; nil if the file has none.
+        let neuronPredictor, headPredictor: Predictor?
 
         var matrices: [Linear] { [query, key, value, output, up, gate, down].compactMap { $0 } }
     }
 
     let embedding: Linear
     /// [contextLength, dModel]; nil for rotary positions.
-    let positions: UnsafeBufferPointerOfFloats?
+    let positions: Floats?
     let layers: [Layer]
     let outputNorm: Norm
     let head: Linear
+    /// Neurons are predicted from the norm before the attention of their layer, not from that before the MLP.
+    let predictsAhead: Bool
 
     init(_ file: NativeModelFile) throws {
         let config = file.config
+        let predictors = config.predictors
         func norm(_ name: String) throws -> Norm {
             let bias = config.normKind == .layer ? try file.vector(name + ".bias").baseAddress : nil
             return Norm(weight: try file.vector(name + ".weight").baseAddress!, bias: bias)
@@ -39,9 +44,15 @@ struct Weights: Sendable {
             let vector = bias ? try file.vector(name + ".bias").baseAddress : nil
             return Linear(try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor)
         }
+        func predictor(_ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float]) throws -> Predictor? {
+            guard !ranks.isEmpty, ranks[i] > 0 else { return nil }
+            return Predictor(
+                reduce: try linear(name + "_a", bias: false), expand: try linear(name + "_b", bias: true),
+                threshold: thresholds[i])
+        }
         embedding = try linear("token_embd", bias: false)
         if case .learned = config.positions {
-            positions = UnsafeBufferPointerOfFloats(values: try file.vector("position_embd.weight"))
+            positions = Floats(pointer: try file.vector("position_embd.weight").baseAddress!)
         } else {
             positions = nil
         }
@@ -53,16 +64,33 @@ struct Weights: Sendable {
                 value: try linear(blk + "attn_v"), output: try linear(blk + "attn_output"),
                 mlpNorm: try norm(blk + "ffn_norm"), up: try linear(blk + "ffn_up"),
                 gate: config.gated ? try linear(blk + "ffn_gate") : nil,
-                down: try linear(blk + "ffn_down", neuronMajor: true))
+                down: try linear(blk + "ffn_down", neuronMajor: true),
+                neuronPredictor: try predictor(
+                    blk + "ffn_predictor", i, predictors.neuronRanks, predictors.neuronThresholds),
+                headPredictor: try predictor(
+                    blk + "attn_predictor", i, predictors.headRanks, predictors.headThresholds))
         }
         outputNorm = try norm("output_norm")
         head = try linear("output", bias: false)
+        predictsAhead = predictors.lookahead
     }
 }
 
 /// Read-only floats in the model file.
-struct UnsafeBufferPointerOfFloats: @unchecked Sendable {
-    let values: UnsafeBufferPointer<Float>
+struct Floats: @unchecked Sendable {
+    let pointer: UnsafePointer<Float>
+}
+
+/// A small network that names what a layer will need: see docs/NUMERICS.md, 10.
+struct Predictor: Sendable {
+    /// d_model to rank.
+    let reduce: Linear
+    /// Rank to neurons or heads, with a bias.
+    let expand: Linear
+    /// A score at least this high makes a neuron or head active.
+    let threshold: Float
+
+    var rank: Int { reduce.outputs }
 }
 
 /// A linear map: `inputs` numbers in, `outputs` out.

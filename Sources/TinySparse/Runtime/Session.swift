@@ -13,12 +13,18 @@ public final class Session {
         public var blockSize = 128
         /// The kernel set by name; nil means the fastest, or TINYSPARSE_KERNELS.
         public var kernels: String?
+        /// Which neurons and heads are computed.
+        public var sparsity = Sparsity.off
 
-        public init(threads: Int = 0, context: Int = 0, blockSize: Int = 128, kernels: String? = nil) {
+        public init(
+            threads: Int = 0, context: Int = 0, blockSize: Int = 128, kernels: String? = nil,
+            sparsity: Sparsity = .off
+        ) {
             self.threads = threads
             self.context = context
             self.blockSize = blockSize
             self.kernels = kernels
+            self.sparsity = sparsity
         }
     }
 
@@ -53,6 +59,7 @@ public final class Session {
         guard (1...most).contains(limit) else {
             throw RuntimeError.badOption("a context of \(limit) tokens; this model has at most \(most)")
         }
+        try options.sparsity.check(model.config)
         self.model = model
         contextLimit = limit
         kernels = try options.kernels.map { name throws(KernelError) in try Kernels.named(name) } ?? Kernels.best()
@@ -60,7 +67,7 @@ public final class Session {
         pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
         forward = try ForwardPass(
             model, kernels: kernels, pool: pool, cache: KVCache(model.config, limit: limit),
-            blockSize: min(options.blockSize, limit))
+            blockSize: min(options.blockSize, limit), sparsity: options.sparsity)
         lastLogits = try AlignedBuffer(model.config.vocabularySize)
     }
 

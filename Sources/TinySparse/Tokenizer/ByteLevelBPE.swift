@@ -1,156 +1,178 @@
-/// Byte-level byte-pair encoding (GPT-2): the bytes of a word are merged pair by pair, the best ranked merge first, the
-/// leftmost first among equals.
+/// Byte-level byte-pair encoding (GPT-2): the bytes of a word are merged pair by pair, the best
+/// ranked merge first, the leftmost first among equals.
 ///
-/// Source: Sennrich et al. 2016 (arXiv:1508.07909), Radford et al. 2019; choices in odd cases follow llama.cpp.
-/// Encoding a word of n bytes takes O(n log n).
+/// Source: Sennrich et al. 2016 (arXiv:1508.07909), Radford et al. 2019; choices in odd cases
+/// follow llama.cpp. Encoding a word of n bytes takes O(n log n).
 struct ByteLevelBPE: Sendable {
-  /// All texts that can arise, as bytes: first the 256 single bytes, then tokens and merge results.
-  private var symbols: ByteStringTable
-  /// The token of each symbol; -1 for a merge result that is no token.
-  private var tokens: [Int32]
-  /// What two neighbouring symbols merge into, and how early.
-  private var merges: [Pair: Merge]
-  private let rule: PreTokenizer
-  /// Whether a word that is a token is encoded as this token, whatever the merges say.
-  private let ignoresMerges: Bool
+    /// All texts that can arise, as bytes: first the 256 single bytes, then tokens and merge
+    /// results.
+    private var symbols: ByteStringTable
+    /// The token of each symbol; -1 for a merge result that is no token.
+    private var tokens: [Int32]
+    /// What two neighbouring symbols merge into, and how early.
+    private var merges: [Pair: Merge]
+    private let rule: PreTokenizer
+    /// Whether a word that is a token is encoded as this token, whatever the merges say.
+    private let ignoresMerges: Bool
 
-  fileprivate struct Pair: Hashable {
-    var left: Int32
-    var right: Int32
-  }
-
-  private struct Merge {
-    var rank: Int32
-    var symbol: Int32
-  }
-
-  /// - Throws: `malformedMerge`. Linear in the size of the vocabulary.
-  init(tokens texts: [[UInt8]], merges rules: [[UInt8]], rule: PreTokenizer, ignoresMerges: Bool) throws(TokenizerError) {
-    self.rule = rule
-    self.ignoresMerges = ignoresMerges
-    symbols = ByteStringTable(capacity: texts.count + 512)
-    tokens = []
-    merges = [:]
-    merges.reserveCapacity(rules.count)
-    for byte in UInt8.min...UInt8.max { _ = symbol([byte]) }
-    for (id, text) in texts.enumerated() {
-      // A text outside the alphabet is a special token that merging cannot reach.
-      guard let bytes = ByteAlphabet.decode(text) else { continue }
-      tokens[Int(symbol(bytes))] = Int32(id)
-    }
-    for (rank, rule) in rules.enumerated() {
-      guard let space = rule.dropFirst().firstIndex(of: UInt8(ascii: " ")), space + 1 < rule.count else {
-        throw .malformedMerge(rank)
-      }
-      guard let left = ByteAlphabet.decode(rule[..<space]), let right = ByteAlphabet.decode(rule[(space + 1)...]) else {
-        continue
-      }
-      let pair = Pair(left: symbol(left), right: symbol(right))
-      if merges[pair] == nil { merges[pair] = Merge(rank: Int32(rank), symbol: symbol(left + right)) }
-    }
-  }
-
-  private mutating func symbol(_ bytes: [UInt8]) -> Int32 {
-    let (number, isNew) = symbols.insert(bytes)
-    if isNew { tokens.append(-1) }
-    return Int32(number)
-  }
-
-  /// Appends the ids of a text. Bytes that are not UTF-8 count as U+FFFD.
-  func encode(_ text: Bytes, into output: inout [Int32], scratch: inout Scratch) {
-    if let repaired = UTF8Repair.repaired(text) {
-      repaired.withUnsafeBufferPointer { encodeWords(of: $0, into: &output, scratch: &scratch) }
-    } else {
-      encodeWords(of: text, into: &output, scratch: &scratch)
-    }
-  }
-
-  private func encodeWords(of text: Bytes, into output: inout [Int32], scratch: inout Scratch) {
-    rule.forEachWord(in: text) { range in
-      let word = text.part(range)
-      scratch.cache.append(word, to: &output) { encode(word: word, into: &$0, merger: &scratch.merger) }
-    }
-  }
-
-  private func encode(word: Bytes, into output: inout [Int32], merger: inout Merger) {
-    if ignoresMerges, let symbol = symbols.find(word), tokens[symbol] >= 0 {
-      output.append(tokens[symbol])
-      return
-    }
-    merger.start(word)
-    for left in 0..<(word.count - 1) { propose(left, left + 1, &merger) }
-    while let best = merger.heap.pop() {
-      let left = Int(best.left)
-      let right = Int(best.right)
-      // A candidate is stale once either side has been merged otherwise.
-      guard merger.symbols[left] == best.pair.left, merger.symbols[right] == best.pair.right else { continue }
-      merger.merge(left, right, into: best.symbol)
-      if merger.previous[left] >= 0 { propose(Int(merger.previous[left]), left, &merger) }
-      if merger.next[left] >= 0 { propose(left, Int(merger.next[left]), &merger) }
-    }
-    var node = 0
-    while node >= 0 {
-      append(symbol: Int(merger.symbols[node]), to: &output)
-      node = Int(merger.next[node])
-    }
-  }
-
-  @inline(__always)
-  private func propose(_ left: Int, _ right: Int, _ merger: inout Merger) {
-    let pair = Pair(left: merger.symbols[left], right: merger.symbols[right])
-    guard let merge = merges[pair] else { return }
-    merger.heap.push(
-      Candidate(rank: merge.rank, left: Int32(left), right: Int32(right), pair: pair, symbol: merge.symbol))
-  }
-
-  private func append(symbol: Int, to output: inout [Int32]) {
-    if tokens[symbol] >= 0 { return output.append(tokens[symbol]) }
-    // As llama.cpp: the bytes of a text that is no token are looked up one by one in the visible alphabet, where only
-    // ASCII characters are single bytes; the others are lost.
-    for byte in symbols.string(symbol) where byte < 0x80 && ByteAlphabet.isSelf(byte) && tokens[Int(byte)] >= 0 {
-      output.append(tokens[Int(byte)])
-    }
-  }
-
-  fileprivate struct Candidate: Comparable {
-    var rank: Int32
-    var left: Int32
-    var right: Int32
-    var pair: Pair
-    var symbol: Int32
-
-    static func < (a: Candidate, b: Candidate) -> Bool { a.rank != b.rank ? a.rank < b.rank : a.left < b.left }
-  }
-
-  /// Memory that encoding reuses from word to word.
-  struct Scratch {
-    fileprivate var cache = WordCache()
-    fileprivate var merger = Merger()
-  }
-
-  /// A word in the making: a doubly linked list of symbols in arrays. A symbol merged into its left neighbour is -1.
-  fileprivate struct Merger {
-    var symbols: [Int32] = []
-    var previous: [Int32] = []
-    var next: [Int32] = []
-    var heap = MinHeap<Candidate>()
-
-    mutating func start(_ word: Bytes) {
-      symbols.removeAll(keepingCapacity: true)
-      previous.removeAll(keepingCapacity: true)
-      next.removeAll(keepingCapacity: true)
-      for (i, byte) in word.enumerated() {
-        symbols.append(Int32(byte))
-        previous.append(Int32(i) - 1)
-        next.append(i + 1 < word.count ? Int32(i) + 1 : -1)
-      }
+    fileprivate struct Pair: Hashable {
+        var left: Int32
+        var right: Int32
     }
 
-    mutating func merge(_ left: Int, _ right: Int, into symbol: Int32) {
-      symbols[left] = symbol
-      symbols[right] = -1
-      next[left] = next[right]
-      if next[right] >= 0 { previous[Int(next[right])] = Int32(left) }
+    private struct Merge {
+        var rank: Int32
+        var symbol: Int32
     }
-  }
+
+    /// - Throws: `malformedMerge`. Linear in the size of the vocabulary.
+    init(tokens texts: [[UInt8]], merges rules: [[UInt8]], rule: PreTokenizer, ignoresMerges: Bool)
+        throws(TokenizerError)
+    {
+        // Ranks and symbols are numbered in 32 bits.
+        guard rules.count < Int(Int32.max) / 4 else { throw .malformedMerge(rules.count) }
+        self.rule = rule
+        self.ignoresMerges = ignoresMerges
+        symbols = ByteStringTable(capacity: texts.count + 512)
+        tokens = []
+        merges = [:]
+        merges.reserveCapacity(rules.count)
+        for byte in UInt8.min...UInt8.max { _ = symbol([byte]) }
+        for (id, text) in texts.enumerated() {
+            // A text outside the alphabet is a special token that merging cannot reach.
+            guard let bytes = ByteAlphabet.decode(text) else { continue }
+            tokens[Int(symbol(bytes))] = Int32(id)
+        }
+        for (rank, rule) in rules.enumerated() {
+            guard let space = rule.dropFirst().firstIndex(of: UInt8(ascii: " ")),
+                space + 1 < rule.count
+            else {
+                throw .malformedMerge(rank)
+            }
+            guard let left = ByteAlphabet.decode(rule[..<space]),
+                let right = ByteAlphabet.decode(rule[(space + 1)...])
+            else {
+                continue
+            }
+            let pair = Pair(left: symbol(left), right: symbol(right))
+            if merges[pair] == nil {
+                merges[pair] = Merge(rank: Int32(rank), symbol: symbol(left + right))
+            }
+        }
+    }
+
+    private mutating func symbol(_ bytes: [UInt8]) -> Int32 {
+        let (number, isNew) = symbols.insert(bytes)
+        if isNew { tokens.append(-1) }
+        return Int32(number)
+    }
+
+    /// Appends the ids of a text. Bytes that are not UTF-8 count as U+FFFD.
+    func encode(_ text: Bytes, into output: inout [Int32], scratch: inout Scratch) {
+        if let repaired = UTF8Repair.repaired(text, shortening: true) {
+            repaired.withUnsafeBufferPointer {
+                encodeWords(of: $0, into: &output, scratch: &scratch)
+            }
+        } else {
+            encodeWords(of: text, into: &output, scratch: &scratch)
+        }
+    }
+
+    private func encodeWords(of text: Bytes, into output: inout [Int32], scratch: inout Scratch) {
+        rule.forEachWord(in: text) { range in
+            let word = text.part(range)
+            scratch.cache.append(word, to: &output) {
+                encode(word: word, into: &$0, merger: &scratch.merger)
+            }
+        }
+    }
+
+    private func encode(word: Bytes, into output: inout [Int32], merger: inout Merger) {
+        if ignoresMerges, let symbol = symbols.find(word), tokens[symbol] >= 0 {
+            output.append(tokens[symbol])
+            return
+        }
+        merger.start(word)
+        for left in 0..<(word.count - 1) { propose(left, left + 1, &merger) }
+        while let best = merger.heap.pop() {
+            let left = Int(best.left)
+            let right = Int(best.right)
+            // A candidate is stale once either side has been merged otherwise.
+            guard merger.symbols[left] == best.pair.left, merger.symbols[right] == best.pair.right
+            else { continue }
+            merger.merge(left, right, into: best.symbol)
+            if merger.previous[left] >= 0 { propose(Int(merger.previous[left]), left, &merger) }
+            if merger.next[left] >= 0 { propose(left, Int(merger.next[left]), &merger) }
+        }
+        var node = 0
+        while node >= 0 {
+            append(symbol: Int(merger.symbols[node]), to: &output)
+            node = Int(merger.next[node])
+        }
+    }
+
+    @inline(__always)
+    private func propose(_ left: Int, _ right: Int, _ merger: inout Merger) {
+        let pair = Pair(left: merger.symbols[left], right: merger.symbols[right])
+        guard let merge = merges[pair] else { return }
+        merger.heap.push(
+            Candidate(
+                rank: merge.rank, left: Int32(left), right: Int32(right), pair: pair,
+                symbol: merge.symbol))
+    }
+
+    private func append(symbol: Int, to output: inout [Int32]) {
+        if tokens[symbol] >= 0 { return output.append(tokens[symbol]) }
+        // As llama.cpp: the bytes of a text that is no token are looked up one by one in the
+        // visible alphabet, where only ASCII characters are single bytes; the others are lost.
+        for byte in symbols.string(symbol)
+        where byte < 0x80 && ByteAlphabet.isSelf(byte) && tokens[Int(byte)] >= 0 {
+            output.append(tokens[Int(byte)])
+        }
+    }
+
+    fileprivate struct Candidate: Comparable {
+        var rank: Int32
+        var left: Int32
+        var right: Int32
+        var pair: Pair
+        var symbol: Int32
+
+        static func < (a: Candidate, b: Candidate) -> Bool {
+            a.rank != b.rank ? a.rank < b.rank : a.left < b.left
+        }
+    }
+
+    /// Memory that encoding reuses from word to word.
+    struct Scratch {
+        fileprivate var cache = WordCache()
+        fileprivate var merger = Merger()
+    }
+
+    /// A word in the making: a doubly linked list of symbols in arrays. A symbol merged into its
+    /// left neighbour is -1.
+    fileprivate struct Merger {
+        var symbols: [Int32] = []
+        var previous: [Int32] = []
+        var next: [Int32] = []
+        var heap = MinHeap<Candidate>()
+
+        mutating func start(_ word: Bytes) {
+            symbols.removeAll(keepingCapacity: true)
+            previous.removeAll(keepingCapacity: true)
+            next.removeAll(keepingCapacity: true)
+            for (i, byte) in word.enumerated() {
+                symbols.append(Int32(byte))
+                previous.append(Int32(i) - 1)
+                next.append(i + 1 < word.count ? Int32(i) + 1 : -1)
+            }
+        }
+
+        mutating func merge(_ left: Int, _ right: Int, into symbol: Int32) {
+            symbols[left] = symbol
+            symbols[right] = -1
+            next[left] = next[right]
+            if next[right] >= 0 { previous[Int(next[right])] = Int32(left) }
+        }
+    }
 }

@@ -2,106 +2,107 @@
 typealias Bytes = UnsafeBufferPointer<UInt8>
 
 extension UnsafeBufferPointer<UInt8> {
-  /// The bytes of a range of this buffer, indexed from zero.
-  @inline(__always)
-  func part(_ range: Range<Int>) -> Bytes { Bytes(rebasing: self[range]) }
+    /// The bytes of a range of this buffer, indexed from zero.
+    @inline(__always)
+    func part(_ range: Range<Int>) -> Bytes { Bytes(rebasing: self[range]) }
 }
 
 /// A set of byte strings, numbered in the order of insertion; all bytes lie in one array.
 ///
-/// Uses the standard library's seeded `Hasher`, so that neither a hostile vocabulary nor a hostile text can make
-/// strings collide. Insertion and look-up are linear in the string's length.
+/// Uses the standard library's seeded `Hasher`, so that neither a hostile vocabulary nor a hostile
+/// text can make strings collide. Insertion and look-up are linear in the string's length.
 struct ByteStringTable: Sendable {
-  private var pool: [UInt8] = []
-  /// Where string i ends in the pool; it begins where string i - 1 ends.
-  private var ends: [Int] = []
-  private var hashes: [UInt32] = []
-  /// Open addressing with linear probing: -1 or the number of a string. A power of two, at most half full.
-  private var slots: [Int32]
+    private var pool: [UInt8] = []
+    /// Where string i ends in the pool; it begins where string i - 1 ends.
+    private var ends: [Int] = []
+    private var hashes: [UInt32] = []
+    /// Open addressing with linear probing: -1 or the number of a string. A power of two, at most
+    /// half full.
+    private var slots: [Int32]
 
-  /// - Parameter capacity: the number of strings expected.
-  init(capacity: Int = 0) {
-    var slotCount = 64
-    while slotCount < capacity * 2 { slotCount *= 2 }
-    slots = Array(repeating: -1, count: slotCount)
-    ends.reserveCapacity(capacity)
-    hashes.reserveCapacity(capacity)
-  }
-
-  var count: Int { ends.count }
-  var byteCount: Int { pool.count }
-
-  mutating func removeAll() {
-    pool.removeAll(keepingCapacity: true)
-    ends.removeAll(keepingCapacity: true)
-    hashes.removeAll(keepingCapacity: true)
-    for i in slots.indices { slots[i] = -1 }
-  }
-
-  /// The number of a string; nil if it is not in the table.
-  func find(_ string: Bytes) -> Int? {
-    let entry = slots[probe(string, Self.hash(string))]
-    return entry < 0 ? nil : Int(entry)
-  }
-
-  func find(_ string: [UInt8]) -> Int? { string.withUnsafeBufferPointer { find($0) } }
-
-  /// The number of a string, which is inserted if it is new.
-  mutating func insert(_ string: Bytes) -> (number: Int, isNew: Bool) {
-    let hash = Self.hash(string)
-    let slot = probe(string, hash)
-    if slots[slot] >= 0 { return (Int(slots[slot]), false) }
-    slots[slot] = Int32(ends.count)
-    pool.append(contentsOf: string)
-    ends.append(pool.count)
-    hashes.append(hash)
-    if ends.count * 2 > slots.count { grow() }
-    return (ends.count - 1, true)
-  }
-
-  mutating func insert(_ string: [UInt8]) -> (number: Int, isNew: Bool) {
-    string.withUnsafeBufferPointer { insert($0) }
-  }
-
-  /// String `number`, which must be in the table.
-  func string(_ number: Int) -> ArraySlice<UInt8> { pool[start(number)..<ends[number]] }
-
-  private func start(_ number: Int) -> Int { number == 0 ? 0 : ends[number - 1] }
-
-  private static func hash(_ string: Bytes) -> UInt32 {
-    var hasher = Hasher()
-    hasher.combine(bytes: UnsafeRawBufferPointer(string))
-    return UInt32(truncatingIfNeeded: hasher.finalize())
-  }
-
-  /// The slot that holds the string, or the free slot where it belongs.
-  private func probe(_ string: Bytes, _ hash: UInt32) -> Int {
-    let mask = slots.count - 1
-    var slot = Int(hash) & mask
-    while slots[slot] >= 0 {
-      let number = Int(slots[slot])
-      if hashes[number] == hash, equals(number, string) { return slot }
-      slot = (slot + 1) & mask
+    /// - Parameter capacity: the number of strings expected.
+    init(capacity: Int = 0) {
+        var slotCount = 64
+        while slotCount < capacity * 2 { slotCount *= 2 }
+        slots = Array(repeating: -1, count: slotCount)
+        ends.reserveCapacity(capacity)
+        hashes.reserveCapacity(capacity)
     }
-    return slot
-  }
 
-  private func equals(_ number: Int, _ string: Bytes) -> Bool {
-    let start = start(number)
-    guard ends[number] - start == string.count else { return false }
-    return pool.withUnsafeBufferPointer { pool in
-      for i in 0..<string.count where pool[start + i] != string[i] { return false }
-      return true
-    }
-  }
+    var count: Int { ends.count }
+    var byteCount: Int { pool.count }
 
-  private mutating func grow() {
-    slots = Array(repeating: -1, count: slots.count * 2)
-    let mask = slots.count - 1
-    for (number, hash) in hashes.enumerated() {
-      var slot = Int(hash) & mask
-      while slots[slot] >= 0 { slot = (slot + 1) & mask }
-      slots[slot] = Int32(number)
+    mutating func removeAll() {
+        pool.removeAll(keepingCapacity: true)
+        ends.removeAll(keepingCapacity: true)
+        hashes.removeAll(keepingCapacity: true)
+        for i in slots.indices { slots[i] = -1 }
     }
-  }
+
+    /// The number of a string; nil if it is not in the table.
+    func find(_ string: Bytes) -> Int? {
+        let entry = slots[probe(string, Self.hash(string))]
+        return entry < 0 ? nil : Int(entry)
+    }
+
+    func find(_ string: [UInt8]) -> Int? { string.withUnsafeBufferPointer { find($0) } }
+
+    /// The number of a string, which is inserted if it is new.
+    mutating func insert(_ string: Bytes) -> (number: Int, isNew: Bool) {
+        let hash = Self.hash(string)
+        let slot = probe(string, hash)
+        if slots[slot] >= 0 { return (Int(slots[slot]), false) }
+        slots[slot] = Int32(ends.count)
+        pool.append(contentsOf: string)
+        ends.append(pool.count)
+        hashes.append(hash)
+        if ends.count * 2 > slots.count { grow() }
+        return (ends.count - 1, true)
+    }
+
+    mutating func insert(_ string: [UInt8]) -> (number: Int, isNew: Bool) {
+        string.withUnsafeBufferPointer { insert($0) }
+    }
+
+    /// String `number`, which must be in the table.
+    func string(_ number: Int) -> ArraySlice<UInt8> { pool[start(number)..<ends[number]] }
+
+    private func start(_ number: Int) -> Int { number == 0 ? 0 : ends[number - 1] }
+
+    private static func hash(_ string: Bytes) -> UInt32 {
+        var hasher = Hasher()
+        hasher.combine(bytes: UnsafeRawBufferPointer(string))
+        return UInt32(truncatingIfNeeded: hasher.finalize())
+    }
+
+    /// The slot that holds the string, or the free slot where it belongs.
+    private func probe(_ string: Bytes, _ hash: UInt32) -> Int {
+        let mask = slots.count - 1
+        var slot = Int(hash) & mask
+        while slots[slot] >= 0 {
+            let number = Int(slots[slot])
+            if hashes[number] == hash, equals(number, string) { return slot }
+            slot = (slot + 1) & mask
+        }
+        return slot
+    }
+
+    private func equals(_ number: Int, _ string: Bytes) -> Bool {
+        let start = start(number)
+        guard ends[number] - start == string.count else { return false }
+        return pool.withUnsafeBufferPointer { pool in
+            for i in 0..<string.count where pool[start + i] != string[i] { return false }
+            return true
+        }
+    }
+
+    private mutating func grow() {
+        slots = Array(repeating: -1, count: slots.count * 2)
+        let mask = slots.count - 1
+        for (number, hash) in hashes.enumerated() {
+            var slot = Int(hash) & mask
+            while slots[slot] >= 0 { slot = (slot + 1) & mask }
+            slots[slot] = Int32(number)
+        }
+    }
 }

@@ -1,229 +1,261 @@
 /// Turns text into token ids and back. Immutable, and safe to use from several threads.
 ///
-/// The ids are those of llama.cpp for the same vocabulary, also for broken UTF-8 and for special tokens in the text.
+/// The ids are those of llama.cpp for the same vocabulary, also for broken UTF-8 and for special
+/// tokens in the text.
 public final class Tokenizer: Sendable {
-  /// The longest token text accepted, in bytes.
-  public static let maximumTokenLength = 1 << 16
-  /// Longer stretches of text are cut, which keeps positions in 32 bits.
-  private static let maximumFragment = 1 << 28
+    /// The longest token text accepted, in bytes.
+    public static let maximumTokenLength = 1 << 16
+    /// Longer stretches of text are cut, which keeps positions in 32 bits.
+    private static let maximumFragment = 1 << 28
 
-  private enum Model: Sendable {
-    case byteLevel(ByteLevelBPE)
-    case sentencePiece(SentencePieceBPE)
-    case unigram(Unigram)
-  }
-
-  /// Beginning of sequence, if the vocabulary has it.
-  public let bos: Int32?
-  /// End of sequence, if the vocabulary has it.
-  public let eos: Int32?
-  /// End of turn, if the vocabulary has it.
-  public let eot: Int32?
-  /// Whether `encode(addSpecial: true)` begins with BOS.
-  public let addsBOS: Bool
-  /// Whether `encode(addSpecial: true)` ends with EOS.
-  public let addsEOS: Bool
-  /// How conversations are written for this model, if the file says so.
-  public let chatTemplate: ChatTemplate?
-
-  private let model: Model
-  private let vocabulary: ByteStringTable
-  private let types: [TokenizerSpec.TokenType]
-  private let special: SpecialTokens
-  private let endsGeneration: Set<Int32>
-  private let spacePrefix: Bool
-
-  /// Checks a vocabulary and prepares it. Linear in its size.
-  /// - Throws: `TokenizerError` for a vocabulary that cannot be used.
-  public init(_ spec: TokenizerSpec) throws(TokenizerError) {
-    let isSentencePiece = spec.model == "llama"
-    let isUnigram = spec.model == "t5" || spec.model == "unigram"
-    guard isSentencePiece || isUnigram || spec.model == "gpt2" else { throw .unsupportedModel(spec.model) }
-    vocabulary = try spec.vocabularyTable()
-    var types = try spec.tokenTypes()
-    let scores = try spec.checkedScores(needed: isSentencePiece || isUnigram)
-    try spec.checkIDs()
-
-    let known = { [vocabulary] (texts: [String]) in texts.compactMap { vocabulary.find(Array($0.utf8)).map { Int32($0) } } }
-    let ends = known(KnownTokens.endOfGeneration)
-    let endsFile = known(KnownTokens.endOfFile)
-    for id in ends + endsFile + known(KnownTokens.control) where types[Int(id)] != .userDefined { types[Int(id)] = .control }
-    let size = Int32(vocabulary.count)
-    bos = spec.bos ?? (isSentencePiece && size > 2 ? 1 : nil)
-    eos = spec.eos ?? (isSentencePiece && size > 2 ? 2 : nil)
-    eot = spec.eot ?? known(KnownTokens.endOfTurn).first
-    endsGeneration = Set(ends + endsFile + [eos, eot].compactMap { $0 })
-    self.types = types
-    special = SpecialTokens(vocabulary: vocabulary, types: types)
-    chatTemplate = spec.chatTemplate.flatMap { ChatTemplate(jinja: $0) }
-
-    if isSentencePiece {
-      spacePrefix = spec.addSpacePrefix ?? true
-      addsBOS = spec.addBOS ?? true
-      addsEOS = spec.addEOS ?? false
-      model = .sentencePiece(
-        SentencePieceBPE(vocabulary: vocabulary, scores: scores, unknown: spec.unknown ?? (size > 0 ? 0 : nil)))
-    } else if isUnigram {
-      guard let unknown = spec.unknown else { throw .missing(field: "unknown token id") }
-      spacePrefix = spec.addSpacePrefix ?? false
-      addsBOS = spec.addBOS ?? false
-      addsEOS = spec.addEOS ?? true
-      model = .unigram(
-        Unigram(
-          vocabulary: vocabulary, scores: scores, types: types, unknown: unknown, spacePrefix: spacePrefix,
-          removeExtraWhitespace: spec.removeExtraWhitespace))
-    } else {
-      guard let (rule, ignoresMerges) = PreTokenizer.named(spec.pre) else { throw .unsupportedPreTokenizer(spec.pre) }
-      spacePrefix = false
-      // llama.cpp's defaults: only the Llama 3 family begins with BOS unasked, and it also skips merges.
-      addsBOS = spec.addBOS ?? (ignoresMerges || spec.pre == "opt")
-      addsEOS = spec.addEOS ?? false
-      model = .byteLevel(
-        try ByteLevelBPE(tokens: spec.tokens, merges: spec.merges, rule: rule, ignoresMerges: ignoresMerges))
+    private enum Model: Sendable {
+        case byteLevel(ByteLevelBPE)
+        case sentencePiece(SentencePieceBPE)
+        case unigram(Unigram)
     }
-  }
 
-  /// The number of tokens; ids are 0 to one less.
-  public var vocabularySize: Int { vocabulary.count }
+    /// Beginning of sequence, if the vocabulary has it.
+    public let bos: Int32?
+    /// End of sequence, if the vocabulary has it.
+    public let eos: Int32?
+    /// End of turn, if the vocabulary has it.
+    public let eot: Int32?
+    /// Whether `encode(addSpecial: true)` begins with BOS.
+    public let addsBOS: Bool
+    /// Whether `encode(addSpecial: true)` ends with EOS.
+    public let addsEOS: Bool
+    /// How conversations are written for this model, if the file says so.
+    public let chatTemplate: ChatTemplate?
 
-  // MARK: - Encoding
+    private let model: Model
+    private let vocabulary: ByteStringTable
+    private let types: [TokenizerSpec.TokenType]
+    private let special: SpecialTokens
+    private let endsGeneration: Set<Int32>
+    private let spacePrefix: Bool
 
-  /// The ids of a text.
-  /// - Parameters:
-  ///   - addSpecial: whether to add BOS and EOS as the model wants them.
-  ///   - parseSpecial: whether the texts of control tokens in `text` become these tokens. Leave it off for text that
-  ///     comes from a user.
-  ///
-  /// n bytes take O(n log n) at worst, and linear time on natural text.
-  public func encode(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false) -> [Int32] {
-    var text = text
-    return text.withUTF8 { encode($0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial) }
-  }
-
-  /// The ids of a text given as bytes, which need not be valid UTF-8.
-  public func encode(_ text: [UInt8], addSpecial: Bool = true, parseSpecial: Bool = false) -> [Int32] {
-    text.withUnsafeBufferPointer {
-      encode($0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial)
-    }
-  }
-
-  /// The ids of a conversation. Control tokens are recognised in the template's own text only, so that no message can
-  /// pretend to be another.
-  public func encode(
-    chat messages: [ChatMessage], template: ChatTemplate, addGenerationPrompt: Bool = true, addSpecial: Bool = true
-  ) -> [Int32] {
-    let rendered = template.segments(messages: messages, addGenerationPrompt: addGenerationPrompt)
-    var text: [UInt8] = []
-    var trusted: [Range<Int>] = []
-    for segment in rendered {
-      let start = text.count
-      text += segment.text.utf8
-      guard segment.isTemplate else { continue }
-      // Neighbours join, for a control token may span them.
-      if let last = trusted.last, last.upperBound == start {
-        trusted[trusted.count - 1] = last.lowerBound..<text.count
-      } else {
-        trusted.append(start..<text.count)
-      }
-    }
-    return text.withUnsafeBufferPointer { encode($0, trusted: trusted, addSpecial: addSpecial) }
-  }
-
-  private func encode(_ text: Bytes, trusted: [Range<Int>], addSpecial: Bool) -> [Int32] {
-    var ids: [Int32] = []
-    if addSpecial, addsBOS, let bos { ids.append(bos) }
-    var wordPieces = ByteLevelBPE.Scratch()
-    var sentencePieces = SentencePieceBPE.Scratch()
-    var followsSpecial = true
-    for fragment in special.fragments(of: text, trusted: trusted) {
-      switch fragment {
-      case .token(let id):
-        ids.append(id)
-        followsSpecial = true
-      case .text(let range):
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.maximumFragment) {
-          let part = text.part(start..<min(range.upperBound, start + Self.maximumFragment))
-          switch model {
-          case .byteLevel(let model): model.encode(part, into: &ids, scratch: &wordPieces)
-          case .sentencePiece(let model):
-            model.encode(part, spacePrefix: spacePrefix && followsSpecial, into: &ids, scratch: &sentencePieces)
-          case .unigram(let model): model.encode(part, into: &ids)
-          }
-          followsSpecial = false
+    /// Checks a vocabulary and prepares it. Linear in its size.
+    /// - Throws: `TokenizerError` for a vocabulary that cannot be used.
+    public init(_ spec: TokenizerSpec) throws(TokenizerError) {
+        let isSentencePiece = spec.model == "llama"
+        let isUnigram = spec.model == "t5" || spec.model == "unigram"
+        guard isSentencePiece || isUnigram || spec.model == "gpt2" else {
+            throw .unsupportedModel(spec.model)
         }
-      }
+        vocabulary = try spec.vocabularyTable()
+        var types = try spec.tokenTypes()
+        let scores = try spec.checkedScores(needed: isSentencePiece || isUnigram)
+        try spec.checkIDs()
+
+        let known = { [vocabulary] (texts: [String]) in
+            texts.compactMap { vocabulary.find(Array($0.utf8)).map { Int32($0) } }
+        }
+        let ends = known(KnownTokens.endOfGeneration)
+        let endsFile = known(KnownTokens.endOfFile)
+        for id in ends + endsFile + known(KnownTokens.control) { types[Int(id)] = .control }
+        let size = Int32(vocabulary.count)
+        bos = spec.bos ?? (isSentencePiece && size > 2 ? 1 : nil)
+        eos = spec.eos ?? (isSentencePiece && size > 2 ? 2 : nil)
+        eot = spec.eot ?? known(KnownTokens.endOfTurn).first
+        endsGeneration = Set(ends + endsFile + [eos, eot].compactMap { $0 })
+        self.types = types
+        special = SpecialTokens(vocabulary: vocabulary, types: types)
+        chatTemplate = spec.chatTemplate.flatMap { ChatTemplate(jinja: $0) }
+
+        if isSentencePiece {
+            spacePrefix = spec.addSpacePrefix ?? true
+            addsBOS = spec.addBOS ?? true
+            addsEOS = spec.addEOS ?? false
+            model = .sentencePiece(
+                SentencePieceBPE(
+                    vocabulary: vocabulary, scores: scores,
+                    unknown: spec.unknown ?? (size > 0 ? 0 : nil)))
+        } else if isUnigram {
+            guard let unknown = spec.unknown else { throw .missing(field: "unknown token id") }
+            spacePrefix = spec.addSpacePrefix ?? false
+            addsBOS = spec.addBOS ?? false
+            addsEOS = spec.addEOS ?? true
+            model = .unigram(
+                Unigram(
+                    vocabulary: vocabulary, scores: scores, types: types, unknown: unknown,
+                    spacePrefix: spacePrefix,
+                    removeExtraWhitespace: spec.removeExtraWhitespace))
+        } else {
+            guard let (rule, ignoresMerges) = PreTokenizer.named(spec.pre) else {
+                throw .unsupportedPreTokenizer(spec.pre)
+            }
+            spacePrefix = false
+            // llama.cpp's defaults: only the Llama 3 family begins with BOS unasked, and it also
+            // skips merges.
+            addsBOS = spec.addBOS ?? (ignoresMerges || spec.pre == "opt")
+            addsEOS = spec.addEOS ?? false
+            model = .byteLevel(
+                try ByteLevelBPE(
+                    tokens: spec.tokens, merges: spec.merges, rule: rule,
+                    ignoresMerges: ignoresMerges))
+        }
     }
-    if addSpecial, addsEOS, let eos { ids.append(eos) }
-    return ids
-  }
 
-  // MARK: - Decoding
+    /// The number of tokens; ids are 0 to one less.
+    public var vocabularySize: Int { vocabulary.count }
 
-  /// The bytes that a token stands for: part of a character perhaps; the token's name for a control token; empty for
-  /// an unused token and for an id outside the vocabulary.
-  public func piece(of id: Int32) -> [UInt8] {
-    guard id >= 0, Int(id) < vocabulary.count else { return [] }
-    let text = vocabulary.string(Int(id))
-    switch types[Int(id)] {
-    case .control, .unknown, .userDefined: return Array(text)
-    case .byte: return Self.byteValue(text).map { [$0] } ?? []
-    case .unused, .undefined: return []
-    case .normal:
-      if case .byteLevel = model { return ByteAlphabet.decode(text) ?? Array(text) }
-      return Self.replacingSpaceMarks(text)
+    // MARK: - Encoding
+
+    /// The ids of a text.
+    /// - Parameters:
+    ///   - addSpecial: whether to add BOS and EOS as the model wants them.
+    ///   - parseSpecial: whether the texts of control tokens in `text` become these tokens. Leave
+    ///     it off for text that comes from a user.
+    ///
+    /// n bytes take O(n log n) at worst, and linear time on natural text.
+    public func encode(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false)
+        -> [Int32]
+    {
+        var text = text
+        return text.withUTF8 {
+            encode($0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial)
+        }
     }
-  }
 
-  /// The bytes of a sequence of ids. With `skipSpecial`, control tokens are left out, and so is the space that
-  /// encoding put before the text.
-  public func decodeBytes(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> [UInt8] {
-    var bytes: [UInt8] = []
-    var isFirst = true
-    for id in ids {
-      if skipSpecial, isControl(id) { continue }
-      let piece = piece(of: id)
-      let hasPrefix = isFirst && skipSpecial && spacePrefix && piece.first == UInt8(ascii: " ")
-      bytes += hasPrefix ? piece.dropFirst() : piece[...]
-      isFirst = false
+    /// The ids of a text given as bytes, which need not be valid UTF-8.
+    public func encode(_ text: [UInt8], addSpecial: Bool = true, parseSpecial: Bool = false)
+        -> [Int32]
+    {
+        text.withUnsafeBufferPointer {
+            encode($0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial)
+        }
     }
-    return bytes
-  }
 
-  /// The text of a sequence of ids, see `decodeBytes`; invalid UTF-8 becomes U+FFFD.
-  public func decode(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> String {
-    String(decoding: decodeBytes(ids, skipSpecial: skipSpecial), as: UTF8.self)
-  }
-
-  /// Whether an id is a control token or the unknown token, which stand for no text.
-  public func isControl(_ id: Int32) -> Bool {
-    guard id >= 0, Int(id) < types.count else { return false }
-    return types[Int(id)] == .control || types[Int(id)] == .unknown
-  }
-
-  /// Whether a generation ends with this id.
-  public func isEndOfGeneration(_ id: Int32) -> Bool { endsGeneration.contains(id) }
-
-  /// The id of the token with exactly this text, if there is one.
-  public func id(of text: String) -> Int32? { vocabulary.find(Array(text.utf8)).map { Int32($0) } }
-
-  /// The value of a byte token "<0x0A>".
-  private static func byteValue(_ text: ArraySlice<UInt8>) -> UInt8? {
-    guard text.count == 6, text.starts(with: "<0x".utf8), text.last == UInt8(ascii: ">") else { return nil }
-    return UInt8(String(decoding: text.dropFirst(3).prefix(2), as: UTF8.self), radix: 16)
-  }
-
-  private static func replacingSpaceMarks(_ text: ArraySlice<UInt8>) -> [UInt8] {
-    var out: [UInt8] = []
-    var rest = text
-    while let byte = rest.first {
-      if byte == SentencePieceBPE.spaceMark[0], rest.starts(with: SentencePieceBPE.spaceMark) {
-        out.append(UInt8(ascii: " "))
-        rest = rest.dropFirst(3)
-      } else {
-        out.append(byte)
-        rest = rest.dropFirst()
-      }
+    /// The ids of a conversation. Control tokens are recognised in the template's own text only, so
+    /// that no message can pretend to be another.
+    public func encode(
+        chat messages: [ChatMessage], template: ChatTemplate, addGenerationPrompt: Bool = true,
+        addSpecial: Bool = true
+    ) -> [Int32] {
+        let rendered = template.segments(
+            messages: messages, addGenerationPrompt: addGenerationPrompt)
+        var text: [UInt8] = []
+        var trusted: [Range<Int>] = []
+        for segment in rendered {
+            let start = text.count
+            text += segment.text.utf8
+            guard segment.isTemplate else { continue }
+            // Neighbours join, for a control token may span them.
+            if let last = trusted.last, last.upperBound == start {
+                trusted[trusted.count - 1] = last.lowerBound..<text.count
+            } else {
+                trusted.append(start..<text.count)
+            }
+        }
+        return text.withUnsafeBufferPointer { encode($0, trusted: trusted, addSpecial: addSpecial) }
     }
-    return out
-  }
+
+    private func encode(_ text: Bytes, trusted: [Range<Int>], addSpecial: Bool) -> [Int32] {
+        var ids: [Int32] = []
+        if addSpecial, addsBOS, let bos { ids.append(bos) }
+        var wordPieces = ByteLevelBPE.Scratch()
+        var sentencePieces = SentencePieceBPE.Scratch()
+        var followsSpecial = true
+        for fragment in special.fragments(of: text, trusted: trusted) {
+            switch fragment {
+            case .token(let id):
+                ids.append(id)
+                followsSpecial = true
+            case .text(let range):
+                for start in stride(
+                    from: range.lowerBound, to: range.upperBound, by: Self.maximumFragment)
+                {
+                    let part = text.part(
+                        start..<min(range.upperBound, start + Self.maximumFragment))
+                    switch model {
+                    case .byteLevel(let model): model.encode(part, into: &ids, scratch: &wordPieces)
+                    case .sentencePiece(let model):
+                        model.encode(
+                            part, spacePrefix: spacePrefix && followsSpecial, into: &ids,
+                            scratch: &sentencePieces)
+                    case .unigram(let model): model.encode(part, into: &ids)
+                    }
+                    followsSpecial = false
+                }
+            }
+        }
+        if addSpecial, addsEOS, let eos { ids.append(eos) }
+        return ids
+    }
+
+    // MARK: - Decoding
+
+    /// The bytes that a token stands for: part of a character perhaps; the token's name for a
+    /// control token; empty for an unused token and for an id outside the vocabulary.
+    public func piece(of id: Int32) -> [UInt8] {
+        guard id >= 0, Int(id) < vocabulary.count else { return [] }
+        let text = vocabulary.string(Int(id))
+        switch types[Int(id)] {
+        case .control, .unknown, .userDefined: return Array(text)
+        case .byte: return Self.byteValue(text).map { [$0] } ?? []
+        case .unused, .undefined: return []
+        case .normal:
+            if case .byteLevel = model { return ByteAlphabet.decode(text) ?? Array(text) }
+            return Self.replacingSpaceMarks(text)
+        }
+    }
+
+    /// The bytes of a sequence of ids. With `skipSpecial`, control tokens are left out, and so is
+    /// the space that encoding put before the text.
+    public func decodeBytes(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var isFirst = true
+        for id in ids {
+            if skipSpecial, isControl(id) { continue }
+            let piece = piece(of: id)
+            let hasPrefix =
+                isFirst && skipSpecial && spacePrefix && piece.first == UInt8(ascii: " ")
+            bytes += hasPrefix ? piece.dropFirst() : piece[...]
+            isFirst = false
+        }
+        return bytes
+    }
+
+    /// The text of a sequence of ids, see `decodeBytes`; invalid UTF-8 becomes U+FFFD.
+    public func decode(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> String {
+        String(decoding: decodeBytes(ids, skipSpecial: skipSpecial), as: UTF8.self)
+    }
+
+    /// Whether an id is a control token or the unknown token, which stand for no text.
+    public func isControl(_ id: Int32) -> Bool {
+        guard id >= 0, Int(id) < types.count else { return false }
+        return types[Int(id)] == .control || types[Int(id)] == .unknown
+    }
+
+    /// Whether a generation ends with this id.
+    public func isEndOfGeneration(_ id: Int32) -> Bool { endsGeneration.contains(id) }
+
+    /// The id of the token with exactly this text, if there is one.
+    public func id(of text: String) -> Int32? {
+        vocabulary.find(Array(text.utf8)).map { Int32($0) }
+    }
+
+    /// The value of a byte token "<0x0A>".
+    private static func byteValue(_ text: ArraySlice<UInt8>) -> UInt8? {
+        guard text.count == 6, text.starts(with: "<0x".utf8), text.last == UInt8(ascii: ">") else {
+            return nil
+        }
+        return UInt8(String(decoding: text.dropFirst(3).prefix(2), as: UTF8.self), radix: 16)
+    }
+
+    private static func replacingSpaceMarks(_ text: ArraySlice<UInt8>) -> [UInt8] {
+        var out: [UInt8] = []
+        var rest = text
+        while let byte = rest.first {
+            if byte == SentencePieceBPE.spaceMark[0], rest.starts(with: SentencePieceBPE.spaceMark)
+            {
+                out.append(UInt8(ascii: " "))
+                rest = rest.dropFirst(3)
+            } else {
+                out.append(byte)
+                rest = rest.dropFirst()
+            }
+        }
+        return out
+    }
 }

@@ -1,63 +1,69 @@
-/// A vocabulary as model files carry it: the metadata of a GGUF file, or what a Hugging Face `tokenizer.json` says
-/// translated into the same terms. Plain data, checked only when a `Tokenizer` is made of it.
+/// A vocabulary as model files carry it: the metadata of a GGUF file, or what a Hugging Face
+/// `tokenizer.json` says translated into the same terms. Plain data, checked only when a
+/// `Tokenizer` is made of it.
 ///
 /// Source of the field meanings: the GGUF specification, keys `tokenizer.ggml.*`.
 public struct TokenizerSpec: Sendable {
-  /// The kind of a token, numbered as `tokenizer.ggml.token_type` does.
-  public enum TokenType: Int32, Sendable {
-    case undefined = 0, normal, unknown, control, userDefined, unused, byte
-  }
+    /// The kind of a token, numbered as `tokenizer.ggml.token_type` does.
+    public enum TokenType: Int32, Sendable {
+        case undefined = 0, normal, unknown, control, userDefined, unused, byte
+    }
 
-  /// "gpt2" (byte-level BPE), "llama" (SentencePiece BPE by score) or "t5" / "unigram" (SentencePiece unigram).
-  public var model: String
-  /// The name of the rule that cuts text into words before BPE; used by "gpt2" only.
-  public var pre: String
-  /// The texts of the tokens as stored (for "gpt2" in the GPT-2 byte alphabet).
-  public var tokens: [[UInt8]]
-  /// One score for each token; needed by "llama" and "unigram".
-  public var scores: [Float]?
-  /// One `TokenType` raw value for each token; nil when all are normal.
-  public var types: [Int32]?
-  /// The merge rules "left right" of byte-level BPE, best first.
-  public var merges: [[UInt8]]
-  public var bos: Int32?
-  public var eos: Int32?
-  public var unknown: Int32?
-  public var padding: Int32?
-  /// End of turn.
-  public var eot: Int32?
-  /// Whether `encode(addSpecial: true)` begins with BOS; nil when the file is silent: the model's own default.
-  public var addBOS: Bool?
-  /// Whether `encode(addSpecial: true)` ends with EOS; nil when the file is silent: the model's own default.
-  public var addEOS: Bool?
-  /// Whether text is given a leading space; nil when the file is silent: the model's own default.
-  public var addSpacePrefix: Bool?
-  /// Whether runs of spaces become one; used by "unigram" only.
-  public var removeExtraWhitespace: Bool
-  /// The Jinja source of the chat template.
-  public var chatTemplate: String?
+    /// "gpt2" (byte-level BPE), "llama" (SentencePiece BPE by score) or "t5" / "unigram"
+    /// (SentencePiece unigram).
+    public var model: String
+    /// The name of the rule that cuts text into words before BPE; used by "gpt2" only.
+    public var pre: String
+    /// The texts of the tokens as stored (for "gpt2" in the GPT-2 byte alphabet).
+    public var tokens: [[UInt8]]
+    /// One score for each token; needed by "llama" and "unigram".
+    public var scores: [Float]?
+    /// One `TokenType` raw value for each token; nil when all are normal.
+    public var types: [Int32]?
+    /// The merge rules "left right" of byte-level BPE, best first.
+    public var merges: [[UInt8]]
+    public var bos: Int32?
+    public var eos: Int32?
+    public var unknown: Int32?
+    public var padding: Int32?
+    /// End of turn.
+    public var eot: Int32?
+    /// Whether `encode(addSpecial: true)` begins with BOS; nil when the file is silent: the model's
+    /// own default.
+    public var addBOS: Bool?
+    /// Whether `encode(addSpecial: true)` ends with EOS; nil when the file is silent: the model's
+    /// own default.
+    public var addEOS: Bool?
+    /// Whether text is given a leading space; nil when the file is silent: the model's own default.
+    public var addSpacePrefix: Bool?
+    /// Whether runs of spaces become one; used by "unigram" only.
+    public var removeExtraWhitespace: Bool
+    /// The Jinja source of the chat template.
+    public var chatTemplate: String?
 
-  public init(
-    model: String, pre: String = "default", tokens: [[UInt8]], scores: [Float]? = nil, types: [Int32]? = nil,
-    merges: [[UInt8]] = [], bos: Int32? = nil, eos: Int32? = nil, unknown: Int32? = nil, padding: Int32? = nil,
-    eot: Int32? = nil, addBOS: Bool? = nil, addEOS: Bool? = nil, addSpacePrefix: Bool? = nil,
-    removeExtraWhitespace: Bool = false, chatTemplate: String? = nil
-  ) {
-    self.model = model
-    self.pre = pre
-    self.tokens = tokens
-    self.scores = scores
-    self.types = types
-    self.merges = merges
-    self.bos = bos
-    self.eos = eos
-    self.unknown = unknown
-    self.padding = padding
-    self.eot = eot
-    self.addBOS = addBOS
-    self.addEOS = addEOS
-    self.addSpacePrefix = addSpacePrefix
-    self.removeExtraWhitespace = removeExtraWhitespace
-    self.chatTemplate = chatTemplate
-  }
+    public init(
+        model: String, pre: String = "default", tokens: [[UInt8]], scores: [Float]? = nil,
+        types: [Int32]? = nil,
+        merges: [[UInt8]] = [], bos: Int32? = nil, eos: Int32? = nil, unknown: Int32? = nil,
+        padding: Int32? = nil,
+        eot: Int32? = nil, addBOS: Bool? = nil, addEOS: Bool? = nil, addSpacePrefix: Bool? = nil,
+        removeExtraWhitespace: Bool = false, chatTemplate: String? = nil
+    ) {
+        self.model = model
+        self.pre = pre
+        self.tokens = tokens
+        self.scores = scores
+        self.types = types
+        self.merges = merges
+        self.bos = bos
+        self.eos = eos
+        self.unknown = unknown
+        self.padding = padding
+        self.eot = eot
+        self.addBOS = addBOS
+        self.addEOS = addEOS
+        self.addSpacePrefix = addSpacePrefix
+        self.removeExtraWhitespace = removeExtraWhitespace
+        self.chatTemplate = chatTemplate
+    }
 }

@@ -1,41 +1,50 @@
 /// The checks that every vocabulary must pass.
 extension TokenizerSpec {
-  /// The token texts, numbered by id. An empty text is named "[EMPTY_id]", as in llama.cpp.
-  func vocabularyTable() throws(TokenizerError) -> ByteStringTable {
-    guard !tokens.isEmpty, tokens.count < Int(Int32.max) / 4 else { throw .badTokenCount(tokens.count) }
-    var table = ByteStringTable(capacity: tokens.count)
-    for (id, token) in tokens.enumerated() {
-      guard token.count <= Tokenizer.maximumTokenLength else { throw .tokenTooLong(id: id, bytes: token.count) }
-      let (number, isNew) = table.insert(token.isEmpty ? Array("[EMPTY_\(id)]".utf8) : token)
-      guard isNew else { throw .duplicateToken(first: number, second: id) }
+    /// The token texts, numbered by id. An empty text is named "[EMPTY_id]", as in llama.cpp.
+    func vocabularyTable() throws(TokenizerError) -> ByteStringTable {
+        guard !tokens.isEmpty, tokens.count < Int(Int32.max) / 4 else {
+            throw .badTokenCount(tokens.count)
+        }
+        var table = ByteStringTable(capacity: tokens.count)
+        for (id, token) in tokens.enumerated() {
+            guard token.count <= Tokenizer.maximumTokenLength else {
+                throw .tokenTooLong(id: id, bytes: token.count)
+            }
+            let (number, isNew) = table.insert(token.isEmpty ? Array("[EMPTY_\(id)]".utf8) : token)
+            guard isNew else { throw .duplicateToken(first: number, second: id) }
+        }
+        return table
     }
-    return table
-  }
 
-  /// A type for each token; unknown numbers count as undefined.
-  func tokenTypes() throws(TokenizerError) -> [TokenType] {
-    guard let types else { return Array(repeating: .normal, count: tokens.count) }
-    guard types.count == tokens.count else {
-      throw .countMismatch(field: "token types", expected: tokens.count, found: types.count)
+    /// A type for each token; unknown numbers count as undefined.
+    func tokenTypes() throws(TokenizerError) -> [TokenType] {
+        guard let types else { return Array(repeating: .normal, count: tokens.count) }
+        guard types.count == tokens.count else {
+            throw .countMismatch(field: "token types", expected: tokens.count, found: types.count)
+        }
+        return types.map { TokenType(rawValue: $0) ?? .undefined }
     }
-    return types.map { TokenType(rawValue: $0) ?? .undefined }
-  }
 
-  /// The scores, all numbers; empty if there are none and none are needed.
-  func checkedScores(needed: Bool) throws(TokenizerError) -> [Float] {
-    guard needed else { return [] }
-    guard let scores else { throw .missing(field: "scores") }
-    guard scores.count == tokens.count else {
-      throw .countMismatch(field: "scores", expected: tokens.count, found: scores.count)
+    /// The scores, all numbers; empty if there are none and none are needed.
+    func checkedScores(needed: Bool) throws(TokenizerError) -> [Float] {
+        guard needed else { return [] }
+        guard let scores else { throw .missing(field: "scores") }
+        guard scores.count == tokens.count else {
+            throw .countMismatch(field: "scores", expected: tokens.count, found: scores.count)
+        }
+        if let id = scores.firstIndex(where: \.isNaN) { throw .badScore(id: id) }
+        return scores
     }
-    if let id = scores.firstIndex(where: \.isNaN) { throw .badScore(id: id) }
-    return scores
-  }
 
-  func checkIDs() throws(TokenizerError) {
-    let fields = [("BOS", bos), ("EOS", eos), ("unknown token", unknown), ("padding", padding), ("end of turn", eot)]
-    for (field, id) in fields {
-      if let id, id < 0 || Int(id) >= tokens.count { throw .idOutOfRange(field: field, id: Int(id)) }
+    func checkIDs() throws(TokenizerError) {
+        let fields = [
+            ("BOS", bos), ("EOS", eos), ("unknown token", unknown), ("padding", padding),
+            ("end of turn", eot),
+        ]
+        for (field, id) in fields {
+            if let id, id < 0 || Int(id) >= tokens.count {
+                throw .idOutOfRange(field: field, id: Int(id))
+            }
+        }
     }
-  }
 }

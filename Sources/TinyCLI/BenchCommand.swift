@@ -1,0 +1,140 @@
+import TinySparse
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+extension Command {
+    static let bench = Command(
+        name: "bench", summary: "measure the speed of a model",
+        operands: "[MODEL]",
+        details: """
+            Measures reading (many tokens at once) and writing (one after another, into an empty context), as
+            llama-bench does: tokens per second, the median and the range of some repetitions after one that
+            does not count. The tokens are pseudo-random and always the same.
+            """,
+        options: Option.running + [
+            Option("prompt", "p", value: "N", "tokens to read, 0: skip (default: 128)"),
+            Option("generate", "n", value: "N", "tokens to write, 0: skip (default: 64)"),
+            Option("repetitions", "r", value: "N", "how often (default: 5)"),
+            .json,
+        ],
+        examples: [
+            ("-t 2", "the default model on two threads"),
+            ("-m smollm2.gguf -p 512 -n 128 -r 3 --json", "more tokens, for a program"),
+            ("--kernels scalar", "without SIMD"),
+        ],
+        run: benchCommand)
+}
+
+private func benchCommand(_ arguments: Arguments) throws {
+    let (path, _) = try arguments.modelAndRest(0, hint: "")
+    let promptCount = try arguments.integer("prompt", in: 0...(1 << 20)) ?? 128
+    let writtenCount = try arguments.integer("generate", in: 0...(1 << 20)) ?? 64
+    let repetitions = try arguments.integer("repetitions", in: 1...10_000) ?? 5
+    guard promptCount + writtenCount > 0 else { throw Failure.usage("-p 0 -n 0 leaves nothing to measure") }
+
+    let model = try Model.open(path, arguments)
+    let session = try Session.open(model, arguments, context: max(promptCount, writtenCount, 1))
+    let ids = pseudoRandomIDs(max(promptCount, writtenCount), below: model.config.vocabularySize)
+    var progress = Console.Progress()
+    defer { progress.clear() }
+
+    /// Speeds of one kind of work, the first run left out.
+    func measure(_ name: String, _ count: Int, _ work: () throws -> Void) throws -> Speeds? {
+        guard count > 0 else { return nil }
+        var speeds: [Double] = []
+        for repetition in 0...repetitions {
+            progress.show("\(name) \(repetition)/\(repetitions)")
+            session.rewind(to: 0)
+            let start = ContinuousClock.now
+            try work()
+            if repetition > 0 { speeds.append(Double(count) / seconds(since: start)) }
+        }
+        return Speeds(speeds)
+    }
+    let prefill = try measure("reading", promptCount) { try session.readInterruptibly(Array(ids[..<promptCount])) }
+    let decode = try measure("writing", writtenCount) {
+        for id in ids[..<writtenCount] {
+            try Signals.check()
+            try session.read(CollectionOfOne(id))
+        }
+    }
+    progress.clear()
+
+    let bytes = model.bytesPerToken
+    if arguments.has("json") {
+        let report: [(key: String, value: JSON)] = [
+            ("model", .string(model.config.name)), ("file", .string(model.file.path)),
+            ("version", .string(Help.version)),
+            ("kernels", .string(session.kernelName)), ("threads", .number(session.threads)),
+            ("prompt_tokens", .number(promptCount)), ("generated_tokens", .number(writtenCount)),
+            ("repetitions", .number(repetitions)),
+            ("prefill_tokens_per_second", prefill.json(\.median)),
+            ("prefill_tokens_per_second_min", prefill.json(\.slowest)),
+            ("prefill_tokens_per_second_max", prefill.json(\.fastest)),
+            ("decode_tokens_per_second", decode.json(\.median)),
+            ("decode_tokens_per_second_min", decode.json(\.slowest)),
+            ("decode_tokens_per_second_max", decode.json(\.fastest)),
+            ("parameters", .number(model.config.parameterCount)),
+            ("bytes_read_per_token", .number(bytes)), ("peak_rss_bytes", .number(peakMemory())),
+        ]
+        return try Console.writeLine(JSON.object(report).text())
+    }
+    var lines = ["\(escaped(model.config.name)), \(session.kernelName), \(session.threads) threads"]
+    if let prefill { lines.append("read  \("\(promptCount)".leftPadded(to: 5)) tokens: \(prefill)") }
+    if let decode {
+        let rate = Double(bytes) * decode.median / 1e9
+        lines.append("write \("\(writtenCount)".leftPadded(to: 5)) tokens: \(decode), \(fixed(rate, 1)) GB/s of weights")
+    }
+    lines.append("weights read a token: \(readable(bytes: bytes)); peak memory: \(readable(bytes: peakMemory()))")
+    try Console.writeLine(lines.joined(separator: "\n"))
+}
+
+/// Some speeds in tokens per second.
+private struct Speeds: CustomStringConvertible {
+    let median, slowest, fastest: Double
+
+    init(_ speeds: [Double]) {
+        let sorted = speeds.sorted()
+        let middle = sorted.count / 2
+        median = sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+        slowest = sorted[0]
+        fastest = sorted[sorted.count - 1]
+    }
+
+    var description: String {
+        "\(fixed(median)) tokens/s (\(fixed(slowest)) to \(fixed(fastest)))"
+    }
+}
+
+extension Optional<Speeds> {
+    fileprivate func json(_ field: KeyPath<Speeds, Double>) -> JSON {
+        map { .double($0[keyPath: field]) } ?? .null
+    }
+}
+
+/// Valid token ids, the same in every run. Knuth's MMIX generator is random enough.
+private func pseudoRandomIDs(_ count: Int, below limit: Int) -> [Int32] {
+    var state: UInt64 = 42
+    return (0..<count).map { _ in
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return Int32((state >> 33) % UInt64(limit))
+    }
+}
+
+/// The most memory this process ever had, in bytes. Of the two sources the first is the better one: getrusage
+/// also counts what the process was before it became this program.
+private func peakMemory() -> Int {
+    if let status = try? readAll("/proc/self/status") {
+        for line in String(decoding: status, as: UTF8.self).split(separator: "\n") where line.hasPrefix("VmHWM:") {
+            if let kilobytes = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap({ Int($0) }) {
+                return kilobytes * 1024
+            }
+        }
+    }
+    var usage = rusage()  // 0: RUSAGE_SELF, whose type depends on the C library
+    return getrusage(0, &usage) == 0 ? usage.ru_maxrss * 1024 : 0
+}

@@ -1,0 +1,63 @@
+/// An option: one row of the table that drives parsing, help and error messages.
+struct Option: Sendable {
+    /// Without dashes.
+    let long: String
+    let short: Character?
+    /// What the value is called in the help; nil for options that take none.
+    let value: String?
+    let help: String
+
+    init(_ long: String, _ short: Character? = nil, value: String? = nil, _ help: String) {
+        self.long = long
+        self.short = short
+        self.value = value
+        self.help = help
+    }
+
+    /// A flag without a short form.
+    init(_ long: String, _ help: String) { self.init(long, nil, value: nil, help) }
+}
+
+/// A subcommand.
+struct Command: Sendable {
+    let name: String
+    let summary: String
+    /// What follows the name, for instance `[MODEL] "PROMPT"`.
+    let operands: String
+    /// What the command does, in a few lines.
+    let details: String
+    let options: [Option]
+    /// Command lines without `tinysparse NAME`, and what they do.
+    let examples: [(arguments: String, what: String)]
+    let run: @Sendable (Arguments) throws -> Void
+
+    static let all = [run, chat, bench, perplexity, convert, inspect, tokenize]
+    static let help = Option("help", "h", "show this help")
+}
+
+/// Options that several commands share, so that they mean the same everywhere.
+extension Option {
+    static let model = Option("model", "m", value: "MODEL", "the model: a native file, a .gguf file, or a Hugging Face folder")
+    static let threads = Option("threads", "t", value: "N", "threads at work (default: all cores this process may use)")
+    static let context = Option("context", "c", value: "N", "most tokens to look back on (default: the model's, at most 8192)")
+    static let kernels = Option("kernels", value: "NAME", "instruction set: avx512vnni, avx2, scalar, ... (default: the fastest)")
+    static let noVerify = Option("no-verify", "do not compare the checksums of the model file: a faster start")
+    static let json = Option("json", "print JSON for programs")
+    static let verbose = Option("verbose", "v", "print statistics to standard error (default: if that is a terminal)")
+
+    /// Which model and how it runs.
+    static let running = [model, threads, kernels, noVerify]
+
+    /// How text is chosen.
+    static let sampling = [
+        Option("max-tokens", "n", value: "N", "most tokens to write (default: 256)"),
+        Option("temperature", value: "X", "0 takes the likeliest token always, more is livelier (default: 0.7)"),
+        Option("greedy", "the same as --temperature 0"),
+        Option("top-k", value: "N", "choose among the N likeliest tokens, 0: all (default: 40)"),
+        Option("top-p", value: "X", "choose among the likeliest tokens that make up X, 1: all (default: 0.95)"),
+        Option("min-p", value: "X", "only tokens X times as likely as the likeliest, 0: all (default: 0.05)"),
+        Option("repeat-penalty", value: "X", "makes recent tokens less likely, 1: no (default: 1)"),
+        Option("seed", value: "N", "the same seed gives the same text on every machine (default: a new one)"),
+        Option("stop", value: "TEXT", "end before this text; can be given more than once"),
+    ]
+}

@@ -1,0 +1,81 @@
+import TinySparse
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// Where the model is that nobody named.
+enum ModelLocation {
+    static let defaultName = "tinysparse-fairy.gguf"
+
+    /// The model given, or that of the environment, or the one that comes with the program.
+    /// - Throws: `Failure.problem` that says where it was looked for.
+    static func find(_ given: String?) throws(Failure) -> String {
+        if let given { return given }
+        if let variable = getenv("TINYSPARSE_MODEL"), variable.pointee != 0 { return String(cString: variable) }
+        let candidates = ["models/" + defaultName] + besideExecutable
+        if let found = candidates.first(where: { access($0, R_OK) == 0 }) { return found }
+        throw .problem(
+            "no model: name one with -m MODEL or TINYSPARSE_MODEL; looked for "
+                + "\(candidates.map { escaped($0) }.joined(separator: ", "))")
+    }
+
+    /// models/NAME in the folders above the executable, as it may lie in .build/release or be installed
+    /// beside its models.
+    private static var besideExecutable: [String] {
+        let path = withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer in
+            let count = readlink("/proc/self/exe", buffer.baseAddress!, buffer.count)
+            return String(decoding: buffer[..<max(count, 0)], as: UTF8.self)
+        }
+        var folder = path[...]
+        var candidates: [String] = []
+        while candidates.count < 5, let slash = folder.lastIndex(of: "/") {
+            folder = folder[..<slash]
+            candidates.append(folder + "/models/" + defaultName)
+        }
+        return candidates
+    }
+}
+
+/// Opening a model as the options say.
+extension Model {
+    /// - Throws: what opening throws, and `Failure.interrupted`.
+    static func open(_ given: String?, _ arguments: Arguments) throws -> Model {
+        let path = try ModelLocation.find(given)
+        guard !isNativeModel(path) else {
+            return try Model(path: path, verify: !arguments.has("no-verify"))
+        }
+        var progress = Console.Progress()
+        defer { progress.clear() }
+        let image = try nativeImage(path) { event in
+            try Signals.check()
+            if case .tensor(_, let number, let count) = event {
+                progress.show("converting in memory \(number)/\(count) (tinysparse convert saves that)")
+            }
+        }
+        return try Model(NativeModelFile(image: image, verify: false))
+    }
+}
+
+extension Session {
+    /// A session as the options say.
+    static func open(_ model: Model, _ arguments: Arguments, context: Int? = nil) throws -> Session {
+        var options = Session.Options()
+        options.threads = try arguments.integer("threads", in: 1...256) ?? 0
+        options.context = try context ?? arguments.integer("context", in: 1...(1 << 24)) ?? 0
+        options.kernels = arguments.string("kernels")
+        return try Session(model, options)
+    }
+
+    /// Reads tokens in pieces, so that Ctrl-C works in a long text too; results do not depend on pieces.
+    /// - Throws: `RuntimeError`, `Failure.interrupted`.
+    func readInterruptibly(_ ids: [Int32]) throws {
+        guard ids.count <= contextLimit - tokens.count else { throw RuntimeError.contextFull(limit: contextLimit) }
+        for start in stride(from: 0, to: ids.count, by: 128) {
+            try Signals.check()
+            try read(ids[start..<min(start + 128, ids.count)])
+        }
+    }
+}

@@ -1,0 +1,58 @@
+import TinySparse
+
+extension Command {
+    static let perplexity = Command(
+        name: "perplexity", summary: "measure how well a model expects a text",
+        operands: "TEXTFILE",
+        details: """
+            Cuts the text into chunks, reads each on its own and scores the second half of it, as
+            llama-perplexity does. Lower is better. "-" is standard input.
+            """,
+        options: Option.running + [
+            Option("context", "c", value: "N", "tokens in a chunk (default: 512, or less if the model's context is)"),
+            Option("chunks", value: "N", "only the first N chunks (default: all)"),
+            .json,
+        ],
+        examples: [
+            ("-m smollm2.gguf wiki.test.raw", "a whole file"),
+            ("-m smollm2.gguf --chunks 20 --json wiki.test.raw", "the beginning of it, for a program"),
+        ],
+        run: perplexityCommand)
+}
+
+private func perplexityCommand(_ arguments: Arguments) throws {
+    try arguments.limitOperands(to: 1, hint: "; the model goes after -m")
+    guard let path = arguments.operands.first else { throw Failure.usage("the text file is missing") }
+    let chunks = try arguments.integer("chunks", in: 1...Int.max)
+    let wanted = try arguments.integer("context", in: 4...(1 << 24))
+
+    let text = String(decoding: try readAll(path), as: UTF8.self)
+    let model = try Model.open(arguments.string("model"), arguments)
+    let context = wanted ?? min(512, model.config.contextLength)
+    let session = try Session.open(model, arguments, context: context)
+
+    var progress = Console.Progress()
+    defer { progress.clear() }
+    var done = 0
+    let result = try session.perplexity(of: text, context: context, chunks: chunks) { chunk, count, soFar in
+        done = chunk
+        progress.show("chunk \(chunk)/\(count)  perplexity \(fixed(soFar.value, 4))")
+        return Signals.pending == 0
+    }
+    progress.clear()
+    try Signals.check()
+
+    if arguments.has("json") {
+        let report: [(key: String, value: JSON)] = [
+            ("model", .string(model.config.name)), ("text", .string(path)),
+            ("perplexity", .double(result.value)), ("standard_error", .double(result.standardError)),
+            ("nats_per_token", .double(result.mean)), ("chunks", .number(done)), ("context", .number(context)),
+            ("tokens_scored", .number(result.tokens)), ("kernels", .string(session.kernelName)),
+            ("threads", .number(session.threads)),
+        ]
+        return try Console.writeLine(JSON.object(report).text())
+    }
+    try Console.writeLine(
+        "perplexity \(fixed(result.value, 4)) +- \(fixed(result.standardError, 4)) "
+            + "(\(done) chunks of \(context) tokens, \(result.tokens) tokens scored)")
+}

@@ -1,0 +1,139 @@
+import TinySparse
+
+extension Command {
+    static let run = Command(
+        name: "run", summary: "write on from a prompt",
+        operands: "[MODEL] \"PROMPT\"",
+        details: """
+            Reads the prompt and writes what the model thinks comes next. The text goes to standard output
+            as it is made. The prompt "-" is read from standard input. With --chat the prompt is a question,
+            wrapped as the model was taught.
+            """,
+        options: Option.running + [
+            .context,
+            Option("context-shift", "forget the older half when the context is full, and go on"),
+        ] + Option.sampling + [
+            Option("raw", "the prompt is the beginning of the text (default)"),
+            Option("chat", "the prompt is a message; the model answers"),
+            Option("system", value: "TEXT", "with --chat: what the model is told first"),
+            Option("echo", "print the prompt, too"),
+            .verbose,
+        ],
+        examples: [
+            ("\"Once upon a time\"", "go on with a story"),
+            ("-m smollm2.gguf --chat \"Why is the sky blue?\"", "ask something"),
+            ("-n 100 --greedy --stop \".\" \"The moon is\"", "one sentence, the same every time"),
+            ("--seed 7 - < prompt.txt", "a prompt from a file"),
+        ],
+        run: runCommand)
+}
+
+private func runCommand(_ arguments: Arguments) throws {
+    let (path, rest) = try arguments.modelAndRest(1, hint: "; put the prompt in quotes")
+    guard let operand = rest.first else { throw Failure.usage("the prompt is missing") }
+    // The one argument is the prompt; a file that is there says that a model was meant.
+    if path == nil, operand.hasSuffix(".gguf"), fileExists(operand) {
+        throw Failure.usage("the prompt is missing; \(escaped(operand)) is a model")
+    }
+    guard !(arguments.has("raw") && arguments.has("chat")) else {
+        throw Failure.usage("--raw and --chat exclude each other")
+    }
+    guard arguments.has("chat") || !arguments.has("system") else { throw Failure.usage("--system needs --chat") }
+    var options = try GenerationOptions(arguments)
+    options.shiftsContext = arguments.has("context-shift")
+
+    let prompt = operand == "-" ? try readAll("-") : Array(operand.utf8)
+    let model = try Model.open(path, arguments)
+    let session = try Session.open(model, arguments)
+    let ids = try promptIDs(prompt, model, arguments)
+    if arguments.has("echo") { try Console.writeGenerated(String(decoding: prompt, as: UTF8.self)) }
+
+    let writer = AnswerWriter(session: session)
+    try writer.write(ids, options)
+    try Console.writeLine()
+    if arguments.has("verbose") || Console.errorIsTerminal { writer.printStatistics(seed: options.sampling.seed) }
+    if Signals.pending > 0 { throw Signals.failure }
+}
+
+private func promptIDs(_ prompt: [UInt8], _ model: Model, _ arguments: Arguments) throws -> [Int32] {
+    guard arguments.has("chat") else { return model.tokenizer.encode(prompt) }
+    guard let template = model.tokenizer.chatTemplate else {
+        throw Failure.problem("\(escaped(model.config.name)) has no chat template; leave --chat out")
+    }
+    let system = arguments.string("system").map { [ChatMessage(role: "system", content: $0)] } ?? []
+    let message = ChatMessage(role: "user", content: String(decoding: prompt, as: UTF8.self))
+    return model.tokenizer.encode(chat: system + [message], template: template)
+}
+
+extension GenerationOptions {
+    /// - Throws: `Failure.usage`.
+    init(_ arguments: Arguments) throws(Failure) {
+        self.init()
+        maxTokens = try arguments.integer("max-tokens", in: 0...Int.max) ?? maxTokens
+        stop = arguments.strings("stop")
+        guard !stop.contains("") else { throw .usage("--stop needs a text") }
+        guard !arguments.has("greedy") || arguments.string("temperature").map({ Float($0) == 0 }) ?? true else {
+            throw .usage("--greedy and --temperature exclude each other")
+        }
+        sampling.temperature =
+            arguments.has("greedy") ? 0 : try arguments.number("temperature", in: 0...100) ?? sampling.temperature
+        sampling.topK = try arguments.integer("top-k", in: 0...Int.max) ?? sampling.topK
+        sampling.topP = try arguments.number("top-p", in: Float.leastNonzeroMagnitude...1) ?? sampling.topP
+        sampling.minP = try arguments.number("min-p", in: 0...1) ?? sampling.minP
+        sampling.repeatPenalty =
+            try arguments.number("repeat-penalty", in: Float.leastNonzeroMagnitude...100) ?? sampling.repeatPenalty
+        sampling.seed = try arguments.integer("seed", in: 0...UInt64.max) ?? UInt64.random(in: 0...0xFFFF_FFFF)
+    }
+}
+
+/// Reads a prompt and prints what the model writes, until it ends or a signal comes.
+final class AnswerWriter {
+    private let session: Session
+    private var promptTokens = 0
+    private var promptSeconds = 0.0
+    private var writingSeconds = 0.0
+    /// What was written.
+    private(set) var text = ""
+    private(set) var tokens: [Int32] = []
+    private(set) var reason = StopReason.cancelled
+
+    init(session: Session) { self.session = session }
+
+    /// - Throws: `RuntimeError`, `Failure.outputClosed`. A signal only ends the text; `reason` is then `cancelled`.
+    func write(_ ids: [Int32], _ options: GenerationOptions) throws {
+        let start = ContinuousClock.now
+        do {
+            try session.readInterruptibly(ids)
+        } catch Failure.interrupted {
+            return
+        }
+        promptTokens = ids.count
+        promptSeconds = seconds(since: start)
+        var generation = try session.generation(prompt: [], options)
+        while Signals.pending == 0, let piece = try generation.next() {
+            guard !piece.isEmpty else { continue }
+            text += piece
+            try Console.writeGenerated(piece)
+        }
+        tokens = generation.generated
+        reason = generation.reason ?? .cancelled
+        writingSeconds = seconds(since: start) - promptSeconds
+    }
+
+    func printStatistics(seed: UInt64) {
+        let end =
+            switch reason {
+            case .endOfText: "end of text"
+            case .maxTokens: "--max-tokens reached"
+            case .stopString(let text): "stopped before \"\(escaped(text, limit: 40))\""
+            case .contextFull: "context full (--context-shift goes on)"
+            case .cancelled: "interrupted"
+            }
+        func speed(_ count: Int, _ seconds: Double) -> String {
+            "\(count) tokens" + (count > 0 && seconds > 0 ? ", \(fixed(Double(count) / seconds, 1)) tokens/s" : "")
+        }
+        Console.note(
+            "[prompt \(speed(promptTokens, promptSeconds)); text \(speed(tokens.count, writingSeconds)); "
+                + "\(session.threads) threads, \(session.kernelName); seed \(seed); \(end)]")
+    }
+}

@@ -1,0 +1,60 @@
+/// The predictors that a native file holds: docs/NUMERICS.md, 10. Empty lists stand for none.
+public struct PredictorConfig: Sendable, Equatable {
+    /// Rank of each layer's predictor of neurons; 0 where there is none.
+    public var neuronRanks: [Int] = []
+    /// Rank of each layer's predictor of heads; 0 where there is none.
+    public var headRanks: [Int] = []
+    /// A neuron with a score at least this high is active, one a layer.
+    public var neuronThresholds: [Float] = []
+    /// A head with a score at least this high is active, one a layer.
+    public var headThresholds: [Float] = []
+    /// Neurons are predicted from the norm before the attention of their layer, so that they are known
+    /// before it runs, and not from the norm before the MLP.
+    public var lookahead = false
+
+    public init() {}
+
+    public var isEmpty: Bool { neuronRanks.isEmpty && headRanks.isEmpty }
+
+    private static let key = "tinysparse.predictors."
+
+    func write(to writer: inout GGUFWriter) {
+        guard !isEmpty else { return }
+        writer.add(Self.key + "neuron_ranks", neuronRanks.map(Int32.init))
+        writer.add(Self.key + "neuron_thresholds", neuronThresholds)
+        writer.add(Self.key + "head_ranks", headRanks.map(Int32.init))
+        writer.add(Self.key + "head_thresholds", headThresholds)
+        writer.add(Self.key + "lookahead", lookahead)
+    }
+
+    /// Reads what a native file of `layers` layers says; empty if it says nothing.
+    /// - Throws: `FormatError` naming the key.
+    init(_ gguf: GGUF, layers: Int) throws {
+        guard gguf.entry(Self.key + "neuron_ranks") != nil else { return }
+        func ranks(_ name: String) throws -> [Int] {
+            guard let entry = gguf.entry(Self.key + name) else { throw gguf.missing(Self.key + name) }
+            let values = try entry.int32s(in: gguf.file).map(Int.init)
+            guard values.count == layers, values.allSatisfy({ (0...4096).contains($0) }) else {
+                throw wrong(name, "holds no rank in 0...4096 for each of \(layers) layers")
+            }
+            return values
+        }
+        func thresholds(_ name: String) throws -> [Float] {
+            guard let entry = gguf.entry(Self.key + name) else { throw gguf.missing(Self.key + name) }
+            let values = try entry.floats(in: gguf.file)
+            guard values.count == layers, values.allSatisfy(\.isFinite) else {
+                throw wrong(name, "holds no finite threshold for each of \(layers) layers")
+            }
+            return values
+        }
+        func wrong(_ name: String, _ message: String) -> FormatError {
+            FormatError(
+                .malformed, path: gguf.path, item: Self.key + name, message + "; train the predictors again")
+        }
+        neuronRanks = try ranks("neuron_ranks")
+        neuronThresholds = try thresholds("neuron_thresholds")
+        headRanks = try ranks("head_ranks")
+        headThresholds = try thresholds("head_thresholds")
+        lookahead = try gguf.bool(Self.key + "lookahead")
+    }
+}

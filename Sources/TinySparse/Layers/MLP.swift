@@ -1,0 +1,95 @@
+import SIMDKernels
+
+/// The feed-forward half of a layer, over all neurons or over the active ones (docs/NUMERICS.md, 9 and 10).
+final class MLP {
+    private let engine: Engine
+    private let neurons, gates: AlignedBuffer<Float>
+    private let quantized: Activations
+    /// Active neurons of the tokens seen, and all there were: what was skipped is the difference.
+    private(set) var computed = 0
+    private(set) var possible = 0
+
+    /// `[tokens, dFF]` activations of the last dense run, for those who study them.
+    var activations: UnsafePointer<Float> { UnsafePointer(neurons.pointer) }
+
+    init(_ engine: Engine, capacity: Int) throws(RuntimeError) {
+        self.engine = engine
+        let config = engine.config
+        neurons = try AlignedBuffer(capacity * config.dFF)
+        gates = try AlignedBuffer(config.gated ? capacity * config.dFF : 0)
+        quantized = try Activations(width: config.dFF, capacity: capacity)
+    }
+
+    /// `out[t] = W_down act(W_up x[t])`, or gated, `W_down (act(W_gate x[t]) * (W_up x[t]))`.
+    /// - Parameter active: the neurons to compute; nil for all of them.
+    func run(
+        _ layer: Weights.Layer, _ x: Activations, tokens: Int, active: ActiveSets?,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        possible += tokens * engine.config.dFF
+        guard let active else {
+            computed += tokens * engine.config.dFF
+            hidden(layer, x, tokens)
+            engine.forEach(tokens) { t in
+                quantized.set(t, neurons.pointer + t * engine.config.dFF, engine.config.dFF, engine.kernels)
+            }
+            engine.multiplier.multiply(quantized.rows(), tokens: tokens, .init(map: layer.down, out: out))
+            return
+        }
+        for t in 0..<tokens { computed += active.count(t) }
+        if tokens < Multiplier.tileThreshold {
+            for t in 0..<tokens { hidden(layer, x.row(t), of: active, t) }
+        } else {
+            // Many tokens are cheaper dense, and the products have the same bits: what is not active is
+            // left out of the sums below.
+            hidden(layer, x, tokens)
+            engine.forEach(tokens) { t in compact(t, active) }
+        }
+        engine.forEach(tokens) { t in
+            quantized.set(t, neurons.pointer + t * engine.config.dFF, active.count(t), engine.kernels)
+        }
+        engine.multiplier.sumNeurons(layer.down, tokens: tokens, active: active, quantized, into: out)
+    }
+
+    /// Every neuron of several tokens.
+    private func hidden(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int) {
+        let up = Multiplier.Target(map: layer.up, out: neurons.pointer)
+        if let gate = layer.gate {
+            engine.multiplier.multiply(x.rows(), tokens: tokens, up, .init(map: gate, out: gates.pointer))
+        } else {
+            engine.multiplier.multiply(x.rows(), tokens: tokens, up)
+        }
+        engine.forEach(tokens) { t in activate(t, engine.config.dFF) }
+    }
+
+    /// The active neurons of one token, side by side.
+    private func hidden(_ layer: Weights.Layer, _ x: QuantizedRows, of active: ActiveSets, _ t: Int) {
+        let offset = t * engine.config.dFF
+        let up = Multiplier.Target(map: layer.up, out: neurons.pointer + offset)
+        if let gate = layer.gate {
+            engine.multiplier.gather(
+                x, rows: active.list(t), count: active.count(t), up, .init(map: gate, out: gates.pointer + offset))
+        } else {
+            engine.multiplier.gather(x, rows: active.list(t), count: active.count(t), up)
+        }
+        activate(t, active.count(t))
+    }
+
+    private func activate(_ t: Int, _ count: Int) {
+        let kernels = engine.kernels
+        let h = neurons.pointer + t * engine.config.dFF
+        let target = engine.config.gated ? gates.pointer + t * engine.config.dFF : h
+        switch engine.config.activation {
+        case .relu: kernels.relu(target, count)
+        case .silu: kernels.silu(target, count)
+        case .gelu: kernels.gelu(target, count)
+        }
+        if engine.config.gated { kernels.multiply(h, target, count) }
+    }
+
+    private func compact(_ t: Int, _ active: ActiveSets) {
+        let h = neurons.pointer + t * engine.config.dFF
+        let list = active.list(t)
+        for i in 0..<active.count(t) { h[i] = h[Int(list[i])] }
+    }
+}

@@ -1,0 +1,157 @@
+import SIMDKernels
+
+/// Which neurons and heads a session computes.
+public enum Sparsity: Sendable {
+    /// All of them.
+    case off
+    /// Those that the model's predictors name. `margin` is added to the predictors' scores: above 0, more
+    /// is kept. Layers without a predictor are dense.
+    case predicted(margin: Float = 0)
+    /// Neurons by predictor score, a fixed share of each layer; heads by predictor as they are.
+    case keep(Double)
+    /// The neurons with the largest activations, a fixed share of each layer, known by computing all: what
+    /// a perfect predictor could reach. Slow; a yardstick.
+    case oracle(keep: Double)
+    /// The same neurons and heads for every token; nil stands for all of a layer.
+    case fixed(neurons: [[Int32]?], heads: [[Int32]?])
+
+    /// - Throws: `RuntimeError.badOption` for lists that the model's layers do not fit.
+    func check(_ config: ModelConfig) throws(RuntimeError) {
+        func check(_ lists: [[Int32]?], _ what: String, total: Int) throws(RuntimeError) {
+            guard lists.count == config.nLayers else {
+                throw .badOption("\(lists.count) lists of \(what) for \(config.nLayers) layers")
+            }
+            for case let list? in lists {
+                let isAscending = zip(list, list.dropFirst()).allSatisfy { $0 < $1 }
+                guard isAscending, list.first ?? 0 >= 0, list.last ?? 0 < total else {
+                    throw .badOption("a list of \(what) is not ascending within 0..<\(total)")
+                }
+            }
+        }
+        switch self {
+        case .off: break
+        case .predicted(let margin):
+            guard margin.isFinite else { throw .badOption("a predictor margin of \(margin)") }
+        case .keep(let share), .oracle(let share):
+            guard share >= 0, share <= 1 else { throw .badOption("a share of \(share) neurons is not in 0...1") }
+        case .fixed(let neurons, let heads):
+            try check(neurons, "neurons", total: config.dFF)
+            try check(heads, "heads", total: config.nHeads)
+        }
+    }
+}
+
+/// Names the active neurons and heads of each layer (docs/NUMERICS.md, 10).
+final class Selector {
+    private let engine: Engine
+    private let weights: Weights
+    private let mode: Sparsity
+    private let neurons: ActiveSets
+    private let heads: ActiveSets
+    private let inner: AlignedBuffer<Float>
+    private let scores: AlignedBuffer<Float>
+    /// One for each rank that a predictor has: rows of different widths lie differently.
+    private let quantized: [Int: Activations]
+    private let sorted: AlignedBuffer<Float>
+
+    /// nil if everything is dense.
+    init?(_ engine: Engine, _ weights: Weights, _ mode: Sparsity, capacity: Int) throws(RuntimeError) {
+        if case .off = mode { return nil }
+        self.engine = engine
+        self.weights = weights
+        self.mode = mode
+        let config = engine.config
+        neurons = try ActiveSets(total: config.dFF, capacity: capacity)
+        heads = try ActiveSets(total: config.nHeads, capacity: capacity)
+        let ranks = Set(weights.layers.flatMap { [$0.neuronPredictor?.rank, $0.headPredictor?.rank] }.compactMap { $0 })
+        var quantized: [Int: Activations] = [:]
+        for rank in ranks { quantized[rank] = try Activations(width: rank, capacity: capacity) }
+        self.quantized = quantized
+        inner = try AlignedBuffer(capacity * (ranks.max() ?? 0))
+        scores = try AlignedBuffer(capacity * max(config.dFF, config.nHeads))
+        sorted = try AlignedBuffer(config.dFF)
+    }
+
+    /// The neurons of a layer, from the norm its predictor was trained on; nil for all.
+    func neurons(_ layer: Int, _ x: Activations, tokens: Int) -> ActiveSets? {
+        switch mode {
+        case .off, .oracle: return nil
+        case .fixed(let lists, _):
+            guard let list = lists[layer] else { return nil }
+            for t in 0..<tokens { neurons.set(t, list) }
+            return neurons
+        case .predicted(let margin):
+            guard let predictor = weights.layers[layer].neuronPredictor else { return nil }
+            score(predictor, x, tokens)
+            choose(predictor.threshold - margin, tokens, neurons)
+            return neurons
+        case .keep(let share):
+            guard let predictor = weights.layers[layer].neuronPredictor else { return nil }
+            score(predictor, x, tokens)
+            keepLargest(share, UnsafePointer(scores.pointer), tokens)
+            return neurons
+        }
+    }
+
+    /// The heads of layer `layer`, from the norm before the MLP of the layer before; nil for all.
+    func heads(_ layer: Int, _ x: Activations, tokens: Int) -> ActiveSets? {
+        switch mode {
+        case .off, .oracle: return nil
+        case .fixed(_, let lists):
+            guard let list = lists[layer] else { return nil }
+            for t in 0..<tokens { heads.set(t, list) }
+            return heads
+        case .predicted, .keep:
+            guard let predictor = weights.layers[layer].headPredictor else { return nil }
+            score(predictor, x, tokens)
+            choose(predictor.threshold, tokens, heads)
+            return heads
+        }
+    }
+
+    /// For the oracle: the neurons with the largest `[tokens, dFF]` activations; nil in other modes.
+    func largest(_ activations: UnsafePointer<Float>, tokens: Int) -> ActiveSets? {
+        guard case .oracle(let share) = mode else { return nil }
+        let magnitudes = scores.pointer
+        for i in 0..<tokens * engine.config.dFF { magnitudes[i] = activations[i].magnitude }
+        keepLargest(share, magnitudes, tokens)
+        return neurons
+    }
+
+    private func score(_ predictor: Predictor, _ x: Activations, _ tokens: Int) {
+        let rank = predictor.rank
+        let reduced = quantized[rank]!
+        engine.multiplier.multiply(
+            x.rows(), tokens: tokens, .init(map: predictor.reduce, out: inner.pointer))
+        engine.forEach(tokens) { t in
+            reduced.set(t, inner.pointer + t * rank, rank, engine.kernels)
+        }
+        engine.multiplier.multiply(
+            reduced.rows(), tokens: tokens, .init(map: predictor.expand, out: scores.pointer))
+    }
+
+    private func choose(_ threshold: Float, _ tokens: Int, _ sets: ActiveSets) {
+        for t in 0..<tokens {
+            let row = scores.pointer + t * sets.total
+            sets.choose(t) { row[$0] >= threshold }
+        }
+    }
+
+    /// Keeps `share` of the neurons of each token, those with the largest values; of equals, all.
+    private func keepLargest(_ share: Double, _ values: UnsafePointer<Float>, _ tokens: Int) {
+        let total = engine.config.dFF
+        let count = Int((Double(total) * share).rounded(.up))
+        for t in 0..<tokens {
+            let row = values + t * total
+            guard count > 0 else {
+                neurons.set(t, [])
+                continue
+            }
+            sorted.pointer.update(from: row, count: total)
+            var buffer = UnsafeMutableBufferPointer(start: sorted.pointer, count: total)
+            buffer.sort(by: >)
+            let least = buffer[min(count, total) - 1]
+            neurons.choose(t) { row[$0] >= least }
+        }
+    }
+}
