@@ -21,11 +21,14 @@ struct GoldenModel {
     let path: String
     let model: Model
     let tokens: [Int32]
+    /// Of all neurons and heads.
     let golden: Trace
+    private let prefix: String
 
     /// - Parameter prefix: what the golden files' names begin with, `.tokens.txt` and so on following.
     init(path: String, prefix: String) throws {
         self.path = path
+        self.prefix = prefix
         name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
         model = try Model(path: path)
         let list = try String(contentsOfFile: prefix + ".tokens.txt", encoding: .utf8)
@@ -45,8 +48,22 @@ struct GoldenModel {
         try ["tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu"].map { try .init(tiny: $0) }
     }
 
-    func session(_ kernels: String? = nil, threads: Int = 1, block: Int = 128, context: Int = 0) throws -> Session {
-        try Session(model, .init(threads: threads, context: context, blockSize: block, kernels: kernels))
+    func session(
+        _ kernels: String? = nil, threads: Int = 1, block: Int = 128, context: Int = 0, sparsity: Sparsity = .off
+    ) throws -> Session {
+        try Session(
+            model, .init(threads: threads, context: context, blockSize: block, kernels: kernels, sparsity: sparsity))
+    }
+
+    /// A case with some neurons and heads only: which ones, and what that comes to.
+    func sparse(_ name: String) throws -> (mask: Sparsity, golden: Trace) {
+        var neurons = [[Int32]?](repeating: nil, count: model.config.nLayers), heads = neurons
+        for line in try String(contentsOfFile: "\(prefix).\(name).mask.txt", encoding: .utf8).split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            let list = fields[2] == "-" ? [] : fields[2].split(separator: ",").map { Int32($0)! }
+            if fields[0] == "neurons" { neurons[Int(fields[1])!] = list } else { heads[Int(fields[1])!] = list }
+        }
+        return (.fixed(neurons: neurons, heads: heads), try Trace(hashes: "\(prefix).\(name).hashes.txt"))
     }
 }
 

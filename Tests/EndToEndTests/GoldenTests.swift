@@ -20,6 +20,40 @@ final class GoldenTests: XCTestCase {
         }
     }
 
+    func testSparseLayersGiveTheReferencesBitsToo() throws {
+        for golden in try GoldenModel.tiny() {
+            for name in ["sparse", "edge"] {
+                let (mask, wanted) = try golden.sparse(name)
+                XCTAssertNotEqual(wanted, golden.golden)
+                for kernels in kernelSets {
+                    for threads in 1...3 {
+                        for block in [1, 3, 7, 64, 4096] {
+                            let session = try golden.session(kernels, threads: threads, block: block, sparsity: mask)
+                            assertSame(
+                                try session.trace(golden.tokens), wanted,
+                                "\(golden.name), \(name), \(kernels), \(threads) threads, blocks of \(block)")
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    func testAListOfAllNeuronsAndHeadsGivesTheDenseBits() throws {
+        for golden in try GoldenModel.tiny() {
+            let config = golden.model.config
+            let neurons = [[Int32]?](repeating: (0..<Int32(config.dFF)).map { $0 }, count: config.nLayers)
+            let heads = [[Int32]?](repeating: (0..<Int32(config.nHeads)).map { $0 }, count: config.nLayers)
+            for kernels in kernelSets {
+                for block in [1, 64] {
+                    let session = try golden.session(
+                        kernels, threads: 2, block: block, sparsity: .fixed(neurons: neurons, heads: heads))
+                    assertSame(try session.trace(golden.tokens), golden.golden, "\(golden.name), \(kernels), all listed")
+                }
+            }
+        }
+    }
+
     func testReadingInTwoCallsGivesTheSameBitsWhereverTheCutIs() throws {
         for golden in try GoldenModel.tiny() {
             for kernels in kernelSets {
