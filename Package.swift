@@ -42,7 +42,7 @@ let package = Package(
         .target(name: "TinySparse", dependencies: ["Quant", "SIMDKernels"]),
         .executableTarget(name: "TinyCLI", dependencies: ["TinySparse"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["TinySparse"], exclude: ["Reference"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["TinySparse", "SIMDKernels"], exclude: ["Fixtures", "Reference"]),
     ],
     swiftLanguageModes: [.v6]
 )
