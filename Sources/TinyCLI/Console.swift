@@ -19,6 +19,13 @@ enum Console {
         }
     }
 
+    /// Writes to a file that is open.
+    static func write(_ text: String, to descriptor: Int32, named name: String) throws(Failure) {
+        guard write(text, to: descriptor) else {
+            throw .problem("\(name): cannot write: \(String(cString: strerror(errno)))")
+        }
+    }
+
     static func writeLine(_ text: String = "") throws(Failure) { try write(text + "\n") }
 
     /// Writes what a model said. A terminal obeys control characters, so it gets none but line breaks and tabs.
