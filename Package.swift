@@ -62,9 +62,9 @@ let package = Package(
             swiftSettings: portable ? [.define("TINYSPARSE_PORTABLE")] : []),
         .target(name: "Quant", dependencies: ["SIMDKernels"]),
         .target(name: "TinySparse", dependencies: ["Quant", "SIMDKernels"]),
-        .executableTarget(name: "TinyCLI", dependencies: ["TinySparse"]),
+        .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "SIMDKernels"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["TinySparse"], exclude: ["Reference"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["TinySparse", "SIMDKernels"], exclude: ["Fixtures", "Reference"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -77,7 +77,8 @@ struct Arguments {
     func integer<T: FixedWidthInteger>(_ name: String, in range: ClosedRange<T>) throws(Failure) -> T? {
         guard let text = string(name) else { return nil }
         guard let value = T(text), range.contains(value) else {
-            let limits = range.upperBound == T.max ? "from \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+            let (least, most) = (range.lowerBound, range.upperBound)
+            let limits = most == T.max ? "from \(least)" : "\(least) to \(most)"
             throw .usage("--\(name) \(escaped(text, limit: 80)): a whole number, \(limits), is needed")
         }
         return value

@@ -88,7 +88,8 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
     if let prefill { lines.append("read  \("\(promptCount)".leftPadded(to: 5)) tokens: \(prefill)") }
     if let decode {
         let rate = Double(bytes) * decode.median / 1e9
-        lines.append("write \("\(writtenCount)".leftPadded(to: 5)) tokens: \(decode), \(fixed(rate, 1)) GB/s of weights")
+        let count = "\(writtenCount)".leftPadded(to: 5)
+        lines.append("write \(count) tokens: \(decode), \(fixed(rate, 1)) GB/s of weights")
     }
     lines.append("weights read a token: \(readable(bytes: bytes)); peak memory: \(readable(bytes: peakMemory()))")
     try Console.writeLine(lines.joined(separator: "\n"))
@@ -131,9 +132,8 @@ private func pseudoRandomIDs(_ count: Int, below limit: Int) -> [Int32] {
 private func peakMemory() -> Int {
     if let status = try? readAll("/proc/self/status") {
         for line in String(decoding: status, as: UTF8.self).split(separator: "\n") where line.hasPrefix("VmHWM:") {
-            if let kilobytes = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap({ Int($0) }) {
-                return kilobytes * 1024
-            }
+            let words = line.split { $0 == " " || $0 == "\t" }
+            if words.count > 1, let kilobytes = Int(words[1]) { return kilobytes * 1024 }
         }
     }
     var usage = rusage()  // 0: RUSAGE_SELF, whose type depends on the C library

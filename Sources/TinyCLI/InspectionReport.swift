@@ -11,7 +11,12 @@ struct TokenizerFacts {
     init(path: String) throws {
         let spec = try TokenizerSpec(path: path)
         tokenizer = try Tokenizer(spec)
-        kind = spec.model == "gpt2" ? "byte-level BPE (\(spec.pre))" : spec.model == "llama" ? "SentencePiece BPE" : "unigram"
+        kind =
+            switch spec.model {
+            case "gpt2": "byte-level BPE (\(spec.pre))"
+            case "llama": "SentencePiece BPE"
+            default: "unigram"
+            }
         merges = spec.merges.count
         controls = (0..<Int32(tokenizer.vocabularySize)).reduce(0) { [tokenizer] in
             $0 + (tokenizer.isControl($1) ? 1 : 0)
@@ -93,7 +98,8 @@ struct InspectionReport {
     private func describe(_ config: ModelConfig) -> [(String, String)] {
         let positions =
             switch config.positions {
-            case .rope(let base, _, let dims, _): "rotary, base \(fixed(base, 0)), \(dims) of \(config.headDim) dimensions"
+            case .rope(let base, _, let dims, _):
+                "rotary, base \(fixed(base, 0)), \(dims) of \(config.headDim) dimensions"
             case .learned: "learned"
             }
         return [

@@ -77,8 +77,8 @@ extension Session.Options {
     init(_ arguments: Arguments, context: Int? = nil) throws(Failure) {
         self.init()
         threads = try arguments.integer("threads", in: 1...256) ?? 0
-        let wanted = try arguments.integer("context", in: 1...(1 << 24))
-        self.context = context ?? wanted ?? 0
+        let asked = try arguments.integer("context", in: 1...(1 << 24))
+        self.context = context ?? asked ?? 0
         kernels = arguments.string("kernels")
         if let mode = arguments.string("sparse") { sparsity = try Sparsity(option: mode) }
     }

@@ -1,135 +1,187 @@
+import SIMDKernels
 import TinySparse
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
 
 extension Command {
     static let verify = Command(
-        name: "verify", summary: "compare a model's numbers on this machine with a reference",
-        operands: "[MODEL] REFERENCE",
+        name: "verify", summary: "check that this machine computes what others do",
+        operands: "[MODEL]",
         details: """
-            Reads tokens and compares every number bit by bit with what another machine, or the independent
-            reference in Python, computed: the logits, and the hidden state after every layer. A reference is
-            text, a line a position: its number, the token, the hash of the logits and, if wanted, one for every
-            layer. A line "# tokens 1,2,3" gives the tokens instead. --record writes such a file.
+            Computes some texts with every kernel set of this CPU, on several numbers of threads and with
+            prompts cut into blocks of several sizes, dense and with the model's predictors, and compares every
+            token, the logits and every layer's output, to the bit: with the reference outputs of the model if
+            there are any (reference/NAME.txt beside the model), otherwise with each other. The first difference
+            is named, and the exit code is then 1.
             """,
-        options: Option.running + [
-            Option("record", value: "TEXT", "print a reference: the numbers of this text, here"),
-            Option("tokens", value: "FILE", "the tokens, for references without; numbers with commas between"),
+        options: [
+            .model,
+            Option("reference", value: "FILE", "compare with this file"),
+            Option("record", value: "FILE", "write the reference outputs to a file"),
+            Option("kernels", value: "NAME", "all, or one of avx512, avx2, scalar, ... (default: all)"),
+            Option("threads", "t", value: "LIST", "numbers of threads, as in 1,2,3 (default: 1 and all cores)"),
+            Option("blocks", value: "LIST", "sizes of blocks, as in 1,7,128 (default: 1,7,128)"),
+            Option("prompt", "p", value: "TEXT", "another text; can be given more than once"),
+            Option("max-tokens", "n", value: "N", "tokens to write after each text (default: 16)"),
+            .noVerify,
         ],
         examples: [
-            ("-m model.gguf model.reference.txt", "all bits as they should be?"),
-            ("-m model.gguf --record \"Once upon a time\" > model.reference.txt", "make a reference"),
-            ("-m model.gguf --kernels scalar model.reference.txt", "by other kernels"),
+            ("", "the default model"),
+            ("--kernels scalar -t 1,2,3 models/smollm2.gguf", "without SIMD"),
+            ("--record models/reference/smollm2.txt models/smollm2.gguf", "for other machines to compare with"),
         ],
         run: verifyCommand)
 }
 
+/// A few sorts of text: prose, numbers and marks, another script, one token.
+private let defaultPrompts = [
+    "Once upon a time there was a king who had three sons, and the youngest of them was called",
+    "1 + 1 = 2; \"yes\", she said - and 3.14159?",
+    "Größe, 雪, 🙂 and",
+    "A",
+]
+
 private func verifyCommand(_ arguments: Arguments) throws(Failure) {
-    let recorded = arguments.string("record")
-    let (path, rest) = try arguments.modelAndRest(recorded == nil ? 1 : 0, hint: "")
-    let options = try Session.Options(arguments)
-    if let recorded {
-        let model = try Model.open(path, arguments)
-        let session = try Session.open(model, options)
-        let ids = model.tokenizer.encode(recorded)
-        for row in try hashes(of: ids, session) { try Console.writeLine(row.text) }
-        return
+    let (given, _) = try arguments.modelAndRest(0, hint: "")
+    let path = try ModelLocation.find(given)
+    let threads = try arguments.numbers("threads", in: 1...256) ?? Array(Set([1, availableCores])).sorted()
+    let blocks = try arguments.numbers("blocks", in: 1...4096) ?? [1, 7, 128]
+    let kernels = try kernelNames(arguments.string("kernels") ?? "all")
+    let written = try arguments.integer("max-tokens", in: 0...(1 << 20)) ?? 16
+    let prompts = arguments.strings("prompt").isEmpty ? defaultPrompts : arguments.strings("prompt")
+    guard !(arguments.has("record") && arguments.has("reference")) else {
+        throw Failure.usage("--record and --reference exclude each other")
     }
-    guard let file = rest.first else { throw .usage("the reference is missing") }
-    var reference = try Reference(file)
-    if let tokens = arguments.string("tokens") { try reference.setTokens(readAll(tokens), file: tokens) }
+
     let model = try Model.open(path, arguments)
-    let session = try Session.open(model, options)
-    let computed = try hashes(of: reference.tokens(file), session)
-    for (want, have) in zip(reference.rows, computed) {
-        // Layers that the reference is silent about are not compared.
-        let layers = want.layers.isEmpty || want.layers == have.layers
-        guard want.logits == have.logits, layers else {
-            throw .problem("\(escaped(file)): position \(have.position) differs: \(have.text) was computed")
+    let runs = kernels.flatMap { kernel in
+        threads.flatMap { count in
+            blocks.map { Session.Options(threads: count, blockSize: $0, kernels: kernel) }
         }
     }
-    let first = reference.rows.first { !$0.layers.isEmpty }
-    try Console.writeLine(
-        "\(session.kernelName), \(session.threads) threads: \(computed.count) positions, logits "
-            + (first == nil ? "" : "and \(first!.layers.count) layers ") + "as in the reference; last logits "
-            + computed[computed.count - 1].logits)
-}
-
-/// One position of a reference.
-private struct Row {
-    let position: Int
-    let token: Int32?
-    let logits: String
-    var layers: [String]
-
-    var text: String {
-        ([String(position)] + (token.map { [String($0)] } ?? []) + [logits] + layers).joined(separator: " ")
-    }
-}
-
-/// Hashes of the logits and of every layer's output, position by position.
-private func hashes(of ids: [Int32], _ session: Session) throws(Failure) -> [Row] {
-    let width = session.model.config.dModel
-    var layers: [String] = []
-    session.observeLayers { layer, hidden in
-        if layer >= 0 { layers.append(hash(hidden.prefix(width))) }
-    }
-    defer { session.observeLayers(nil) }
-    var rows: [Row] = []
-    for (position, id) in ids.enumerated() {
-        layers = []
-        try session.readInterruptibly([id])
-        rows.append(Row(position: position, token: id, logits: hash(session.logits[...]), layers: layers))
-    }
-    guard !rows.isEmpty else { throw .problem("there are no tokens to read") }
-    return rows
-}
-
-/// xxHash64 of the bits, as 16 hexadecimal digits.
-private func hash(_ values: Slice<UnsafeBufferPointer<Float>>) -> String {
-    let digits = String(xxHash64(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: values))), radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
-}
-
-/// A file of hashes: `POSITION TOKEN HASH [HASH ...]`, or `POSITION HASH [HASH ...]` as the reference in Python
-/// prints them.
-private struct Reference {
-    private(set) var rows: [Row] = []
-    private var listed: [Int32]?
-
-    init(_ path: String) throws(Failure) {
-        let text = String(decoding: try readAll(path), as: UTF8.self)
-        for (number, line) in text.split(separator: "\n").enumerated() {
-            if line.hasPrefix("# tokens ") {
-                try setTokens(Array(line.dropFirst(9).utf8), file: path)
-                continue
-            }
-            var words = line.split(separator: " ").map { String($0) }[...]
-            guard !line.hasPrefix("#"), !words.isEmpty else { continue }
-            // A hash is 16 digits long, a token is not.
-            guard let position = words.popFirst().flatMap({ Int($0) }), position == rows.count, let next = words.first
-            else { throw .problem("\(escaped(path)): line \(number + 1) is no line of a reference") }
-            let token = next.utf8.count < 16 ? Int32(next) : nil
-            if token != nil { words.removeFirst() }
-            guard words.allSatisfy({ $0.utf8.count == 16 }), let logits = words.popFirst() else {
-                throw .problem("\(escaped(path)): line \(number + 1) is no line of a reference")
-            }
-            rows.append(Row(position: position, token: token, logits: logits, layers: Array(words)))
+    var reference = try arguments.has("record") ? nil : storedReference(path, model, arguments)
+    let isStored = reference != nil
+    if reference == nil {
+        do {
+            reference = try .record(
+                model, prompts: prompts, writing: written, options: runs[0], provenance: provenance(kernels[0]))
+        } catch {
+            throw Failure(error)
         }
-        guard !rows.isEmpty else { throw .problem("\(escaped(path)): is empty") }
     }
-
-    mutating func setTokens(_ text: [UInt8], file: String) throws(Failure) {
-        let words = text.split { $0 == UInt8(ascii: ",") || $0 <= UInt8(ascii: " ") }
-        let ids = words.compactMap { Int32(String(decoding: $0, as: UTF8.self)) }
-        guard ids.count == words.count else { throw .problem("\(escaped(file)): the tokens are no numbers") }
-        listed = ids
-    }
-
-    /// The tokens to read, one a row.
-    func tokens(_ path: String) throws(Failure) -> [Int32] {
-        let ids = listed ?? rows.compactMap { $0.token }
-        guard ids.count == rows.count else {
-            throw .problem("\(escaped(path)): has \(rows.count) positions for \(ids.count) tokens; --tokens names a file")
+    let count = reference!.texts.reduce(0) { $0 + $1.positions.count }
+    for options in runs {
+        try Signals.check()
+        if let difference = try difference(from: reference!, model, options) {
+            throw .problem("\(name(options)): \(difference)")
         }
-        return ids
+        try Console.writeLine("\(name(options)): \(count) positions, equal")
+    }
+    if let file = arguments.string("record") {
+        try write(reference!.description, to: file)
+        try Console.writeLine("\(escaped(file)): written")
+    } else if !isStored {
+        try Console.writeLine("no reference outputs beside the model; the runs above agree with each other")
+    }
+}
+
+/// The reference given or the one beside the model; nil if there is none.
+private func storedReference(_ path: String, _ model: Model, _ arguments: Arguments) throws(Failure) -> Reference? {
+    let file: String
+    if let given = arguments.string("reference") {
+        file = given
+    } else {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let name = parts.last.map { $0.hasSuffix(".gguf") ? $0.dropLast(5) : $0 } ?? ""
+        file = (parts.dropLast() + ["reference", name + ".txt"]).joined(separator: "/")
+        guard access(file, R_OK) == 0 else { return nil }
+    }
+    let text = String(decoding: try readAll(file), as: UTF8.self)
+    let reference: Reference
+    do {
+        reference = try Reference(parsing: text)
+    } catch {
+        throw .problem("\(escaped(file)): \(error.description)")
+    }
+    guard reference.modelHash == xxHash64(model.file.gguf.file.bytes) else {
+        throw Failure.problem(
+            "\(escaped(file)) is of another model than \(escaped(path)); --record makes one of this model")
+    }
+    return reference
+}
+
+private func kernelNames(_ given: String) throws(Failure) -> [String] {
+    if given == "all" { return Kernels.available.map { $0.name } }
+    do { return [try Kernels.named(given).name] } catch { throw Failure(error) }
+}
+
+private func name(_ options: Session.Options) -> String {
+    "\(options.kernels!), \(options.threads) thread\(options.threads == 1 ? "" : "s"), blocks of \(options.blockSize)"
+}
+
+/// The first difference in words, or nil.
+private func difference(
+    from reference: Reference, _ model: Model, _ options: Session.Options
+) throws(Failure) -> String? {
+    do {
+        guard let difference = try reference.firstDifference(model, options) else { return nil }
+        return try difference.description + element(difference, model, options)
+    } catch {
+        throw Failure(error)
+    }
+}
+
+/// With another kernel set at hand: the first number that differs.
+private func element(
+    _ difference: ReferenceDifference, _ model: Model, _ options: Session.Options
+) throws(RuntimeError) -> String {
+    for other in Kernels.available.map({ $0.name }) where other != options.kernels {
+        var others = options
+        others.kernels = other
+        if let (index, a, b) = try difference.firstElement(model, options, others) {
+            return ", first in element \(index): \(a) here, \(b) with \(other)"
+        }
+    }
+    return Kernels.available.count > 1 ? "; the other kernel sets compute the same as this one" : ""
+}
+
+private func provenance(_ kernels: String) -> [String] {
+    var cpu = "unknown CPU"
+    if let info = try? readAll("/proc/cpuinfo") {
+        for line in String(decoding: info, as: UTF8.self).split(separator: "\n") where line.hasPrefix("model name") {
+            cpu = line.split(separator: ":", maxSplits: 1).last.map { String($0.dropFirst()) } ?? cpu
+            break
+        }
+    }
+    var now = time(nil), date = tm()
+    gmtime_r(&now, &date)
+    func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    let day = "\(date.tm_year + 1900)-\(two(date.tm_mon + 1))-\(two(date.tm_mday))"
+    return ["with tinysparse \(Help.version), \(kernels)", "on \(cpu)", "at \(day)"]
+}
+
+private func write(_ text: String, to path: String) throws(Failure) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else {
+        throw .problem("\(escaped(path)): cannot write: \(String(cString: strerror(errno)))")
+    }
+    defer { close(descriptor) }
+    try Console.write(text, to: descriptor, named: escaped(path))
+}
+
+extension Arguments {
+    /// Whole numbers with commas between them, or nil if the option was not given.
+    fileprivate func numbers(_ name: String, in range: ClosedRange<Int>) throws(Failure) -> [Int]? {
+        guard let text = string(name) else { return nil }
+        let words = text.split(separator: ",", omittingEmptySubsequences: false)
+        let numbers = words.compactMap { Int($0) }.filter(range.contains)
+        guard numbers.count == words.count else {
+            throw .usage("--\(name) \(escaped(text, limit: 80)): numbers from \(range.lowerBound) to \(range.upperBound) with commas between them are needed")
+        }
+        return numbers
     }
 }

@@ -33,7 +33,6 @@ private func usage(_ who: Int32, _ usage: UnsafeMutablePointer<rusage>) -> Int32
 
 public func getrusage(_ who: Int32, _ result: UnsafeMutablePointer<rusage>) -> Int32 { usage(who, result) }
 
-public var SIG_IGN: __sighandler_t? { unsafeBitCast(1, to: __sighandler_t?.self) }
 
 // What the standard library parses numbers with; nothing here ever sets another locale than C's.
 @_cdecl("_swift_stdlib_strtod_clocale")

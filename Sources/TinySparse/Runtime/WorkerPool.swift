@@ -30,7 +30,7 @@ public final class WorkerPool: Sendable {
 
     /// Calls `body(piece, worker)` once for every piece in `0 ..< pieces`, `worker` in `0 ..< threads`,
     /// and returns when all calls have returned. Costs about half a microsecond beside the work.
-    func run(_ pieces: Int, _ body: (_ piece: Int, _ worker: Int) -> Void) {
+    package func run(_ pieces: Int, _ body: (_ piece: Int, _ worker: Int) -> Void) {
         if threads == 1 || pieces <= 1 {
             for piece in 0..<pieces { body(piece, 0) }
             return
