@@ -14,14 +14,36 @@ let host = "arm64"
 #else
 let host = "x86_64"
 #endif
-let architecture = Context.environment["TINYSPARSE_ARCH"] ?? host
 
-/// Kernels are optimised in debug builds too: without it, tests in debug would take hours. The target of
-/// another architecture gets neither definitions nor flags and compiles to nothing.
-func kernelSettings(for target: String, define: [String], clang: [String]) -> [SwiftSetting] {
-    if portable || target != architecture { return [] }
+/// The vector kernels of an architecture; a portable build leaves them out altogether.
+let vectorKernels: [Target] =
+    switch portable ? "none" : Context.environment["TINYSPARSE_ARCH"] ?? host {
+    case "x86_64":
+        [
+            .target(
+                name: "KernelsAVX2", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX2",
+                swiftSettings: kernelSettings(define: "KERNELS_AVX2", clang: ["-march=x86-64-v3"])),
+            .target(
+                name: "KernelsAVX512", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX512VNNI",
+                swiftSettings: kernelSettings(
+                    define: "KERNELS_AVX512", clang: ["-march=x86-64-v4", "-mavx512vnni"])),
+        ]
+    case "arm64":
+        [
+            .target(
+                name: "KernelsNEON", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/NEON/Base",
+                swiftSettings: kernelSettings(define: "KERNELS_ARM", clang: ["-march=armv8-a"])),
+            .target(
+                name: "KernelsNEONDot", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/NEON/Dot",
+                swiftSettings: kernelSettings(define: "KERNELS_ARM", clang: ["-march=armv8-a+dotprod"])),
+        ]
+    default: []
+    }
+
+/// Kernels are optimised in debug builds too: without it, tests in debug would take hours.
+func kernelSettings(define: String, clang: [String]) -> [SwiftSetting] {
     let flags = ["-Ounchecked", "-wmo"] + clang.flatMap { ["-Xcc", $0] }
-    return define.map { .define($0) } + [.unsafeFlags(flags)]
+    return [.define(define), .unsafeFlags(flags)]
 }
 
 let package = Package(
@@ -30,34 +52,14 @@ let package = Package(
         .library(name: "TinySparse", targets: ["TinySparse"]),
         .executable(name: "tinysparse", targets: ["TinyCLI"]),
     ],
-    targets: [
+    targets: vectorKernels + [
         .target(name: "KernelTable", path: "Sources/SIMDKernels/Table"),
         .target(
             name: "KernelsScalar", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/Scalar",
-            swiftSettings: [.define("KERNELS_SCALAR")]
-                + kernelSettings(for: architecture, define: [], clang: [])),
-        .target(
-            name: "KernelsAVX2", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX2",
-            swiftSettings: kernelSettings(
-                for: "x86_64", define: ["KERNELS_X86", "KERNELS_AVX2"], clang: ["-march=x86-64-v3"])),
-        .target(
-            name: "KernelsAVX512", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX512VNNI",
-            swiftSettings: kernelSettings(
-                for: "x86_64", define: ["KERNELS_X86", "KERNELS_AVX512"],
-                clang: ["-march=x86-64-v4", "-mavx512vnni"])),
-        .target(
-            name: "KernelsNEON", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/NEON/Base",
-            swiftSettings: kernelSettings(for: "arm64", define: ["KERNELS_ARM"], clang: [])),
-        .target(
-            name: "KernelsNEONDot", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/NEON/Dot",
-            swiftSettings: kernelSettings(
-                for: "arm64", define: ["KERNELS_ARM"], clang: ["-march=armv8-a+dotprod"])),
+            swiftSettings: portable ? [] : [.unsafeFlags(["-Ounchecked", "-wmo"])]),
         .target(
             name: "SIMDKernels",
-            dependencies: [
-                "KernelTable", "KernelsScalar", "KernelsAVX2", "KernelsAVX512", "KernelsNEON",
-                "KernelsNEONDot",
-            ],
+            dependencies: ["KernelTable", "KernelsScalar"] + vectorKernels.map { .target(name: $0.name) },
             path: "Sources/SIMDKernels/Dispatch",
             swiftSettings: portable ? [.define("TINYSPARSE_PORTABLE")] : []),
         .target(name: "Quant", dependencies: ["SIMDKernels"]),

@@ -1,9 +1,13 @@
-import KernelsAVX2
-import KernelsAVX512
-import KernelsNEON
-import KernelsNEONDot
 import KernelsScalar
 @_exported import KernelTable
+
+#if arch(x86_64) && !TINYSPARSE_PORTABLE
+import KernelsAVX2
+import KernelsAVX512
+#elseif arch(arm64) && !TINYSPARSE_PORTABLE
+import KernelsNEON
+import KernelsNEONDot
+#endif
 
 #if canImport(Glibc)
 import Glibc
