@@ -8,23 +8,41 @@ import PackageDescription
 // plain Swift kernels only, the same results, slower.
 let portable = Context.environment["TINYSPARSE_PORTABLE"].map { $0 != "0" } ?? false
 
-/// A portable build leaves the vector kernels out altogether.
-let vectorKernels: [Target] = portable
+/// The architecture built for: this machine's, unless TINYSPARSE_ARCH (x86_64, arm64) says otherwise.
+#if arch(arm64)
+let host = "arm64"
+#else
+let host = "x86_64"
+#endif
+let architecture = Context.environment["TINYSPARSE_ARCH"] ?? host
+
+/// The vector kernels of the architecture built for; a portable build leaves them out altogether.
+let vectorKernels: [Target] =
+    portable
     ? []
-    : [
-        .target(
-            name: "KernelsAVX2", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX2",
-            swiftSettings: kernelSettings(define: "KERNELS_AVX2", clang: ["-march=x86-64-v3"])),
-        .target(
-            name: "KernelsAVX512", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX512VNNI",
-            swiftSettings: kernelSettings(
-                define: "KERNELS_AVX512", clang: ["-march=x86-64-v4", "-mavx512vnni"])),
-    ]
+    : architecture == "arm64"
+        ? [
+            kernels("KernelsNEON", in: "NEON/Base", define: ["KERNELS_ARM"], clang: []),
+            kernels("KernelsNEONDot", in: "NEON/Dot", define: ["KERNELS_ARM"], clang: ["-march=armv8-a+dotprod"]),
+        ]
+        : [
+            kernels("KernelsAVX2", in: "AVX2", define: ["KERNELS_X86", "KERNELS_AVX2"], clang: ["-march=x86-64-v3"]),
+            kernels(
+                "KernelsAVX512", in: "AVX512VNNI", define: ["KERNELS_X86", "KERNELS_AVX512"],
+                clang: ["-march=x86-64-v4", "-mavx512vnni"]),
+        ]
+
+func kernels(_ name: String, in folder: String, define: [String], clang: [String]) -> Target {
+    .target(
+        name: name, dependencies: ["KernelTable"], path: "Sources/SIMDKernels/" + folder,
+        swiftSettings: kernelSettings(define: define, clang: clang))
+}
 
 /// Kernels are optimised in debug builds too: without it, tests in debug would take hours.
-func kernelSettings(define: String, clang: [String]) -> [SwiftSetting] {
+func kernelSettings(define: [String], clang: [String]) -> [SwiftSetting] {
+    if portable { return define.map { .define($0) } }
     let flags = ["-Ounchecked", "-wmo"] + clang.flatMap { ["-Xcc", $0] }
-    return [.define(define), .unsafeFlags(flags)]
+    return define.map { .define($0) } + [.unsafeFlags(flags)]
 }
 
 let package = Package(
@@ -37,7 +55,7 @@ let package = Package(
         .target(name: "KernelTable", path: "Sources/SIMDKernels/Table"),
         .target(
             name: "KernelsScalar", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/Scalar",
-            swiftSettings: portable ? [] : [.unsafeFlags(["-Ounchecked", "-wmo"])]),
+            swiftSettings: kernelSettings(define: ["KERNELS_SCALAR"], clang: [])),
         .target(
             name: "SIMDKernels",
             dependencies: ["KernelTable", "KernelsScalar"] + vectorKernels.map { .target(name: $0.name) },

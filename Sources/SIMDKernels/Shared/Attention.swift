@@ -1,3 +1,4 @@
+#if KERNELS_SCALAR || KERNELS_X86 && arch(x86_64) || KERNELS_ARM && arch(arm64)
 // Compiled once in every instruction set's target, like Elementwise.swift: attention of one query
 // head over cached keys and values in half precision (docs/NUMERICS.md, 8).
 
@@ -127,3 +128,4 @@ func weightedValues(
         j &+= 16
     }
 }
+#endif

@@ -1,8 +1,10 @@
+#if KERNELS_SCALAR || KERNELS_X86 && arch(x86_64) || KERNELS_ARM && arch(arm64)
 // Compiled once in every instruction set's target: fills the table with that target's functions.
 
 import KernelTable
 
 /// This instruction set's kernels. Only to be called on a CPU that has the set.
+@export(interface)
 public func kernels() -> KernelTable {
     KernelTable(
         name: setName, rowDots: rowDots, neuronSums: neuronSums,
@@ -13,3 +15,4 @@ public func kernels() -> KernelTable {
         attentionScores: attentionScores, softmaxWeights: softmaxWeights,
         weightedValues: weightedValues)
 }
+#endif
