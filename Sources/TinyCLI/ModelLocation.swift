@@ -61,9 +61,11 @@ extension Model {
 
 extension Session {
     /// A session as the options say.
-    static func open(_ model: Model, _ arguments: Arguments, context: Int? = nil) throws -> Session {
+    static func open(
+        _ model: Model, _ arguments: Arguments, context: Int? = nil, threads: Int? = nil
+    ) throws -> Session {
         var options = Session.Options()
-        options.threads = try arguments.integer("threads", in: 1...256) ?? 0
+        options.threads = try threads ?? arguments.integer("threads", in: 1...256) ?? 0
         options.context = try context ?? arguments.integer("context", in: 1...(1 << 24)) ?? 0
         options.kernels = arguments.string("kernels")
         return try Session(model, options)

@@ -15,6 +15,9 @@ public final class MappedFile: @unchecked Sendable {
     /// All bytes; never empty. Valid only as long as this object is kept.
     public let bytes: UnsafeRawBufferPointer
 
+    /// Whether the memory goes away with the object.
+    private let isOwned: Bool
+
     /// Size in bytes.
     public var size: Int { bytes.count }
 
@@ -39,6 +42,7 @@ public final class MappedFile: @unchecked Sendable {
         let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
         guard let base, base != MAP_FAILED else { throw FormatError.system("map", path: path) }
         self.path = path
+        isOwned = true
         bytes = UnsafeRawBufferPointer(start: base, count: size)
     }
 
@@ -53,13 +57,22 @@ public final class MappedFile: @unchecked Sendable {
             throw FormatError.system("get \(size) bytes of memory", path: path)
         }
         self.path = path
+        isOwned = true
         bytes = UnsafeRawBufferPointer(start: base, count: max(size, 1))
         adviseHugePages()
         try fill(UnsafeMutableRawBufferPointer(start: base, count: max(size, 1)))
         _ = mprotect(base, size, PROT_READ)
     }
 
+    /// Memory of somebody else, who keeps it as it is for the lifetime of this object.
+    package init(borrowing bytes: UnsafeRawBufferPointer, named path: String) {
+        self.path = path
+        self.bytes = bytes
+        isOwned = false
+    }
+
     deinit {
+        guard isOwned else { return }
         munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count)
     }
 
@@ -76,6 +89,7 @@ public final class MappedFile: @unchecked Sendable {
     }
 
     private func advise(_ advice: Int32) {
+        guard isOwned else { return }
         _ = madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count, advice)
     }
 }
