@@ -46,7 +46,7 @@ let package = Package(
         .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "SIMDKernels"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["TinySparse", "TinyCLI"],
+            name: "EndToEndTests", dependencies: ["TinySparse", "SIMDKernels"],
             exclude: ["Reference", "Fixtures", "CInterface", "FuzzCorpus"]),
     ],
     swiftLanguageModes: [.v6]

@@ -46,13 +46,16 @@ struct Arguments {
             }
             throw .usage(unknown("--" + name, among: options.map { "--" + $0.long }))
         }
+        // `-threads` is a long option with a dash too few, and not `-t hreads`.
+        if word.count > 2, options.contains(where: { $0.long == word.dropFirst() }) {
+            throw .usage("unknown option \(word); did you mean -\(word)?")
+        }
         let letter = word.dropFirst().first!
         if let option = options.first(where: { $0.short == letter }) {
             let rest = String(word.dropFirst(2))
             if rest.isEmpty { return (option, nil) }
             if option.value != nil { return (option, rest.hasPrefix("=") ? String(rest.dropFirst()) : rest) }
         }
-        // `-threads` is more often a long option with a dash too few than a short one.
         throw .usage(unknown(word, among: options.map { "--" + $0.long }))
     }
 
@@ -74,7 +77,8 @@ struct Arguments {
     func integer<T: FixedWidthInteger>(_ name: String, in range: ClosedRange<T>) throws(Failure) -> T? {
         guard let text = string(name) else { return nil }
         guard let value = T(text), range.contains(value) else {
-            let limits = range.upperBound == T.max ? "from \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+            let (least, most) = (range.lowerBound, range.upperBound)
+            let limits = most == T.max ? "from \(least)" : "\(least) to \(most)"
             throw .usage("--\(name) \(escaped(text, limit: 80)): a whole number, \(limits), is needed")
         }
         return value
@@ -84,8 +88,9 @@ struct Arguments {
     func number(_ name: String, in range: ClosedRange<Float>) throws(Failure) -> Float? {
         guard let text = string(name) else { return nil }
         guard let value = Float(text), range.contains(value) else {
+            let isOpen = range.lowerBound == .leastNonzeroMagnitude
             throw .usage(
-                "--\(name) \(escaped(text, limit: 80)): a number from "
+                "--\(name) \(escaped(text, limit: 80)): a number \(isOpen ? "above" : "from") "
                     + "\(fixed(Double(range.lowerBound), 0)) to \(fixed(Double(range.upperBound), 0)) is needed")
         }
         return value

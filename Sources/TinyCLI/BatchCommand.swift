@@ -51,10 +51,12 @@ private func runBatch(_ arguments: Arguments) throws {
     if !arguments.has("seed") { defaults.sampling.seed = 0 }
     let answered = try arguments.string("resume").map(answeredIDs) ?? []
 
+    var options = try Session.Options(arguments)
+    if jobs > 1, !arguments.has("threads") { options.threads = 1 }
+
     let model = try Model.open(path, arguments)
-    let threads = jobs > 1 && !arguments.has("threads") ? 1 : nil
-    let batch = Batch(defaults: defaults, answered: answered) {
-        try Session.open(model, arguments, threads: threads)
+    let batch = Batch(defaults: defaults, answered: answered) { [options] in
+        try Session.open(model, options)
     }
     try jobs == 1 ? batch.runInOrder() : batch.run(jobs)
     try Signals.check()

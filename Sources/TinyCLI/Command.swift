@@ -1,3 +1,5 @@
+import TinySparse
+
 /// An option: one row of the table that drives parsing, help and error messages.
 struct Option: Sendable {
     /// Without dashes.
@@ -37,16 +39,17 @@ struct Command: Sendable {
 
 /// Options that several commands share, so that they mean the same everywhere.
 extension Option {
-    static let model = Option("model", "m", value: "MODEL", "the model: a native file, a .gguf file, or a Hugging Face folder")
+    static let model = Option("model", "m", value: "MODEL", "a native file, a .gguf file, or a Hugging Face folder")
     static let threads = Option("threads", "t", value: "N", "threads at work (default: all cores this process may use)")
-    static let context = Option("context", "c", value: "N", "most tokens to look back on (default: the model's, at most 8192)")
-    static let kernels = Option("kernels", value: "NAME", "instruction set: avx512vnni, avx2, scalar, ... (default: the fastest)")
+    static let context = Option("context", "c", value: "N", "most tokens it can hold (default: the model's, at most 8192)")
+    static let kernels = Option("kernels", value: "NAME", "avx512, avx2 or scalar (default: the fastest)")
+    static let sparse = Option("sparse", value: "MODE", "compute only a part: \(Sparsity.forms)")
     static let noVerify = Option("no-verify", "do not compare the checksums of the model file: a faster start")
     static let json = Option("json", "print JSON for programs")
     static let verbose = Option("verbose", "v", "print statistics to standard error (default: if that is a terminal)")
 
     /// Which model and how it runs.
-    static let running = [model, threads, kernels, noVerify]
+    static let running = [model, threads, kernels, sparse, noVerify]
 
     /// How text is chosen.
     static let sampling = [

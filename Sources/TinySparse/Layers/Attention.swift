@@ -54,9 +54,14 @@ final class Attention {
             rotate(key.pointer + t * config.dKV, config.nKVHeads, start + t)
             store(t, index, start + t)
         }
-        engine.pool.run(config.nHeads * tokens) { piece, worker in
-            let h = piece / tokens, t = piece % tokens
-            attend(h, t, index, start, worker, isActive: active?.contains(h, token: t) ?? true)
+        // A piece is worth waking a worker for: a few heads while the text is short.
+        let total = config.nHeads * tokens
+        let piece = min(max(32_768 / ((start + tokens) * cache.width), 1), (total + engine.pool.threads - 1) / engine.pool.threads)
+        engine.pool.run((total + piece - 1) / piece) { index_, worker in
+            for i in index_ * piece..<min((index_ + 1) * piece, total) {
+                let h = i / tokens, t = i % tokens
+                attend(h, t, index, start, worker, isActive: active?.contains(h, token: t) ?? true)
+            }
         }
         engine.forEach(tokens) { t in
             quantized.set(t, heads.pointer + t * config.dQuery, config.dQuery, engine.kernels)
