@@ -55,6 +55,11 @@ private func runBatch(_ arguments: Arguments) throws {
     if jobs > 1, !arguments.has("threads") { options.threads = 1 }
 
     let model = try Model.open(path, arguments)
+    // The sessions share the model and what the program takes, and part the rest.
+    if let limit = options.memoryLimit {
+        let shared = Session.Options.modelBytes(model)
+        options.memoryLimit = shared + max(limit - shared, 0) / jobs
+    }
     let batch = Batch(defaults: defaults, answered: answered) { [options] in
         try Session.open(model, options)
     }

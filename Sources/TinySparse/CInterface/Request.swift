@@ -94,12 +94,17 @@ extension GenerationOptions {
 
 extension Session.Options {
     init(request: Request) throws(RequestError) {
-        try request.limitKeys(to: ["threads", "context", "kernels", "block_size", "sparsity"])
+        try request.limitKeys(to: ["threads", "context", "kernels", "block_size", "sparsity", "cache", "memory_limit"])
         self.init()
         threads = try request.integer("threads", in: 0...256) ?? threads
         context = try request.integer("context", in: 0...(1 << 24)) ?? context
         kernels = try request.string("kernels") ?? kernels
         blockSize = try request.integer("block_size", in: 1...4096) ?? blockSize
+        memoryLimit = try request.integer("memory_limit", in: 0...Int.max)
+        if let name = try request.string("cache") {
+            guard let type = CacheType(rawValue: name) else { throw RequestError("cache: \"half\" or \"int8\" is needed") }
+            cacheType = type
+        }
         switch try request.string("sparsity") ?? "off" {
         case "off": sparsity = .off
         case "predicted": sparsity = .predicted()

@@ -68,7 +68,7 @@ size_t tinysparse_detokenize(
 int tinysparse_is_end(const tinysparse_model *model, int32_t token);
 
 /* Begins a text. `options` is a JSON object or NULL: {"threads": 2, "context": 512, "kernels": "avx2",
- * "block_size": 128, "sparsity": "off" or "predicted", "cache": "half" or "int8"}. */
+ * "block_size": 128, "sparsity": "off" or "predicted", "cache": "half" or "int8", "memory_limit": BYTES}. */
 tinysparse_session *tinysparse_session_open(
     const tinysparse_model *model, const char *options, int *status, char *message, size_t message_size);
 
