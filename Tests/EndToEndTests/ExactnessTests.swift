@@ -35,6 +35,29 @@ final class ExactnessTests: XCTestCase {
         }
     }
 
+    /// The committed models are too small to be worth splitting; in this one, threads share every matrix.
+    func testAModelLargeEnoughToBeSplitAmongThreadsRunsToTheReferencesBits() throws {
+        let reference = try Reference()
+        let folder = try TemporaryFolder()
+        try reference.run("make_tiny.py", "--big", folder.path("big.gguf"))
+        try reference.run("make_tiny.py", "--goldens", folder.path("big.gguf"), folder.path("big"))
+        let golden = try GoldenModel(path: folder.path("big.gguf"), prefix: folder.path("big"))
+        for kernels in kernelSets {
+            for threads in 1...4 {
+                for block in [1, 3, 128] {
+                    let what = "\(kernels), \(threads) threads, blocks of \(block)"
+                    assertSame(
+                        try golden.session(kernels, threads: threads, block: block).trace(golden.tokens), golden.golden, what)
+                    for name in ["sparse", "edge"] {
+                        let (mask, wanted) = try golden.sparse(name)
+                        let session = try golden.session(kernels, threads: threads, block: block, sparsity: mask)
+                        assertSame(try session.trace(golden.tokens), wanted, "\(name), \(what)")
+                    }
+                }
+            }
+        }
+    }
+
     private func assertExact(_ golden: GoldenModel, _ kernels: String, _ what: String) throws {
         for (threads, block) in [(1, 128), (2, 5)] {
             assertSame(

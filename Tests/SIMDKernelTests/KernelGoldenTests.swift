@@ -115,9 +115,11 @@ final class KernelGoldenTests: XCTestCase {
             forEverySet { set in
                 let what = "\(set.name) \(shape), \(active.count) active"
                 let rows = TestRows(quantizing: h, set)
-                assertSameBits(set.neuronSums(w, active, active.count, 0, shape[1], rows.row()), y, what)
+                assertSameBits(set.neuronSums(w, active, active.count, shape[1], rows.row()), y, what)
+                assertSameBits(
+                    set.neuronSumsInPieces(w, active, active.count, shape[1], rows.row(), block: 64), y, what + ", in pieces")
                 guard active.count == shape[0] else { return }
-                assertSameBits(set.neuronSums(w, nil, shape[0], 0, shape[1], rows.row()), y, what + ", no list")
+                assertSameBits(set.neuronSums(w, nil, shape[0], shape[1], rows.row()), y, what + ", no list")
                 for first in stride(from: 0, to: shape[1], by: set.tileRows) {
                     let count = min(set.tileRows, shape[1] - first)
                     let tile = set.tile(w, neurons: shape[0], first, count, rows, tokens: 1, outStride: count)
