@@ -14,63 +14,59 @@ let host = "arm64"
 #else
 let host = "x86_64"
 #endif
-let architecture = Context.environment["TINYSPARSE_ARCH"] ?? host
 
-/// The vector kernels of the architecture built for; a portable build leaves them out altogether.
+/// The vector kernels of an architecture; a portable build leaves them out altogether.
 let vectorKernels: [Target] =
-    portable
-    ? []
-    : architecture == "arm64"
-        ? [
-            kernels("KernelsNEON", in: "NEON/Base", define: ["KERNELS_ARM"], clang: []),
-            kernels("KernelsNEONDot", in: "NEON/Dot", define: ["KERNELS_ARM"], clang: ["-march=armv8-a+dotprod"]),
+    switch portable ? "none" : Context.environment["TINYSPARSE_ARCH"] ?? host {
+    case "x86_64":
+        [
+            .target(
+                name: "KernelsAVX2", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX2",
+                swiftSettings: kernelSettings(define: "KERNELS_AVX2", clang: ["-march=x86-64-v3"])),
+            .target(
+                name: "KernelsAVX512", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX512VNNI",
+                swiftSettings: kernelSettings(
+                    define: "KERNELS_AVX512", clang: ["-march=x86-64-v4", "-mavx512vnni"])),
         ]
-        : [
-            kernels("KernelsAVX2", in: "AVX2", define: ["KERNELS_X86", "KERNELS_AVX2"], clang: ["-march=x86-64-v3"]),
-            kernels(
-                "KernelsAVX512", in: "AVX512VNNI", define: ["KERNELS_X86", "KERNELS_AVX512"],
-                clang: ["-march=x86-64-v4", "-mavx512vnni"]),
+    case "arm64":
+        [
+            .target(
+                name: "KernelsNEON", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/NEON/Base",
+                swiftSettings: kernelSettings(define: "KERNELS_ARM", clang: ["-march=armv8-a"])),
+            .target(
+                name: "KernelsNEONDot", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/NEON/Dot",
+                swiftSettings: kernelSettings(define: "KERNELS_ARM", clang: ["-march=armv8-a+dotprod"])),
         ]
-
-func kernels(_ name: String, in folder: String, define: [String], clang: [String]) -> Target {
-    .target(
-        name: name, dependencies: ["KernelTable"], path: "Sources/SIMDKernels/" + folder,
-        swiftSettings: kernelSettings(define: define, clang: clang))
-}
+    default: []
+    }
 
 /// Kernels are optimised in debug builds too: without it, tests in debug would take hours.
-func kernelSettings(define: [String], clang: [String]) -> [SwiftSetting] {
-    if portable { return define.map { .define($0) } }
+func kernelSettings(define: String, clang: [String]) -> [SwiftSetting] {
     let flags = ["-Ounchecked", "-wmo"] + clang.flatMap { ["-Xcc", $0] }
-    return define.map { .define($0) } + [.unsafeFlags(flags)]
+    return [.define(define), .unsafeFlags(flags)]
 }
 
 let package = Package(
     name: "TinySparse",
     products: [
         .library(name: "TinySparse", targets: ["TinySparse"]),
-        // For programs in C and other languages: Sources/TinySparse/CInterface/include/tinysparse.h.
-        .library(name: "TinySparseStatic", type: .static, targets: ["TinySparse"]),
         .executable(name: "tinysparse", targets: ["TinyCLI"]),
     ],
     targets: vectorKernels + [
         .target(name: "KernelTable", path: "Sources/SIMDKernels/Table"),
         .target(
             name: "KernelsScalar", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/Scalar",
-            swiftSettings: kernelSettings(define: ["KERNELS_SCALAR"], clang: [])),
+            swiftSettings: portable ? [] : [.unsafeFlags(["-Ounchecked", "-wmo"])]),
         .target(
             name: "SIMDKernels",
             dependencies: ["KernelTable", "KernelsScalar"] + vectorKernels.map { .target(name: $0.name) },
             path: "Sources/SIMDKernels/Dispatch",
             swiftSettings: portable ? [.define("TINYSPARSE_PORTABLE")] : []),
         .target(name: "Quant", dependencies: ["SIMDKernels"]),
-        .target(
-            name: "TinySparse", dependencies: ["Quant", "SIMDKernels"], exclude: ["CInterface/include"]),
+        .target(name: "TinySparse", dependencies: ["Quant", "SIMDKernels"]),
         .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "SIMDKernels"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
-        .testTarget(
-            name: "EndToEndTests", dependencies: ["TinySparse", "SIMDKernels"],
-            exclude: ["Reference", "Fixtures", "CInterface", "FuzzCorpus"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["TinySparse", "SIMDKernels"], exclude: ["Fixtures", "Reference"]),
     ],
     swiftLanguageModes: [.v6]
 )

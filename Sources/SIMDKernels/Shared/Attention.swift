@@ -1,4 +1,3 @@
-#if KERNELS_SCALAR || KERNELS_X86 && arch(x86_64) || KERNELS_ARM && arch(arm64)
 // Compiled once in every instruction set's target, like Elementwise.swift: attention of one query
 // head over cached keys and values in half precision, or in bytes (docs/NUMERICS.md, 8).
 
@@ -189,4 +188,3 @@ func byteValues(
         store(a / total, out + j)
     }
 }
-#endif

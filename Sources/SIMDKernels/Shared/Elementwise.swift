@@ -1,4 +1,3 @@
-#if KERNELS_SCALAR || KERNELS_X86 && arch(x86_64) || KERNELS_ARM && arch(arm64)
 // Compiled once in every instruction set's target (the other folders link to this file): the
 // element-by-element kernels, written on sixteen virtual lanes. `SIMD16<Float>` becomes one AVX-512
 // register, two AVX2 or four NEON ones. What Swift's SIMD types lower badly (see Vocabulary.swift of
@@ -263,4 +262,3 @@ func rope(
         i &+= 1
     }
 }
-#endif

@@ -1,4 +1,3 @@
-#if KERNELS_SCALAR || KERNELS_X86 && arch(x86_64) || KERNELS_ARM && arch(arm64)
 // Compiled once in every instruction set's target, like Elementwise.swift: sums over neuron-major rows
 // (docs/NUMERICS.md, 4). Each set brings `groupProducts`, the exact sums of one group, in an order of
 // columns of its own, and `place(ofColumns:)`, which undoes that order.
@@ -68,4 +67,3 @@ private func finish(
         }
     }
 }
-#endif

@@ -1,9 +1,9 @@
-#if KERNELS_SCALAR || KERNELS_X86 && arch(x86_64) || KERNELS_ARM && arch(arm64)
 // Compiled once in every instruction set's target: fills the table with that target's functions.
 
 import KernelTable
 
-/// This instruction set's kernels. Only to be called on a CPU that has the set.
+/// This instruction set's kernels. Only to be called on a CPU that has the set. (Its body stays here: compiled
+/// into a caller, it would meet that caller's flags.)
 @export(interface)
 public func kernels() -> KernelTable {
     KernelTable(
@@ -15,4 +15,3 @@ public func kernels() -> KernelTable {
         attentionScores: attentionScores, softmaxWeights: softmaxWeights,
         weightedValues: weightedValues, toBytes: toBytes, byteScores: byteScores, byteValues: byteValues)
 }
-#endif
