@@ -36,7 +36,7 @@ struct Command: Sendable {
     #if hasFeature(Embedded)  // Boards run what other machines have converted.
     static let all = [run, chat, bench, perplexity, verify]
     #else
-    static let all = [run, chat, bench, perplexity, verify, convert, inspect, tokenize]
+    static let all = [run, chat, batch, bench, perplexity, verify, convert, inspect, tokenize]
     #endif
     static let help = Option("help", "h", "show this help")
 }
@@ -52,8 +52,11 @@ extension Option {
     static let json = Option("json", "print JSON for programs")
     static let verbose = Option("verbose", "v", "print statistics to standard error (default: if that is a terminal)")
 
+    static let cache = Option("cache", value: "TYPE", "keys and values in half or int8: half the memory, slightly other results (default: half)")
+    static let memoryLimit = Option("memory-limit", value: "BYTES", "choose block size and context to fit: 64M, 1G, ... (default: none)")
+
     /// Which model and how it runs.
-    static let running = [model, threads, kernels, sparse, noVerify]
+    static let running = [model, threads, kernels, sparse, cache, memoryLimit, noVerify]
 
     /// How text is chosen.
     static let sampling = [

@@ -80,6 +80,13 @@ extension Session.Options {
         let asked = try arguments.integer("context", in: 1...(1 << 24))
         self.context = context ?? asked ?? 0
         kernels = arguments.string("kernels")
+        if let name = arguments.string("cache") {
+            guard let type = CacheType(rawValue: name) else {
+                throw .usage("--cache \(escaped(name, limit: 80)): half or int8 is needed")
+            }
+            cacheType = type
+        }
+        memoryLimit = try arguments.bytes("memory-limit")
         if let mode = arguments.string("sparse") { sparsity = try Sparsity(option: mode) }
     }
 }

@@ -13,5 +13,5 @@ public func kernels() -> KernelTable {
         expandRow: expandRow, add: add, rmsNorm: rmsNorm, layerNorm: layerNorm, rope: rope,
         relu: relu, silu: silu, gelu: gelu, multiply: multiply, toHalf: toHalf,
         attentionScores: attentionScores, softmaxWeights: softmaxWeights,
-        weightedValues: weightedValues)
+        weightedValues: weightedValues, toBytes: toBytes, byteScores: byteScores, byteValues: byteValues)
 }

@@ -17,6 +17,9 @@ public final class MappedFile: @unchecked Sendable {
     /// All bytes; never empty. Valid only as long as this object is kept.
     public let bytes: UnsafeRawBufferPointer
 
+    /// Whether the memory goes away with the object.
+    private let isOwned: Bool
+
     /// Size in bytes.
     public var size: Int { bytes.count }
 
@@ -41,6 +44,7 @@ public final class MappedFile: @unchecked Sendable {
         let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
         guard let base, base != MAP_FAILED else { throw .system("map", path: path) }
         self.path = path
+        isOwned = true
         bytes = UnsafeRawBufferPointer(start: base, count: size)
     }
 
@@ -71,6 +75,7 @@ public final class MappedFile: @unchecked Sendable {
             throw FormatError.system("get \(size) bytes of memory", path: path)
         }
         self.path = path
+        isOwned = true
         bytes = UnsafeRawBufferPointer(start: base, count: max(size, 1))
         adviseHugePages()
         try fill(UnsafeMutableRawBufferPointer(start: base, count: max(size, 1)))
@@ -78,7 +83,15 @@ public final class MappedFile: @unchecked Sendable {
     }
     #endif
 
+    /// Memory of somebody else, who keeps it as it is for the lifetime of this object.
+    package init(borrowing bytes: UnsafeRawBufferPointer, named path: String) {
+        self.path = path
+        self.bytes = bytes
+        isOwned = false
+    }
+
     deinit {
+        guard isOwned else { return }
         munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count)
     }
 
@@ -95,6 +108,7 @@ public final class MappedFile: @unchecked Sendable {
     }
 
     private func advise(_ advice: Int32) {
+        guard isOwned else { return }
         _ = madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count, advice)
     }
 }

@@ -15,16 +15,23 @@ public final class Session {
         public var kernels: String?
         /// Which neurons and heads are computed.
         public var sparsity = Sparsity.off
+        /// How keys and values are kept.
+        public var cacheType = CacheType.half
+        /// Most bytes that the process may have with the model and this session, or nil: the block size is
+        /// chosen to fit, and the context too if it is left to be chosen. See `memoryNeeded`.
+        public var memoryLimit: Int?
 
         public init(
             threads: Int = 0, context: Int = 0, blockSize: Int = 128, kernels: String? = nil,
-            sparsity: Sparsity = .off
+            sparsity: Sparsity = .off, cacheType: CacheType = .half, memoryLimit: Int? = nil
         ) {
             self.threads = threads
             self.context = context
             self.blockSize = blockSize
             self.kernels = kernels
             self.sparsity = sparsity
+            self.cacheType = cacheType
+            self.memoryLimit = memoryLimit
         }
     }
 
@@ -60,8 +67,9 @@ public final class Session {
             throw RuntimeError.badOption("a context of \(limit) tokens; this model has at most \(most)")
         }
         try options.sparsity.check(model.config)
+        let (context, blockSize) = try options.fitted(to: model, context: limit)
         self.model = model
-        contextLimit = limit
+        contextLimit = context
         do throws(KernelError) {
             kernels = if let name = options.kernels { try Kernels.named(name) } else { try Kernels.best() }
         } catch {
@@ -70,8 +78,9 @@ public final class Session {
         kernelName = kernels.name
         pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
         forward = try ForwardPass(
-            model, kernels: kernels, pool: pool, cache: KVCache(model.config, limit: limit),
-            blockSize: min(options.blockSize, limit), sparsity: options.sparsity)
+            model, kernels: kernels, pool: pool,
+            cache: KVCache(model.config, limit: context, type: options.cacheType), blockSize: blockSize,
+            sparsity: options.sparsity)
         lastLogits = try AlignedBuffer(model.config.vocabularySize)
     }
 
