@@ -31,7 +31,7 @@ struct Command: Sendable {
     let examples: [(arguments: String, what: String)]
     let run: @Sendable (Arguments) throws -> Void
 
-    static let all = [run, chat, bench, perplexity, convert, inspect, tokenize, profile]
+    static let all = [run, chat, bench, perplexity, convert, inspect, tokenize, profile, trainPredictors]
     static let help = Option("help", "h", "show this help")
 }
 

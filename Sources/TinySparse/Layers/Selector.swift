@@ -4,11 +4,13 @@ import SIMDKernels
 public enum Sparsity: Sendable {
     /// All of them.
     case off
-    /// Those that the model's predictors name. `margin` is added to the predictors' scores: above 0, more
-    /// is kept. Layers without a predictor are dense.
-    case predicted(margin: Float = 0)
-    /// Neurons by predictor score, a fixed share of each layer; heads by predictor as they are.
-    case keep(Double)
+    /// Those that the model's predictors name. `margin` is added to the scores of neurons: above 0, more of
+    /// them are kept. Without `heads`, all heads are. Layers without a predictor are dense.
+    case predicted(margin: Float = 0, heads: Bool = true)
+    /// Neurons by predictor score, a fixed share of each layer; heads by predictor as they are, or all.
+    case keep(Double, heads: Bool = true)
+    /// Those that the model's predictors name with these thresholds, one a layer; nil stands for all of a layer.
+    case thresholds(neurons: [Float?], heads: [Float?])
     /// The neurons with the largest activations, a fixed share of each layer, known by computing all: what
     /// a perfect predictor could reach. Slow; a yardstick.
     case oracle(keep: Double)
@@ -30,9 +32,14 @@ public enum Sparsity: Sendable {
         }
         switch self {
         case .off: break
-        case .predicted(let margin):
+        case .predicted(let margin, _):
             guard margin.isFinite else { throw .badOption("a predictor margin of \(margin)") }
-        case .keep(let share), .oracle(let share):
+        case .thresholds(let neurons, let heads):
+            guard neurons.count == config.nLayers, heads.count == config.nLayers else {
+                throw .badOption("\(neurons.count) and \(heads.count) thresholds for \(config.nLayers) layers")
+            }
+            guard (neurons + heads).allSatisfy({ $0?.isNaN != true }) else { throw .badOption("a threshold is no number") }
+        case .keep(let share, _), .oracle(let share):
             guard share >= 0, share <= 1 else { throw .badOption("a share of \(share) neurons is not in 0...1") }
         case .fixed(let neurons, let heads):
             try check(neurons, "neurons", total: config.dFF)
@@ -80,12 +87,13 @@ final class Selector {
             guard let list = lists[layer] else { return nil }
             for t in 0..<tokens { neurons.set(t, list) }
             return neurons
-        case .predicted(let margin):
+        case .predicted(let margin, _):
             guard let predictor = weights.layers[layer].neuronPredictor else { return nil }
-            score(predictor, x, tokens)
-            choose(predictor.threshold - margin, tokens, neurons)
-            return neurons
-        case .keep(let share):
+            return choose(predictor, predictor.threshold - margin, x, tokens, neurons)
+        case .thresholds(let thresholds, _):
+            guard let predictor = weights.layers[layer].neuronPredictor, let threshold = thresholds[layer] else { return nil }
+            return choose(predictor, threshold, x, tokens, neurons)
+        case .keep(let share, _):
             guard let predictor = weights.layers[layer].neuronPredictor else { return nil }
             score(predictor, x, tokens)
             keepLargest(share, UnsafePointer(scores.pointer), tokens)
@@ -96,16 +104,17 @@ final class Selector {
     /// The heads of layer `layer`, from the norm before the MLP of the layer before; nil for all.
     func heads(_ layer: Int, _ x: Activations, tokens: Int) -> ActiveSets? {
         switch mode {
-        case .off, .oracle: return nil
+        case .off, .oracle, .predicted(_, heads: false), .keep(_, heads: false): return nil
         case .fixed(_, let lists):
             guard let list = lists[layer] else { return nil }
             for t in 0..<tokens { heads.set(t, list) }
             return heads
         case .predicted, .keep:
             guard let predictor = weights.layers[layer].headPredictor else { return nil }
-            score(predictor, x, tokens)
-            choose(predictor.threshold, tokens, heads)
-            return heads
+            return choose(predictor, predictor.threshold, x, tokens, heads)
+        case .thresholds(_, let thresholds):
+            guard let predictor = weights.layers[layer].headPredictor, let threshold = thresholds[layer] else { return nil }
+            return choose(predictor, threshold, x, tokens, heads)
         }
     }
 
@@ -130,11 +139,15 @@ final class Selector {
             reduced.rows(), tokens: tokens, .init(map: predictor.expand, out: scores.pointer))
     }
 
-    private func choose(_ threshold: Float, _ tokens: Int, _ sets: ActiveSets) {
+    private func choose(
+        _ predictor: Predictor, _ threshold: Float, _ x: Activations, _ tokens: Int, _ sets: ActiveSets
+    ) -> ActiveSets {
+        score(predictor, x, tokens)
         for t in 0..<tokens {
             let row = scores.pointer + t * sets.total
             sets.choose(t) { row[$0] >= threshold }
         }
+        return sets
     }
 
     /// Keeps `share` of the neurons of each token, those with the largest values; of equals, all.
