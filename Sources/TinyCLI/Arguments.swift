@@ -1,3 +1,5 @@
+import TinySparse
+
 /// A parsed command line.
 struct Arguments {
     /// What is no option, in order.
@@ -89,6 +91,25 @@ struct Arguments {
                     + "\(fixed(Double(range.lowerBound), 0)) to \(fixed(Double(range.upperBound), 0)) is needed")
         }
         return value
+    }
+
+    /// What --sparsity and --head-sparsity ask for.
+    func sparsity() throws(Failure) -> Sparsity {
+        let heads: Bool
+        switch string("head-sparsity") ?? "on" {
+        case "on": heads = true
+        case "off": heads = false
+        case let other: throw .usage("--head-sparsity \(escaped(other, limit: 80)): on or off is needed")
+        }
+        switch string("sparsity") ?? "auto" {
+        case "off": return .off
+        case "auto": return .predicted(heads: heads)
+        case let text:
+            guard let share = Double(text), (0...1).contains(share) else {
+                throw .usage("--sparsity \(escaped(text, limit: 80)): off, auto or a share from 0 to 1 is needed")
+            }
+            return .keep(1 - share, heads: heads)
+        }
     }
 
     /// Refuses more operands than a command takes.

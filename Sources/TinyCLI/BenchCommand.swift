@@ -15,7 +15,7 @@ extension Command {
             llama-bench does: tokens per second, the median and the range of some repetitions after one that
             does not count. The tokens are pseudo-random and always the same.
             """,
-        options: Option.running + [
+        options: Option.running + Option.sparsity + [
             Option("prompt", "p", value: "N", "tokens to read, 0: skip (default: 128)"),
             Option("generate", "n", value: "N", "tokens to write, 0: skip (default: 64)"),
             Option("repetitions", "r", value: "N", "how often (default: 5)"),

@@ -31,7 +31,7 @@ struct Command: Sendable {
     let examples: [(arguments: String, what: String)]
     let run: @Sendable (Arguments) throws -> Void
 
-    static let all = [run, chat, bench, perplexity, convert, inspect, tokenize, profile, trainPredictors]
+    static let all = [run, chat, bench, perplexity, convert, inspect, tokenize, profile, trainPredictors, sweep]
     static let help = Option("help", "h", "show this help")
 }
 
@@ -44,6 +44,12 @@ extension Option {
     static let noVerify = Option("no-verify", "do not compare the checksums of the model file: a faster start")
     static let json = Option("json", "print JSON for programs")
     static let verbose = Option("verbose", "v", "print statistics to standard error (default: if that is a terminal)")
+
+    /// What is skipped.
+    static let sparsity = [
+        Option("sparsity", value: "S", "off, auto (as the model's predictors say), or the share of neurons to skip (default: auto)"),
+        Option("head-sparsity", value: "S", "on or off: skip heads that the predictors do not name (default: on)"),
+    ]
 
     /// Which model and how it runs.
     static let running = [model, threads, kernels, noVerify]

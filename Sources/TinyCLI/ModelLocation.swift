@@ -66,6 +66,7 @@ extension Session {
         options.threads = try arguments.integer("threads", in: 1...256) ?? 0
         options.context = try context ?? arguments.integer("context", in: 1...(1 << 24)) ?? 0
         options.kernels = arguments.string("kernels")
+        options.sparsity = try arguments.sparsity()
         return try Session(model, options)
     }
 

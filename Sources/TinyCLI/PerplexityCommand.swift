@@ -8,7 +8,7 @@ extension Command {
             Cuts the text into chunks, reads each on its own and scores the second half of it, as
             llama-perplexity does. Lower is better. "-" is standard input.
             """,
-        options: Option.running + [
+        options: Option.running + Option.sparsity + [
             Option("context", "c", value: "N", "tokens in a chunk (default: 512, or less if the model's context is)"),
             Option("chunks", value: "N", "only the first N chunks (default: all)"),
             .json,

@@ -9,7 +9,7 @@ extension Command {
             as it is made. The prompt "-" is read from standard input. With --chat the prompt is a question,
             wrapped as the model was taught.
             """,
-        options: Option.running + [
+        options: Option.running + Option.sparsity + [
             .context,
             Option("context-shift", "forget the older half when the context is full, and go on"),
         ] + Option.sampling + [

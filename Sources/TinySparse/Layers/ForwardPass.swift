@@ -64,7 +64,7 @@ final class ForwardPass {
             let known = weights.predictsAhead ? attentionInput : mlpInput
             let neurons = selector?.neurons(index, known, tokens: count)
             mlp.run(layer, mlpInput, tokens: count, active: neurons, into: change.pointer)
-            if let best = selector?.largest(mlp.activations, tokens: count) {
+            if let best = selector?.largest(index, mlp.activations, tokens: count) {
                 mlp.run(layer, mlpInput, tokens: count, active: best, into: change.pointer)
             }
             engine.kernels.add(hidden.pointer, change.pointer, count * config.dModel)

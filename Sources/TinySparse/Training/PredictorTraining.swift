@@ -202,7 +202,7 @@ package final class PredictorTraining {
                 if let weights = state.finished[Self.key(layer, heads: false)] {
                     let predictor = try QuantizedPredictor(weights)
                     let curve = ScoreCurve(
-                        predictor, data.neurons[layer - group.lowerBound], weights: down.columnEnergies, kernels: kernels)
+                        predictor, data.neurons[layer - group.lowerBound], weights: down.rowEnergies, kernels: kernels)
                     candidates.neurons[layer] = Candidate(
                         predictor: predictor, curve: curve, bytes: config.dFF * width * (config.gated ? 3 : 2))
                 }
@@ -231,7 +231,7 @@ package final class PredictorTraining {
 
 extension Linear {
     /// Of a neuron-major map, the squared norm of each neuron's row.
-    fileprivate var columnEnergies: [Float] {
+    var rowEnergies: [Float] {
         (0..<inputs).map { neuron in
             let row = rows.weights + neuron * rows.stride
             var sum: Float = 0

@@ -13,13 +13,15 @@ package struct LayerProfile: Sendable {
     package internal(set) var overlap = 0.0
     /// For how many tokens each neuron was active.
     package internal(set) var uses: [Int]
+    /// Mean of each neuron's |h|.
+    package internal(set) var means: [Double]
     /// Mean norm of what each head adds to the residual stream, by the mean norm of that stream.
     package internal(set) var heads: [Double]
 
     /// Neurons that were never active.
     package var dead: Int { uses.count { $0 == 0 } }
-    /// The neurons by how often they were active, the busiest first.
-    package var busiest: [Int] { uses.indices.sorted { (uses[$0], $1) > (uses[$1], $0) } }
+    /// The neurons by how much they did, the busiest first.
+    package var busiest: [Int] { means.indices.sorted { (means[$0], $1) > (means[$1], $0) } }
 }
 
 /// How sparse a model is on some text: which neurons fire, how concentrated activations are, which heads matter.
@@ -61,6 +63,7 @@ private struct ProfileSums {
     private let contributions: HeadContributions
     private var zeros = 0, small = 0, for90 = 0, for99 = 0, shared = 0, united = 0
     private var uses: [Int]
+    private var sums: [Double]
     private var heads: [Double]
     private var stream = 0.0
     /// Active neurons of the token before; nil at the beginning of a piece.
@@ -73,6 +76,7 @@ private struct ProfileSums {
         headWidth = config.dModel
         contributions = HeadContributions(config, model.weights.layers[layer].output)
         uses = [Int](repeating: 0, count: width)
+        sums = [Double](repeating: 0, count: width)
         heads = [Double](repeating: 0, count: config.nHeads)
     }
 
@@ -92,6 +96,7 @@ private struct ProfileSums {
         var counts = [Int](repeating: 0, count: 256)
         var largest = 0
         for i in 0..<width {
+            sums[i] += Double(h[i].magnitude)
             let level = Int(Level.of(h[i]))
             counts[level] += 1
             largest = max(largest, level)
@@ -134,7 +139,8 @@ private struct ProfileSums {
 
     func profile(tokens: Int) -> LayerProfile {
         let all = Double(max(tokens * width, 1))
-        var profile = LayerProfile(uses: uses, heads: heads.map { $0 / max(stream, .leastNormalMagnitude) })
+        var profile = LayerProfile(
+            uses: uses, means: sums.map { $0 / Double(max(tokens, 1)) }, heads: heads.map { $0 / max(stream, .leastNormalMagnitude) })
         profile.zeros = Double(zeros) / all
         profile.small = Double(small) / all
         profile.for90 = Double(for90) / all
