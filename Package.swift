@@ -8,9 +8,21 @@ import PackageDescription
 // plain Swift kernels only, the same results, slower.
 let portable = Context.environment["TINYSPARSE_PORTABLE"].map { $0 != "0" } ?? false
 
+/// A portable build leaves the vector kernels out altogether.
+let vectorKernels: [Target] = portable
+    ? []
+    : [
+        .target(
+            name: "KernelsAVX2", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX2",
+            swiftSettings: kernelSettings(define: "KERNELS_AVX2", clang: ["-march=x86-64-v3"])),
+        .target(
+            name: "KernelsAVX512", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX512VNNI",
+            swiftSettings: kernelSettings(
+                define: "KERNELS_AVX512", clang: ["-march=x86-64-v4", "-mavx512vnni"])),
+    ]
+
 /// Kernels are optimised in debug builds too: without it, tests in debug would take hours.
 func kernelSettings(define: String, clang: [String]) -> [SwiftSetting] {
-    if portable { return [] }
     let flags = ["-Ounchecked", "-wmo"] + clang.flatMap { ["-Xcc", $0] }
     return [.define(define), .unsafeFlags(flags)]
 }
@@ -21,28 +33,21 @@ let package = Package(
         .library(name: "TinySparse", targets: ["TinySparse"]),
         .executable(name: "tinysparse", targets: ["TinyCLI"]),
     ],
-    targets: [
+    targets: vectorKernels + [
         .target(name: "KernelTable", path: "Sources/SIMDKernels/Table"),
         .target(
             name: "KernelsScalar", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/Scalar",
             swiftSettings: portable ? [] : [.unsafeFlags(["-Ounchecked", "-wmo"])]),
         .target(
-            name: "KernelsAVX2", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX2",
-            swiftSettings: kernelSettings(define: "KERNELS_AVX2", clang: ["-march=x86-64-v3"])),
-        .target(
-            name: "KernelsAVX512", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX512VNNI",
-            swiftSettings: kernelSettings(
-                define: "KERNELS_AVX512", clang: ["-march=x86-64-v4", "-mavx512vnni"])),
-        .target(
             name: "SIMDKernels",
-            dependencies: ["KernelTable", "KernelsScalar", "KernelsAVX2", "KernelsAVX512"],
+            dependencies: ["KernelTable", "KernelsScalar"] + vectorKernels.map { .target(name: $0.name) },
             path: "Sources/SIMDKernels/Dispatch",
             swiftSettings: portable ? [.define("TINYSPARSE_PORTABLE")] : []),
         .target(name: "Quant", dependencies: ["SIMDKernels"]),
         .target(name: "TinySparse", dependencies: ["Quant", "SIMDKernels"]),
-        .executableTarget(name: "TinyCLI", dependencies: ["TinySparse"]),
+        .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "SIMDKernels"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["TinySparse"], exclude: ["Reference"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["TinySparse", "SIMDKernels"], exclude: ["Fixtures", "Reference"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,5 +1,3 @@
-import TinySparse
-
 /// A parsed command line.
 struct Arguments {
     /// What is no option, in order.
@@ -48,13 +46,16 @@ struct Arguments {
             }
             throw .usage(unknown("--" + name, among: options.map { "--" + $0.long }))
         }
+        // `-threads` is a long option with a dash too few, and not `-t hreads`.
+        if word.count > 2, options.contains(where: { $0.long == word.dropFirst() }) {
+            throw .usage("unknown option \(word); did you mean -\(word)?")
+        }
         let letter = word.dropFirst().first!
         if let option = options.first(where: { $0.short == letter }) {
             let rest = String(word.dropFirst(2))
             if rest.isEmpty { return (option, nil) }
             if option.value != nil { return (option, rest.hasPrefix("=") ? String(rest.dropFirst()) : rest) }
         }
-        // `-threads` is more often a long option with a dash too few than a short one.
         throw .usage(unknown(word, among: options.map { "--" + $0.long }))
     }
 
@@ -76,7 +77,8 @@ struct Arguments {
     func integer<T: FixedWidthInteger>(_ name: String, in range: ClosedRange<T>) throws(Failure) -> T? {
         guard let text = string(name) else { return nil }
         guard let value = T(text), range.contains(value) else {
-            let limits = range.upperBound == T.max ? "from \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+            let (least, most) = (range.lowerBound, range.upperBound)
+            let limits = most == T.max ? "from \(least)" : "\(least) to \(most)"
             throw .usage("--\(name) \(escaped(text, limit: 80)): a whole number, \(limits), is needed")
         }
         return value
@@ -86,30 +88,12 @@ struct Arguments {
     func number(_ name: String, in range: ClosedRange<Float>) throws(Failure) -> Float? {
         guard let text = string(name) else { return nil }
         guard let value = Float(text), range.contains(value) else {
+            let isOpen = range.lowerBound == .leastNonzeroMagnitude
             throw .usage(
-                "--\(name) \(escaped(text, limit: 80)): a number from "
+                "--\(name) \(escaped(text, limit: 80)): a number \(isOpen ? "above" : "from") "
                     + "\(fixed(Double(range.lowerBound), 0)) to \(fixed(Double(range.upperBound), 0)) is needed")
         }
         return value
-    }
-
-    /// What --sparsity and --head-sparsity ask for.
-    func sparsity() throws(Failure) -> Sparsity {
-        let heads: Bool
-        switch string("head-sparsity") ?? "on" {
-        case "on": heads = true
-        case "off": heads = false
-        case let other: throw .usage("--head-sparsity \(escaped(other, limit: 80)): on or off is needed")
-        }
-        switch string("sparsity") ?? "auto" {
-        case "off": return .off
-        case "auto": return .predicted(heads: heads)
-        case let text:
-            guard let share = Double(text), (0...1).contains(share) else {
-                throw .usage("--sparsity \(escaped(text, limit: 80)): off, auto or a share from 0 to 1 is needed")
-            }
-            return .keep(1 - share, heads: heads)
-        }
     }
 
     /// Refuses more operands than a command takes.

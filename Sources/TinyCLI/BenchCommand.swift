@@ -15,7 +15,7 @@ extension Command {
             llama-bench does: tokens per second, the median and the range of some repetitions after one that
             does not count. The tokens are pseudo-random and always the same.
             """,
-        options: Option.running + Option.sparsity + [
+        options: Option.running + [
             Option("prompt", "p", value: "N", "tokens to read, 0: skip (default: 128)"),
             Option("generate", "n", value: "N", "tokens to write, 0: skip (default: 64)"),
             Option("repetitions", "r", value: "N", "how often (default: 5)"),
@@ -35,9 +35,10 @@ private func benchCommand(_ arguments: Arguments) throws {
     let writtenCount = try arguments.integer("generate", in: 0...(1 << 20)) ?? 64
     let repetitions = try arguments.integer("repetitions", in: 1...10_000) ?? 5
     guard promptCount + writtenCount > 0 else { throw Failure.usage("-p 0 -n 0 leaves nothing to measure") }
+    let options = try Session.Options(arguments, context: max(promptCount, writtenCount))
 
     let model = try Model.open(path, arguments)
-    let session = try Session.open(model, arguments, context: max(promptCount, writtenCount, 1))
+    let session = try Session.open(model, options)
     let ids = pseudoRandomIDs(max(promptCount, writtenCount), below: model.config.vocabularySize)
     var progress = Console.Progress()
     defer { progress.clear() }
@@ -70,6 +71,7 @@ private func benchCommand(_ arguments: Arguments) throws {
             ("model", .string(model.config.name)), ("file", .string(model.file.path)),
             ("version", .string(Help.version)),
             ("kernels", .string(session.kernelName)), ("threads", .number(session.threads)),
+            ("sparsity", .string(arguments.string("sparsity") ?? "auto")),
             ("prompt_tokens", .number(promptCount)), ("generated_tokens", .number(writtenCount)),
             ("repetitions", .number(repetitions)),
             ("prefill_tokens_per_second", prefill.json(\.median)),
@@ -87,7 +89,8 @@ private func benchCommand(_ arguments: Arguments) throws {
     if let prefill { lines.append("read  \("\(promptCount)".leftPadded(to: 5)) tokens: \(prefill)") }
     if let decode {
         let rate = Double(bytes) * decode.median / 1e9
-        lines.append("write \("\(writtenCount)".leftPadded(to: 5)) tokens: \(decode), \(fixed(rate, 1)) GB/s of weights")
+        let count = "\(writtenCount)".leftPadded(to: 5)
+        lines.append("write \(count) tokens: \(decode), \(fixed(rate, 1)) GB/s of weights")
     }
     lines.append("weights read a token: \(readable(bytes: bytes)); peak memory: \(readable(bytes: peakMemory()))")
     try Console.writeLine(lines.joined(separator: "\n"))
@@ -130,9 +133,8 @@ private func pseudoRandomIDs(_ count: Int, below limit: Int) -> [Int32] {
 private func peakMemory() -> Int {
     if let status = try? readAll("/proc/self/status") {
         for line in String(decoding: status, as: UTF8.self).split(separator: "\n") where line.hasPrefix("VmHWM:") {
-            if let kilobytes = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap({ Int($0) }) {
-                return kilobytes * 1024
-            }
+            let words = line.split { $0 == " " || $0 == "\t" }
+            if words.count > 1, let kilobytes = Int(words[1]) { return kilobytes * 1024 }
         }
     }
     var usage = rusage()  // 0: RUSAGE_SELF, whose type depends on the C library

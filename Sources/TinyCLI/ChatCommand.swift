@@ -5,8 +5,8 @@ extension Command {
         name: "chat", summary: "talk to a model",
         operands: "[MODEL]",
         details: """
-            A conversation, message by line. Works on a terminal and with piped input. Ctrl-C stops an answer,
-            a second one ends the program; so do /quit and the end of the input. When the context is full, the
+            A conversation, one message a line, on a terminal or with piped input. Ctrl-C stops an answer, a
+            second one ends the program; so do /quit and the end of the input. When the context is full, the
             oldest messages are forgotten.
 
             in the conversation:
@@ -30,6 +30,7 @@ private let templateNames = ["chatml", "llama2", "llama3", "zephyr", "plain"]
 private func chatCommand(_ arguments: Arguments) throws {
     let (path, _) = try arguments.modelAndRest(0, hint: "; messages are typed, not given as arguments")
     let options = try GenerationOptions(arguments)
+    let sessionOptions = try Session.Options(arguments)
     var template: ChatTemplate?
     if let name = arguments.string("template") { template = try chatTemplate(named: name) }
 
@@ -39,7 +40,7 @@ private func chatCommand(_ arguments: Arguments) throws {
             "\(escaped(model.config.name)) has no chat template, so it was hardly taught to talk; "
                 + "try tinysparse run, or name a --template")
     }
-    let session = try Session.open(model, arguments)
+    let session = try Session.open(model, sessionOptions)
     var loop = ChatLoop(
         session: session, template: template, options: options, system: arguments.string("system"),
         isVerbose: arguments.has("verbose"))

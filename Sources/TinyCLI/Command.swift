@@ -1,3 +1,5 @@
+import TinySparse
+
 /// An option: one row of the table that drives parsing, help and error messages.
 struct Option: Sendable {
     /// Without dashes.
@@ -31,28 +33,27 @@ struct Command: Sendable {
     let examples: [(arguments: String, what: String)]
     let run: @Sendable (Arguments) throws -> Void
 
-    static let all = [run, chat, bench, perplexity, convert, inspect, tokenize, profile, trainPredictors, sweep]
+    static let all = [
+        run, chat, bench, perplexity, verify, convert, inspect, tokenize, profile, trainPredictors, sweep,
+    ]
     static let help = Option("help", "h", "show this help")
 }
 
 /// Options that several commands share, so that they mean the same everywhere.
 extension Option {
-    static let model = Option("model", "m", value: "MODEL", "the model: a native file, a .gguf file, or a Hugging Face folder")
+    static let model = Option("model", "m", value: "MODEL", "a native file, a .gguf file, or a Hugging Face folder")
     static let threads = Option("threads", "t", value: "N", "threads at work (default: all cores this process may use)")
-    static let context = Option("context", "c", value: "N", "most tokens to look back on (default: the model's, at most 8192)")
-    static let kernels = Option("kernels", value: "NAME", "instruction set: avx512vnni, avx2, scalar, ... (default: the fastest)")
+    static let context = Option("context", "c", value: "N", "most tokens it can hold (default: the model's, at most 8192)")
+    static let kernels = Option("kernels", value: "NAME", "avx512, avx2 or scalar (default: the fastest)")
     static let noVerify = Option("no-verify", "do not compare the checksums of the model file: a faster start")
     static let json = Option("json", "print JSON for programs")
     static let verbose = Option("verbose", "v", "print statistics to standard error (default: if that is a terminal)")
 
-    /// What is skipped.
-    static let sparsity = [
-        Option("sparsity", value: "S", "off, auto (as the model's predictors say), or the share of neurons to skip (default: auto)"),
-        Option("head-sparsity", value: "S", "on or off: skip heads that the predictors do not name (default: on)"),
-    ]
+    static let sparsity = Option("sparsity", value: "MODE", "\(Sparsity.forms) (default: auto)")
+    static let headSparsity = Option("head-sparsity", value: "on|off", "leave out heads, too (default: on)")
 
     /// Which model and how it runs.
-    static let running = [model, threads, kernels, noVerify]
+    static let running = [model, threads, kernels, sparsity, headSparsity, noVerify]
 
     /// How text is chosen.
     static let sampling = [

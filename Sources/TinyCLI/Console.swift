@@ -19,6 +19,13 @@ enum Console {
         }
     }
 
+    /// Writes to a file that is open.
+    static func write(_ text: String, to descriptor: Int32, named name: String) throws(Failure) {
+        guard write(text, to: descriptor) else {
+            throw .problem("\(name): cannot write: \(String(cString: strerror(errno)))")
+        }
+    }
+
     static func writeLine(_ text: String = "") throws(Failure) { try write(text + "\n") }
 
     /// Writes what a model said. A terminal obeys control characters, so it gets none but line breaks and tabs.
@@ -72,7 +79,7 @@ private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count
 // MARK: Text made safe
 
 /// Whether a terminal might act on a character: C0 and C1 controls, and the marks that reorder text.
-private func isControl(_ scalar: Unicode.Scalar) -> Bool {
+func isControl(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.value {
     case 0..<0x20, 0x7F..<0xA0, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
     default: false

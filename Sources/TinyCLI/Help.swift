@@ -24,7 +24,7 @@ enum Help {
 
             environment:
               TINYSPARSE_MODEL     the model to use if none is given
-              TINYSPARSE_KERNELS   the instruction set to use: avx512vnni, avx2, scalar, ...
+              TINYSPARSE_KERNELS   the instruction set to use: avx512, avx2 or scalar
 
             exit codes:
               0    all went well, or the reader of the output went away

@@ -11,7 +11,12 @@ struct TokenizerFacts {
     init(path: String) throws {
         let spec = try TokenizerSpec(path: path)
         tokenizer = try Tokenizer(spec)
-        kind = spec.model == "gpt2" ? "byte-level BPE (\(spec.pre))" : spec.model == "llama" ? "SentencePiece BPE" : "unigram"
+        kind =
+            switch spec.model {
+            case "gpt2": "byte-level BPE (\(spec.pre))"
+            case "llama": "SentencePiece BPE"
+            default: "unigram"
+            }
         merges = spec.merges.count
         controls = (0..<Int32(tokenizer.vocabularySize)).reduce(0) { [tokenizer] in
             $0 + (tokenizer.isControl($1) ? 1 : 0)
@@ -80,11 +85,11 @@ struct InspectionReport {
         }
         if tensors {
             out += "\ntensors (\(contents.tensors.count)), outermost dimension first:\n"
-            let width = min(contents.tensors.map(\.name.count).max() ?? 0, 48) + 2
+            let width = min(contents.tensors.map(\.name.count).max() ?? 0, 48)
             for tensor in contents.tensors {
                 let size = tensor.bytes.map { readable(bytes: $0) } ?? "unknown size"
-                out += "  " + escaped(tensor.name).padded(to: width) + tensor.type.padded(to: 8)
-                    + "\(tensor.shape)".padded(to: 18) + size + "\n"
+                out += "  " + escaped(tensor.name).padded(to: width) + "  " + tensor.type.padded(to: 8)
+                    + "\(tensor.shape)".padded(to: 16) + "  " + size + "\n"
             }
         }
         return out
@@ -93,7 +98,8 @@ struct InspectionReport {
     private func describe(_ config: ModelConfig) -> [(String, String)] {
         let positions =
             switch config.positions {
-            case .rope(let base, _, let dims, _): "rotary, base \(fixed(base, 0)), \(dims) of \(config.headDim) dimensions"
+            case .rope(let base, _, let dims, _):
+                "rotary, base \(fixed(base, 0)), \(dims) of \(config.headDim) dimensions"
             case .learned: "learned"
             }
         return [
@@ -109,7 +115,15 @@ struct InspectionReport {
             ("positions", positions),
             ("context", "\(config.contextLength) tokens, \(readable(bytes: config.cacheBytesPerToken)) of cache each"),
             ("output", config.tiedHead ? "the embedding" : "a matrix of its own"),
+            ("predictors", describe(config.predictors)),
         ]
+    }
+
+    private func describe(_ predictors: PredictorConfig) -> String {
+        guard !predictors.isEmpty else { return "none" }
+        func layers(_ ranks: [Int]) -> Int { ranks.count { $0 > 0 } }
+        return "of neurons in \(layers(predictors.neuronRanks)) layers, of heads in "
+            + "\(layers(predictors.headRanks))\(predictors.lookahead ? ", known before the attention" : "")"
     }
 
     private func describe(_ facts: TokenizerFacts) -> [(String, String)] {
@@ -184,6 +198,7 @@ struct InspectionReport {
             ("norm", .string(config.normKind.rawValue)), ("activation", .string(config.activation.rawValue)),
             ("gated", .bool(config.gated)), ("positions", .string(positions)), ("tied_head", .bool(config.tiedHead)),
             ("cache_bytes_per_token", .number(config.cacheBytesPerToken)),
+            ("has_predictors", .bool(!config.predictors.isEmpty)),
         ])
     }
 

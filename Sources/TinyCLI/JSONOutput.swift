@@ -15,11 +15,25 @@ extension JSON {
         case .integer(let value): return "\(value)"
         // JSON has no infinities.
         case .double(let value): return value.isFinite ? "\(value)" : "null"
-        case .string(let value): return JSON.quoted(value)
+        case .string(let value): return JSON.safelyQuoted(value)
         case .array(let values): return list("[", values.map(inner), "]")
         case .object(let members):
-            return list("{", members.map { JSON.quoted($0.key) + ": " + inner($0.value) }, "}")
+            return list("{", members.map { JSON.safelyQuoted($0.key) + ": " + inner($0.value) }, "}")
         }
+    }
+
+    /// JSON leaves some characters alone which a terminal obeys.
+    private static func safelyQuoted(_ text: String) -> String {
+        var result = ""
+        for scalar in quoted(text).unicodeScalars {
+            if isControl(scalar) {
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            } else {
+                result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
     }
 
     static func number(_ value: Int) -> JSON { .integer(Int64(value)) }

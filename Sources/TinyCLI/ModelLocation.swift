@@ -59,14 +59,27 @@ extension Model {
     }
 }
 
+extension Session.Options {
+    /// Made before a model is opened, for a mistake in the command line should not wait for that.
+    /// - Throws: `Failure.usage`.
+    init(_ arguments: Arguments, context: Int? = nil) throws(Failure) {
+        self.init()
+        threads = try arguments.integer("threads", in: 1...256) ?? 0
+        let asked = try arguments.integer("context", in: 1...(1 << 24))
+        self.context = context ?? asked ?? 0
+        kernels = arguments.string("kernels")
+        sparsity = try Sparsity(arguments)
+    }
+}
+
 extension Session {
-    /// A session as the options say.
-    static func open(_ model: Model, _ arguments: Arguments, context: Int? = nil) throws -> Session {
-        var options = Session.Options()
-        options.threads = try arguments.integer("threads", in: 1...256) ?? 0
-        options.context = try context ?? arguments.integer("context", in: 1...(1 << 24)) ?? 0
-        options.kernels = arguments.string("kernels")
-        options.sparsity = try arguments.sparsity()
+    /// - Throws: what making a session throws, and `Failure.problem` for a model that cannot be sparse.
+    static func open(_ model: Model, _ options: Options) throws -> Session {
+        guard !options.sparsity.needsPredictors || !model.config.predictors.isEmpty else {
+            throw Failure.problem(
+                "\(escaped(model.config.name)) has no predictors, so nothing says what to leave out; "
+                    + "leave --sparsity out or try oracle:SHARE")
+        }
         return try Session(model, options)
     }
 

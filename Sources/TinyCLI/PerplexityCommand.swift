@@ -8,7 +8,7 @@ extension Command {
             Cuts the text into chunks, reads each on its own and scores the second half of it, as
             llama-perplexity does. Lower is better. "-" is standard input.
             """,
-        options: Option.running + Option.sparsity + [
+        options: Option.running + [
             Option("context", "c", value: "N", "tokens in a chunk (default: 512, or less if the model's context is)"),
             Option("chunks", value: "N", "only the first N chunks (default: all)"),
             .json,
@@ -25,11 +25,13 @@ private func perplexityCommand(_ arguments: Arguments) throws {
     guard let path = arguments.operands.first else { throw Failure.usage("the text file is missing") }
     let chunks = try arguments.integer("chunks", in: 1...Int.max)
     let wanted = try arguments.integer("context", in: 4...(1 << 24))
+    var options = try Session.Options(arguments)
 
     let text = String(decoding: try readAll(path), as: UTF8.self)
     let model = try Model.open(arguments.string("model"), arguments)
     let context = wanted ?? min(512, model.config.contextLength)
-    let session = try Session.open(model, arguments, context: context)
+    options.context = context
+    let session = try Session.open(model, options)
 
     var progress = Console.Progress()
     defer { progress.clear() }
@@ -49,6 +51,7 @@ private func perplexityCommand(_ arguments: Arguments) throws {
             ("nats_per_token", .double(result.mean)), ("chunks", .number(done)), ("context", .number(context)),
             ("tokens_scored", .number(result.tokens)), ("kernels", .string(session.kernelName)),
             ("threads", .number(session.threads)),
+            ("sparsity", .string(arguments.string("sparsity") ?? "auto")),
         ]
         return try Console.writeLine(JSON.object(report).text())
     }

@@ -36,7 +36,11 @@ private func profileCommand(_ arguments: Arguments) throws {
     let text = try readAll(arguments.operands[1])
     let model = try Model.open(arguments.operands[0], arguments)
     let context = min(wanted ?? 512, model.config.contextLength)
-    let session = try Session.open(model, arguments, context: context)
+    var options = Session.Options()
+    options.threads = try arguments.integer("threads", in: 1...256) ?? 0
+    options.kernels = arguments.string("kernels")
+    options.context = context
+    let session = try Session(model, options)
     let sample = try TextSample(text, model, context: context, tokens: count)
     var progress = Console.Progress()
     defer { progress.clear() }

@@ -9,7 +9,7 @@ extension Command {
             as it is made. The prompt "-" is read from standard input. With --chat the prompt is a question,
             wrapped as the model was taught.
             """,
-        options: Option.running + Option.sparsity + [
+        options: Option.running + [
             .context,
             Option("context-shift", "forget the older half when the context is full, and go on"),
         ] + Option.sampling + [
@@ -41,10 +41,11 @@ private func runCommand(_ arguments: Arguments) throws {
     guard arguments.has("chat") || !arguments.has("system") else { throw Failure.usage("--system needs --chat") }
     var options = try GenerationOptions(arguments)
     options.shiftsContext = arguments.has("context-shift")
+    let sessionOptions = try Session.Options(arguments)
 
     let prompt = operand == "-" ? try readAll("-") : Array(operand.utf8)
     let model = try Model.open(path, arguments)
-    let session = try Session.open(model, arguments)
+    let session = try Session.open(model, sessionOptions)
     let ids = try promptIDs(prompt, model, arguments)
     if arguments.has("echo") { try Console.writeGenerated(String(decoding: prompt, as: UTF8.self)) }
 

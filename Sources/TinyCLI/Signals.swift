@@ -17,22 +17,40 @@ enum Signals {
         // Lazy globals are made here and not in a handler.
         count.store(0, ordering: .relaxed)
         last.store(0, ordering: .relaxed)
-        _ = signal(SIGPIPE, SIG_IGN)
-        var action = sigaction()
+        handle(SIGPIPE) { _ in }
+        handle(SIGINT, with: stop)
+        handle(SIGTERM, with: stop)
+        // Under nohup, a terminal that goes away is no reason to stop.
+        if !isIgnored(SIGHUP) { handle(SIGHUP, with: stop) }
+    }
+
+    private static let stop: @convention(c) (Int32) -> Void = { number in
+        Signals.last.store(number, ordering: .relaxed)
+        // Somebody who asks three times does not want to wait for anything.
+        if Signals.count.add(1, ordering: .relaxed).newValue >= 3 { _exit(ExitCode.signal(number)) }
+    }
+
+    private static func handle(_ number: Int32, with handler: @escaping @convention(c) (Int32) -> Void) {
         // No SA_RESTART: waiting for a line has to end, too.
-        action.sa_flags = 0
+        var action = sigaction()
         #if canImport(Glibc)
         action.__sigaction_handler.sa_handler = handler
         #else
         action.__sa_handler.sa_handler = handler
         #endif
-        for number in [SIGINT, SIGTERM, SIGHUP] { sigaction(number, &action, nil) }
+        sigaction(number, &action, nil)
     }
 
-    private static let handler: @convention(c) (Int32) -> Void = { number in
-        Signals.last.store(number, ordering: .relaxed)
-        // Somebody who asks three times does not want to wait for anything.
-        if Signals.count.add(1, ordering: .relaxed).newValue >= 3 { _exit(ExitCode.signal(number)) }
+    private static func isIgnored(_ number: Int32) -> Bool {
+        var action = sigaction()
+        sigaction(number, nil, &action)
+        #if canImport(Glibc)
+        let handler = action.__sigaction_handler.sa_handler
+        #else
+        let handler = action.__sa_handler.sa_handler
+        #endif
+        // SIG_IGN is the address 1.
+        return unsafeBitCast(handler, to: Int.self) == 1
     }
 
     /// Signals since the last `reset`.

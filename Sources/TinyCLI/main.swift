@@ -50,4 +50,4 @@ func exitCode(_ words: ArraySlice<String>) -> Int32 {
 }
 
 Signals.install()
-exit(exitCode(CommandLine.arguments.dropFirst()))
+exit(exitCode(programArguments.dropFirst()))

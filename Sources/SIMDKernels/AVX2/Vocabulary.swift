@@ -58,4 +58,18 @@ func quadDots(_ magnitude: Bytes32, _ weight: Bytes32, _ x: Bytes32) -> __m256i 
 
 @inline(__always)
 func prefetch(_ p: UnsafeRawPointer) { _m_prefetch(UnsafeMutableRawPointer(mutating: p)) }
+
+/// The tree sums of four vectors, their lanes meeting side by side.
+@inline(__always)
+func trees(_ a: F16, _ b: F16, _ c: F16, _ d: F16) -> SIMD4<Float> {
+    let a8 = a.lowHalf + a.highHalf, b8 = b.lowHalf + b.highHalf
+    let c8 = c.lowHalf + c.highHalf, d8 = d.lowHalf + d.highHalf
+    let ab = SIMD8(lowHalf: a8.lowHalf, highHalf: b8.lowHalf) + SIMD8(lowHalf: a8.highHalf, highHalf: b8.highHalf)
+    let cd = SIMD8(lowHalf: c8.lowHalf, highHalf: d8.lowHalf) + SIMD8(lowHalf: c8.highHalf, highHalf: d8.highHalf)
+    let p = unsafeBitCast(ab, to: __m256d.self), q = unsafeBitCast(cd, to: __m256d.self)
+    let two = unsafeBitCast(_mm256_unpacklo_pd(p, q), to: SIMD8<Float>.self)
+        + unsafeBitCast(_mm256_unpackhi_pd(p, q), to: SIMD8<Float>.self)
+    let one = _mm256_hadd_ps(two, two)
+    return _mm_unpacklo_ps(one.lowHalf, one.highHalf)
+}
 #endif

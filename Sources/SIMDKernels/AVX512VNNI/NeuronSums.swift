@@ -2,85 +2,69 @@
 import KernelTable
 import _Builtin_intrinsics.intel
 
-/// Four neurons' rows are interleaved byte by byte in registers, so that one vpdpbusd adds the four
-/// products of sixteen columns. The interleaving leaves the columns of a block of 64 in another order
-/// (see `store`), which does not matter until the end.
-func neuronSums(
-    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ first: Int, _ count: Int,
-    _ x: QuantizedRows, _ accumulators: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
+// Four neurons' rows are interleaved byte by byte in registers, so that one vpdpbusd adds the four products
+// of sixteen columns. The interleaving leaves the columns of a block of 64 in another order (see `place`),
+// which does not matter until the end.
+
+/// The exact sums of one group of neurons over `width` columns.
+@inline(__always)
+func groupProducts(
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
+    _ x: QuantizedRows, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
-    let blocks = (count &+ 63) / 64
-    let totals = (accumulators + blocks &* 256).assumingMemoryBound(to: Float.self)
-    totals.update(repeating: 0, count: blocks &* 64)
     let last = neuronCount &- 1
-    for g in 0..<x.groups {
-        let start = g &* groupSize
-        let end = Swift.min(start &+ groupSize, neuronCount)
-        // The correction for the unsigned weights is where the sums start.
-        let origin = _mm512_set1_epi32(0 &- x.sums[g])
-        for b in 0..<blocks &* 4 { (accumulators + b &* 64).storeBytes(of: origin, as: __m512i.self) }
-        var i = start
-        while i < end {
-            // Neurons past the end are repeats with an activation of zero.
-            @inline(__always) func row(_ k: Int) -> UnsafeRawPointer {
-                let at = Swift.min(i &+ k, last)
-                let n = neurons.map { Int($0[at]) } ?? at
-                return UnsafeRawPointer(w.weights + n &* w.stride + first)
-            }
-            let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
-            let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
-            let ahead = row(16), ahead1 = row(17), ahead2 = row(18), ahead3 = row(19)
-            let ahead4 = row(20), ahead5 = row(21), ahead6 = row(22), ahead7 = row(23)
-            let q = UnsafeRawPointer(x.values + i)
-            let q0 = _mm512_set1_epi32(q.loadUnaligned(as: Int32.self))
-            let q1 = _mm512_set1_epi32((q + 4).loadUnaligned(as: Int32.self))
-            for b in 0..<blocks {
-                let at = b &* 64
-                prefetch(ahead + at)
-                prefetch(ahead1 + at)
-                prefetch(ahead2 + at)
-                prefetch(ahead3 + at)
-                prefetch(ahead4 + at)
-                prefetch(ahead5 + at)
-                prefetch(ahead6 + at)
-                prefetch(ahead7 + at)
-                let s = accumulators + b &* 256
-                let (a0, a1, a2, a3) = interleave(r0 + at, r1 + at, r2 + at, r3 + at)
-                let (b0, b1, b2, b3) = interleave(r4 + at, r5 + at, r6 + at, r7 + at)
-                accumulate(s, a0, q0, b0, q1)
-                accumulate(s + 64, a1, q0, b1, q1)
-                accumulate(s + 128, a2, q0, b2, q1)
-                accumulate(s + 192, a3, q0, b3, q1)
-            }
-            i &+= 8
+    let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
+    // The correction for the unsigned weights is where the sums start.
+    let origin = _mm512_set1_epi32(0 &- x.sums[g])
+    for b in 0..<width / 16 { (sums + b &* 64).storeBytes(of: origin, as: __m512i.self) }
+    var i = g &* groupSize
+    while i < end {
+        // Neurons past the end are repeats with an activation of zero.
+        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer {
+            let at = Swift.min(i &+ k, last)
+            let n = neurons.map { Int($0[at]) } ?? at
+            return UnsafeRawPointer(w.weights + n &* w.stride)
         }
-        let scale = x.scales[g]
-        for b in 0..<blocks &* 4 {
-            let sum = _mm512_cvtepi32_ps((accumulators + b &* 64).load(as: __m512i.self))
-            let p = totals + b &* 16
-            store(load(p) + sum * scale, p)
+        let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
+        let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
+        let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
+        let p4 = row(ahead &+ 4), p5 = row(ahead &+ 5), p6 = row(ahead &+ 6), p7 = row(ahead &+ 7)
+        let q = UnsafeRawPointer(x.values + i)
+        let q0 = _mm512_set1_epi32(q.loadUnaligned(as: Int32.self))
+        let q1 = _mm512_set1_epi32((q + 4).loadUnaligned(as: Int32.self))
+        var at = 0
+        while at < width {
+            prefetch(p0 + at)
+            prefetch(p1 + at)
+            prefetch(p2 + at)
+            prefetch(p3 + at)
+            prefetch(p4 + at)
+            prefetch(p5 + at)
+            prefetch(p6 + at)
+            prefetch(p7 + at)
+            let s = sums + at &* 4
+            let (a0, a1, a2, a3) = interleave(r0 + at, r1 + at, r2 + at, r3 + at)
+            let (b0, b1, b2, b3) = interleave(r4 + at, r5 + at, r6 + at, r7 + at)
+            accumulate(s, a0, q0, b0, q1)
+            accumulate(s + 64, a1, q0, b1, q1)
+            accumulate(s + 128, a2, q0, b2, q1)
+            accumulate(s + 192, a3, q0, b3, q1)
+            at &+= 64
         }
+        i &+= 8
     }
-    for b in 0..<blocks { finish(totals + b &* 64, w, first &+ b &* 64, count &- b &* 64, out + b &* 64) }
 }
 
-/// Puts the columns of a block back in order: register k, lane l holds columns 16 l + 4 k ... + 3.
+/// Neurons from the one being added to the one whose row is asked for.
+private let ahead = 24
+
 @inline(__always)
-private func finish(
-    _ totals: UnsafePointer<Float>, _ w: WeightRows, _ first: Int, _ count: Int,
-    _ out: UnsafeMutablePointer<Float>
-) {
-    for k in 0..<4 {
-        for l in 0..<4 {
-            let c = 16 &* l &+ 4 &* k
-            let from = totals + (16 &* k &+ 4 &* l)
-            for j in 0..<4 where c &+ j < count {
-                let y = from[j] * w.scales[first &+ c &+ j]
-                out[c &+ j] = w.bias.map { y + $0[first &+ c &+ j] } ?? y
-            }
-        }
-    }
-}
+func integersAsFloats(_ p: UnsafeMutableRawPointer) -> F16 { _mm512_cvtepi32_ps(p.load(as: __m512i.self)) }
+
+/// Where a register's four columns `c ..< c + 4` are: register k, lane l of a block of 64 holds columns
+/// 16 l + 4 k and on.
+@inline(__always)
+func place(ofColumns c: Int) -> Int { (c & ~63) &+ 16 &* ((c &>> 2) & 3) &+ 4 &* ((c &>> 4) & 3) }
 
 @inline(__always)
 private func accumulate(

@@ -1,7 +1,10 @@
-import KernelsAVX2
-import KernelsAVX512
 import KernelsScalar
 @_exported import KernelTable
+
+#if arch(x86_64) && !TINYSPARSE_PORTABLE
+import KernelsAVX2
+import KernelsAVX512
+#endif
 
 #if canImport(Glibc)
 import Glibc

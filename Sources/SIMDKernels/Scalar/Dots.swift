@@ -36,24 +36,31 @@ func finish(_ product: Float, _ w: WeightRows, _ output: Int) -> Float {
     return w.bias.map { y + $0[output] } ?? y
 }
 
-func neuronSums(
-    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ first: Int, _ count: Int,
-    _ x: QuantizedRows, _ accumulators: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
+/// The exact sums of one group of neurons over `width` columns.
+func groupProducts(
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
+    _ x: QuantizedRows, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
-    let sums = accumulators.assumingMemoryBound(to: Int32.self)
-    for c in 0..<count { out[c] = 0 }
-    for g in 0..<x.groups {
-        for c in 0..<count { sums[c] = 0 }
-        let start = g &* groupSize
-        for i in start..<min(start &+ groupSize, neuronCount) {
-            let row = w.weights + (neurons.map { Int($0[i]) } ?? i) &* w.stride + first
-            let q = Int32(x.values[i])
-            for c in 0..<count { sums[c] &+= Int32(row[c]) &* q }
-        }
-        for c in 0..<count { out[c] += Float(sums[c]) * x.scales[g] }
+    let sums = sums.assumingMemoryBound(to: Int32.self)
+    for c in 0..<width { sums[c] = 0 }
+    let start = g &* groupSize
+    for i in start..<Swift.min(start &+ groupSize, neuronCount) {
+        let row = w.weights + (neurons.map { Int($0[i]) } ?? i) &* w.stride
+        let q = Int32(x.values[i])
+        for c in 0..<width { sums[c] &+= Int32(row[c]) &* q }
     }
-    for c in 0..<count { out[c] = finish(out[c], w, first &+ c) }
 }
+
+@inline(__always)
+func integersAsFloats(_ p: UnsafeMutableRawPointer) -> F16 {
+    var v = F16.zero
+    for i in 0..<16 { v[i] = Float(p.load(fromByteOffset: i &* 4, as: Int32.self)) }
+    return v
+}
+
+/// The columns are in order.
+@inline(__always)
+func place(ofColumns c: Int) -> Int { c }
 
 /// A tile is sixteen rows, one after the other.
 func packRows(

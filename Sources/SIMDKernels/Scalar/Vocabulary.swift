@@ -33,3 +33,7 @@ func loadBytes(_ p: UnsafePointer<Int8>) -> F16 {
 func storeBytes(_ v: I16, _ p: UnsafeMutablePointer<Int8>) {
     for i in 0..<16 { p[i] = Int8(truncatingIfNeeded: v[i]) }
 }
+
+/// The tree sums of four vectors.
+@inline(__always)
+func trees(_ a: F16, _ b: F16, _ c: F16, _ d: F16) -> SIMD4<Float> { SIMD4(tree(a), tree(b), tree(c), tree(d)) }

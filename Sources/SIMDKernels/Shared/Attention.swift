@@ -28,19 +28,20 @@ func attentionScores(
     _ query: UnsafePointer<Float>, _ keys: UnsafePointer<UInt16>, _ width: Int, _ count: Int,
     _ scale: Float, _ scores: UnsafeMutablePointer<Float>
 ) -> Float {
-    var largest = -Float.infinity
-    if width == 64 {
-        let q0 = load(query), q1 = load(query + 16), q2 = load(query + 32), q3 = load(query + 48)
-        for t in 0..<count {
-            let k = keys + t &* 64
-            let a = (F16.zero + q0 * loadHalves(k)) + q1 * loadHalves(k + 16)
-            let s = tree((a + q2 * loadHalves(k + 32)) + q3 * loadHalves(k + 48)) * scale
-            scores[t] = s
-            largest = s > largest ? s : largest
-        }
-        return largest
+    switch width {
+    case 32: scoreRows(query, keys, 32, count, scale, scores)
+    case 64: scoreRows(query, keys, 64, count, scale, scores)
+    default: scoreRows(query, keys, width, count, scale, scores)
     }
-    for t in 0..<count {
+}
+
+/// Four positions at a time, so that their lanes meet together. Inlined for each usual width.
+@inline(__always)
+private func scoreRows(
+    _ query: UnsafePointer<Float>, _ keys: UnsafePointer<UInt16>, _ width: Int, _ count: Int,
+    _ scale: Float, _ scores: UnsafeMutablePointer<Float>
+) -> Float {
+    @inline(__always) func lanes(_ t: Int) -> F16 {
         let k = keys + t &* width
         var acc = F16.zero
         var j = 0
@@ -48,9 +49,22 @@ func attentionScores(
             acc += load(query + j) * loadHalves(k + j)
             j &+= 16
         }
-        let s = tree(acc) * scale
+        return acc
+    }
+    var largest4 = SIMD4<Float>(repeating: -.infinity)
+    var t = 0
+    while t &+ 4 <= count {
+        let s = trees(lanes(t), lanes(t &+ 1), lanes(t &+ 2), lanes(t &+ 3)) * scale
+        UnsafeMutableRawPointer(scores + t).storeBytes(of: s, as: SIMD4<Float>.self)
+        largest4.replace(with: s, where: s .> largest4)
+        t &+= 4
+    }
+    var largest = Swift.max(Swift.max(largest4[0], largest4[1]), Swift.max(largest4[2], largest4[3]))
+    while t < count {
+        let s = tree(lanes(t)) * scale
         scores[t] = s
         largest = s > largest ? s : largest
+        t &+= 1
     }
     return largest
 }
@@ -79,6 +93,17 @@ func weightedValues(
     _ total: Float, _ out: UnsafeMutablePointer<Float>
 ) {
     var j = 0
+    if width == 32 {
+        var a = F16.zero, b = F16.zero
+        for t in 0..<count {
+            let v = values + t &* 32
+            a += loadHalves(v) * weights[t]
+            b += loadHalves(v + 16) * weights[t]
+        }
+        store(a / total, out)
+        store(b / total, out + 16)
+        return
+    }
     while j &+ 64 <= width {
         var a = F16.zero, b = F16.zero, c = F16.zero, d = F16.zero
         for t in 0..<count {

@@ -5,7 +5,8 @@ import KernelTable
 /// This instruction set's kernels. Only to be called on a CPU that has the set.
 public func kernels() -> KernelTable {
     KernelTable(
-        name: setName, rowDots: rowDots, neuronSums: neuronSums, tileRows: tileRows,
+        name: setName, rowDots: rowDots, neuronSums: neuronSums,
+        neuronGroups: neuronGroups, groupSums: groupSums, tileRows: tileRows,
         packRows: packRows, packColumns: packColumns, tileDots: tileDots, quantize: quantize,
         expandRow: expandRow, add: add, rmsNorm: rmsNorm, layerNorm: layerNorm, rope: rope,
         relu: relu, silu: silu, gelu: gelu, multiply: multiply, toHalf: toHalf,

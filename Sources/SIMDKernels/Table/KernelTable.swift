@@ -4,11 +4,13 @@
 /// nothing else. Kernels know nothing of models: they see rows of bytes, groups and scales.
 /// Lengths are in elements, strides in bytes for int8 rows and in elements otherwise. Nothing is
 /// checked here; the callers own the sizes. Weight rows are padded with zeros to whole groups of 64.
-public struct KernelTable: Sendable {
+public final class KernelTable: Sendable {
     /// `scalar`, `avx2`, `avx512`, `neon`.
     public let name: String
     public let rowDots: RowDots
     public let neuronSums: NeuronSums
+    public let neuronGroups: NeuronGroups
+    public let groupSums: GroupSums
     public let tileRows: Int
     public let packRows: PackRows
     public let packColumns: PackColumns
@@ -29,7 +31,8 @@ public struct KernelTable: Sendable {
     public let weightedValues: WeightedValues
 
     public init(
-        name: String, rowDots: @escaping RowDots, neuronSums: @escaping NeuronSums, tileRows: Int,
+        name: String, rowDots: @escaping RowDots, neuronSums: @escaping NeuronSums,
+        neuronGroups: @escaping NeuronGroups, groupSums: @escaping GroupSums, tileRows: Int,
         packRows: @escaping PackRows, packColumns: @escaping PackColumns, tileDots: @escaping TileDots,
         quantize: @escaping Quantize, expandRow: @escaping ExpandRow, add: @escaping Combine,
         rmsNorm: @escaping RMSNorm, layerNorm: @escaping LayerNorm, rope: @escaping Rope,
@@ -41,6 +44,8 @@ public struct KernelTable: Sendable {
         self.name = name
         self.rowDots = rowDots
         self.neuronSums = neuronSums
+        self.neuronGroups = neuronGroups
+        self.groupSums = groupSums
         self.tileRows = tileRows
         self.packRows = packRows
         self.packColumns = packColumns
@@ -113,12 +118,26 @@ public typealias RowDots = @Sendable (
     _ out: UnsafeMutablePointer<Float>
 ) -> Void
 
-/// `out[c] = sum over the active neurons of x * W[neuron][c]`, for columns `first ..< first + count`
-/// (`first` a multiple of 64), neuron `i` being `neurons[i]`, or `i` without a list. `accumulators`
-/// is scratch of `count` rounded up to 64, twice: 32-bit integers, then floats.
+/// `out[c] = sum over the active neurons of x * W[neuron][c]`, for the first `count` columns, neuron `i` being
+/// `neurons[i]`, or `i` without a list. `scratch` takes 8 bytes a column, the columns rounded up to 64.
 public typealias NeuronSums = @Sendable (
-    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ first: Int, _ count: Int,
-    _ x: QuantizedRows, _ accumulators: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ count: Int,
+    _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
+) -> Void
+
+/// The first step of `NeuronSums` alone, so that groups of neurons can be split among threads:
+/// `contributions[g]` is what group g adds, in the kernel set's own order of columns, the columns rounded
+/// up to 64. `scratch` takes 4 bytes a column.
+public typealias NeuronGroups = @Sendable (
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ count: Int,
+    _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ contributions: UnsafeMutablePointer<Float>
+) -> Void
+
+/// The second step: adds the contributions of all groups in their order, then scales and biases.
+/// Overwrites the contributions.
+public typealias GroupSums = @Sendable (
+    _ w: WeightRows, _ contributions: UnsafeMutablePointer<Float>, _ groups: Int, _ count: Int,
+    _ out: UnsafeMutablePointer<Float>
 ) -> Void
 
 /// Rearranges `count` (at most `tileRows`) rows from `first` on into a tile for `TileDots`. A tile

@@ -1,3 +1,5 @@
+import Dispatch
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -40,6 +42,21 @@ public final class MappedFile: @unchecked Sendable {
         guard let base, base != MAP_FAILED else { throw FormatError.system("map", path: path) }
         self.path = path
         bytes = UnsafeRawBufferPointer(start: base, count: size)
+    }
+
+    /// The same bytes copied to anonymous memory in huge pages, on all cores.
+    ///
+    /// Weights are read from end to end for every token; through the 4 KiB pages of a mapped file, address
+    /// translation costs up to a third of the memory's speed. The copy takes about as long as one token.
+    /// - Throws: `FormatError` if there is no memory.
+    func inHugePages() throws -> MappedFile {
+        try MappedFile(memoryNamed: path, size: size) { memory in
+            nonisolated(unsafe) let (to, from) = (memory.baseAddress!, bytes.baseAddress!)
+            let piece = 1 << 21
+            DispatchQueue.concurrentPerform(iterations: (size + piece - 1) / piece) { i in
+                (to + i * piece).copyMemory(from: from + i * piece, byteCount: min(piece, size - i * piece))
+            }
+        }
     }
 
     /// Zeroed memory that looks like a file; `fill` writes it once.

@@ -19,10 +19,12 @@ public final class NativeModelFile: @unchecked Sendable {
     /// Opens a native file, or converts another model in memory.
     /// - Parameter verify: read every weight and compare checksums. Costs one
     ///   pass over the file at the speed of memory or disk, on all cores.
+    /// - Parameter residence: where the weights of a native file are kept; a converted model is in memory anyway.
     /// - Parameter progress: told about the conversion of a foreign model.
     /// - Throws: `FormatError` naming tensor and byte offset, or what `progress` throws.
     public convenience init(
-        path: String, verify: Bool = true, progress: ConversionProgress = { _ in }
+        path: String, verify: Bool = true, residence: Residence = .automatic,
+        progress: ConversionProgress = { _ in }
     ) throws {
         guard !isDirectory(path) else {
             try self.init(image: nativeImage(path, progress: progress), verify: false)
@@ -38,9 +40,32 @@ public final class NativeModelFile: @unchecked Sendable {
             try self.init(image: nativeImage(gguf, progress: progress), verify: false)
             return
         }
-        file.adviseHugePages()
         file.adviseWillNeed()
-        try self.init(gguf, verify: verify)
+        if residence.copies(file.size) {
+            try self.init(GGUF(file.inHugePages()), verify: verify)
+        } else {
+            file.adviseHugePages()
+            try self.init(gguf, verify: verify)
+        }
+    }
+
+    /// Where the weights of a native file are kept.
+    public enum Residence: Sendable {
+        /// In the file's own pages, shared between processes and given back under pressure. Nothing is
+        /// copied.
+        case mapped
+        /// Copied once to huge pages: see `MappedFile.inHugePages`.
+        case copied
+        /// Copied if the file takes at most a quarter of the memory that is free now.
+        case automatic
+
+        func copies(_ size: Int) -> Bool {
+            switch self {
+            case .mapped: false
+            case .copied: true
+            case .automatic: size <= freeMemory() / 4
+            }
+        }
     }
 
     /// Opens a native file that is in memory already.

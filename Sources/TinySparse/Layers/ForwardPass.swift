@@ -54,7 +54,7 @@ final class ForwardPass {
         observe(-1, count)
         for (index, layer) in weights.layers.enumerated() {
             // Heads come from the norm before the previous MLP, so they are known before this layer begins.
-            let heads = index == 0 ? nil : selector?.heads(index, mlpInput, tokens: count)
+            let heads = selector?.heads(index, mlpInput, tokens: count)
             engine.normalize(layer.attentionNorm, hidden.pointer, count, into: attentionInput)
             attention.run(
                 layer, index, attentionInput, tokens: count, at: start, active: heads, into: change.pointer)

@@ -33,7 +33,8 @@ final class MLP {
             engine.forEach(tokens) { t in
                 quantized.set(t, neurons.pointer + t * engine.config.dFF, engine.config.dFF, engine.kernels)
             }
-            engine.multiplier.multiply(quantized.rows(), tokens: tokens, .init(map: layer.down, out: out))
+            engine.multiplier.sumNeurons(
+                quantized, tokens: tokens, active: nil, .init(map: layer.down, out: out))
             return
         }
         for t in 0..<tokens { computed += active.count(t) }
@@ -48,7 +49,8 @@ final class MLP {
         engine.forEach(tokens) { t in
             quantized.set(t, neurons.pointer + t * engine.config.dFF, active.count(t), engine.kernels)
         }
-        engine.multiplier.sumNeurons(layer.down, tokens: tokens, active: active, quantized, into: out)
+        engine.multiplier.sumNeurons(
+            quantized, tokens: tokens, active: active, .init(map: layer.down, out: out))
     }
 
     /// Every neuron of several tokens.

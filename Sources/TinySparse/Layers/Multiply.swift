@@ -11,6 +11,8 @@ struct Multiplier {
     /// A tile, or accumulators, for each worker.
     private let scratch: AlignedBuffer<UInt8>
     private let scratchSize: Int
+    /// What each group of neurons adds, when groups are split among workers.
+    private let contributions: AlignedBuffer<Float>
 
     /// Below this many tokens rearranging costs more than it saves.
     static let tileThreshold = 4
@@ -24,6 +26,7 @@ struct Multiplier {
         let tile = (widest + groupSize) * kernels.tileRows
         scratchSize = (max(tile, 8 * (tallest + 64)) + 4095) & ~4095
         scratch = try AlignedBuffer(pool.threads * scratchSize)
+        contributions = try AlignedBuffer((widest / groupSize + 1) * (tallest + 64))
     }
 
     /// A map and where its outputs go: `[tokens, map.outputs]`.
@@ -32,39 +35,71 @@ struct Multiplier {
         let out: UnsafeMutablePointer<Float>
     }
 
-    /// `target.out[t] = target.map(x[t])` for every target, in one go.
+    /// `target.out[t] = target.map(x[t])` for every target, in one go; maps with a row for each output.
     func multiply(_ x: QuantizedRows, tokens: Int, _ targets: Target...) {
-        let isTiled = tokens >= Self.tileThreshold
-        split(targets, sizes: targets.map { ($0.map.outputs, isTiled ? tileBlock : streamBlock($0.map)) }) {
-            target, first, count, space in
-            if isTiled {
+        if tokens >= Self.tileThreshold {
+            split(targets, sizes: targets.map { ($0.map.outputs, tileBlock) }) { target, first, count, space in
                 tile(target, x, tokens, first, count, space)
-            } else {
-                for t in 0..<tokens { stream(target, x.row(t), t, first, count, space) }
+            }
+        } else {
+            split(targets, sizes: targets.map { ($0.map.outputs, share($0.map.outputs, $0.map)) }) {
+                target, first, count, _ in
+                for t in 0..<tokens {
+                    kernels.rowDots(
+                        target.map.rows, nil, first, count, x.row(t), target.out + (t * target.map.outputs + first))
+                }
             }
         }
     }
 
     /// `target.out[i] = row rows[i] of target.map, times x` for every target: one token, some rows.
     func gather(_ x: QuantizedRows, rows: UnsafePointer<Int32>, count: Int, _ targets: Target...) {
-        let block = share(count, block: 16)
-        split(targets, sizes: targets.map { _ in (count, block) }) { target, first, count, _ in
+        split(targets, sizes: targets.map { (count, share(count, $0.map)) }) { target, first, count, _ in
             kernels.rowDots(target.map.rows, rows + first, 0, count, x, target.out + first)
         }
     }
 
-    /// `out[t]` = the sum of the active neurons' rows of `map`, times `x[t]`, whose values stand side by side.
-    func sumNeurons(
-        _ map: Linear, tokens: Int, active: ActiveSets, _ x: Activations, into out: UnsafeMutablePointer<Float>
-    ) {
-        let block = tokens == 1 ? streamBlock(map) : map.outputs
-        let pieces = (map.outputs + block - 1) / block
-        pool.run(tokens * pieces) { piece, worker in
-            let t = piece / pieces, first = piece % pieces * block
-            kernels.neuronSums(
-                map.rows, active.list(t), active.count(t), first, min(block, map.outputs - first),
-                x.row(t, count: active.count(t)), space(worker), out + (t * map.outputs + first))
+    /// `target.out[t]` = the sum of the neurons' rows of a neuron-major map, times `x[t]`.
+    /// - Parameter active: which neurons, whose values then stand side by side in `x`; nil for all.
+    func sumNeurons(_ x: Activations, tokens: Int, active: ActiveSets?, _ target: Target) {
+        let map = target.map
+        if active == nil, tokens >= Self.tileThreshold {
+            split([target], sizes: [(map.outputs, tileBlock)]) { target, first, count, space in
+                tile(target, x.rows(), tokens, first, count, space)
+            }
+        } else if tokens > 1 {
+            pool.run(tokens) { t, worker in
+                let count = active?.count(t) ?? map.inputs
+                kernels.neuronSums(
+                    map.rows, active?.list(t), count, map.outputs, x.row(t, count: count), space(worker),
+                    target.out + t * map.outputs)
+            }
+        } else {
+            sumNeurons(x, active?.list(0), active?.count(0) ?? map.inputs, target)
         }
+    }
+
+    /// One token: groups of neurons are split, so that each worker reads whole rows.
+    private func sumNeurons(
+        _ x: Activations, _ list: UnsafePointer<Int32>?, _ count: Int, _ target: Target
+    ) {
+        let map = target.map
+        let all = x.row(0, count: count)
+        let block = share(count, map) / groupSize * groupSize
+        guard block > 0, count > block else {
+            kernels.neuronSums(map.rows, list, count, map.outputs, all, space(0), target.out)
+            return
+        }
+        let width = (map.outputs + 63) & ~63
+        pool.run((count + block - 1) / block) { piece, worker in
+            let first = piece * block, some = min(block, count - first)
+            var rows = map.rows
+            if list == nil { rows.weights += first * rows.stride }
+            kernels.neuronGroups(
+                rows, list.map { $0 + first }, some, map.outputs, all.groups(from: first / groupSize, count: some),
+                space(worker), contributions.pointer + first / groupSize * width)
+        }
+        kernels.groupSums(map.rows, contributions.pointer, all.groups, map.outputs, target.out)
     }
 
     // MARK: Pieces of work
@@ -72,13 +107,14 @@ struct Multiplier {
     /// Outputs of a tiled piece: whole tiles of every kernel set.
     private var tileBlock: Int { max(kernels.tileRows, 32) }
 
-    /// Outputs of a streamed piece.
-    private func streamBlock(_ map: Linear) -> Int { share(map.outputs, block: map.isNeuronMajor ? 64 : 16) }
-
-    /// A few pieces for each worker, in whole blocks of the kernels.
-    private func share(_ count: Int, block: Int) -> Int {
-        let share = pool.threads == 1 ? count : count / (pool.threads * 4)
-        return max((share + block - 1) / block * block, block)
+    /// How many of `count` rows of a map a worker takes at a time. One stream of memory for each worker is
+    /// best, so a piece is its whole share; but no less than is worth a wake-up, and no more than it can
+    /// fall behind with.
+    private func share(_ count: Int, _ map: Linear) -> Int {
+        if pool.threads == 1 { return max(count, 1) }
+        let least = (1 << 16) / map.rows.stride, most = (1 << 20) / map.rows.stride
+        let share = min(max((count + pool.threads - 1) / pool.threads, least), max(most, 1))
+        return (share + 63) & ~63
     }
 
     private func space(_ worker: Int) -> UnsafeMutableRawPointer {
@@ -99,19 +135,6 @@ struct Multiplier {
             }
             let first = index * sizes[target].block
             body(targets[target], first, min(sizes[target].block, sizes[target].count - first), space(worker))
-        }
-    }
-
-    private func stream(
-        _ target: Target, _ x: QuantizedRows, _ t: Int, _ first: Int, _ count: Int,
-        _ space: UnsafeMutableRawPointer
-    ) {
-        let map = target.map
-        let out = target.out + (t * map.outputs + first)
-        if map.isNeuronMajor {
-            kernels.neuronSums(map.rows, nil, map.inputs, first, count, x, space, out)
-        } else {
-            kernels.rowDots(map.rows, nil, first, count, x, out)
         }
     }
 
@@ -138,5 +161,12 @@ extension QuantizedRows {
         QuantizedRows(
             values: values + t * groups * groupSize, scales: scales + t * groups, sums: sums + t * groups,
             groups: groups)
+    }
+
+    /// One token's groups from `first` on, for `count` values.
+    func groups(from first: Int, count: Int) -> QuantizedRows {
+        QuantizedRows(
+            values: values + first * groupSize, scales: scales + first, sums: sums + first,
+            groups: (count + groupSize - 1) / groupSize)
     }
 }

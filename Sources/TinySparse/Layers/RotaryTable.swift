@@ -2,7 +2,7 @@
 ///
 /// Computed with the formulas of docs/NUMERICS.md, 7, and not with the system's math library, whose last
 /// bits differ between systems. Rows are made when a position is first needed.
-final class RotaryTable {
+package final class RotaryTable {
     let pairs: Int
     private let frequencies: [Double]
     private let scaling: Double
@@ -10,7 +10,7 @@ final class RotaryTable {
     private let sines: AlignedBuffer<Float>
     private var filled = 0
 
-    init(
+    package init(
         base: Double, scaling: Double, dims: Int, factors: [Float], positions: Int
     ) throws(RuntimeError) {
         pairs = dims / 2
@@ -25,7 +25,7 @@ final class RotaryTable {
     }
 
     /// Makes the rows of all positions below `count`.
-    func fill(upTo count: Int) {
+    package func fill(upTo count: Int) {
         while filled < count {
             for i in 0..<pairs {
                 let (sin, cos) = Double64.sinCos((Double(filled) * frequencies[i]) / scaling)
@@ -36,14 +36,14 @@ final class RotaryTable {
         }
     }
 
-    func cosines(at position: Int) -> UnsafePointer<Float> { UnsafePointer(cosines.pointer + position * pairs) }
-    func sines(at position: Int) -> UnsafePointer<Float> { UnsafePointer(sines.pointer + position * pairs) }
+    package func cosines(at position: Int) -> UnsafePointer<Float> { UnsafePointer(cosines.pointer + position * pairs) }
+    package func sines(at position: Int) -> UnsafePointer<Float> { UnsafePointer(sines.pointer + position * pairs) }
 }
 
 /// Elementary functions in Double with the same bits everywhere (docs/NUMERICS.md, 7).
-enum Double64 {
+package enum Double64 {
     /// Natural logarithm of a positive, finite, normal number.
-    static func ln(_ x: Double) -> Double {
+    package static func ln(_ x: Double) -> Double {
         var e = Double(x.exponent) + 1
         var m = x.significand / 2
         if m < 0.70710678118654752 {
@@ -58,7 +58,7 @@ enum Double64 {
     }
 
     /// For |x| < 700.
-    static func exp(_ x: Double) -> Double {
+    package static func exp(_ x: Double) -> Double {
         let n = (x * 1.4426950408889634).rounded(.toNearestOrEven)
         let r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
         var p = 1.0
@@ -67,7 +67,7 @@ enum Double64 {
     }
 
     /// For |angle| below about 10^9.
-    static func sinCos(_ angle: Double) -> (sin: Double, cos: Double) {
+    package static func sinCos(_ angle: Double) -> (sin: Double, cos: Double) {
         let n = (angle * 0.6366197723675814).rounded(.toNearestOrEven)
         let r = ((angle - n * 1.5707963267341256) - n * 6.077100506303966e-11) - n * 2.0222662487959506e-21
         let z = r * r

@@ -108,7 +108,8 @@ final class Selector {
         }
     }
 
-    /// The heads of layer `layer`, from the norm before the MLP of the layer before; nil for all.
+    /// The heads of layer `layer`, from the norm before the MLP of the layer before; nil for all. Layer 0
+    /// has no layer before, so nothing is predicted there.
     func heads(_ layer: Int, _ x: Activations, tokens: Int) -> ActiveSets? {
         switch mode {
         case .off, .oracle, .predicted(_, heads: false), .keep(_, heads: false): return nil
@@ -117,10 +118,10 @@ final class Selector {
             for t in 0..<tokens { heads.set(t, list) }
             return heads
         case .predicted, .keep:
-            guard let predictor = weights.layers[layer].headPredictor else { return nil }
+            guard layer > 0, let predictor = weights.layers[layer].headPredictor else { return nil }
             return choose(predictor, predictor.threshold, x, tokens, heads)
         case .thresholds(_, let thresholds):
-            guard let predictor = weights.layers[layer].headPredictor, let threshold = thresholds[layer] else { return nil }
+            guard layer > 0, let predictor = weights.layers[layer].headPredictor, let threshold = thresholds[layer] else { return nil }
             return choose(predictor, threshold, x, tokens, heads)
         }
     }

@@ -18,9 +18,12 @@ public final class Model: Sendable {
     /// Hugging Face model) in memory, which takes longer and needs the memory: see `convert`.
     ///
     /// - Parameter verify: compare checksums; one pass over the file.
+    /// - Parameter residence: whether weights are mapped or copied to huge pages.
     /// - Throws: `FormatError`, `TokenizerError`.
-    public convenience init(path: String, verify: Bool = true) throws {
-        try self.init(NativeModelFile(path: path, verify: verify))
+    public convenience init(
+        path: String, verify: Bool = true, residence: NativeModelFile.Residence = .automatic
+    ) throws {
+        try self.init(NativeModelFile(path: path, verify: verify, residence: residence))
     }
 
     /// Uses a file that is open already.

@@ -90,7 +90,7 @@ public struct Generation {
     private func shift() throws(RuntimeError) {
         let tokens = session.tokens
         let keep = min(max(options.keep, 0), tokens.count / 2)
-        let recent = max((tokens.count - keep) / 2, 1)
+        let recent = (tokens.count - keep) / 2
         session.rewind(to: keep)
         try session.read(tokens.suffix(recent))
     }

@@ -38,11 +38,11 @@ public struct SamplingOptions: Sendable {
 }
 
 /// Chooses tokens. The filters apply in the order penalty, top-k, top-p, min-p, temperature.
-struct Sampler {
+package struct Sampler {
     private let options: SamplingOptions
     private var random: SplitMix64
 
-    init(_ options: SamplingOptions) throws(RuntimeError) {
+    package init(_ options: SamplingOptions) throws(RuntimeError) {
         try options.check()
         self.options = options
         random = SplitMix64(state: options.seed)
@@ -59,7 +59,7 @@ struct Sampler {
     }
 
     /// Chooses after `history`. O(vocabulary), O(vocabulary log vocabulary) without a top-k.
-    mutating func next(
+    package mutating func next(
         _ logits: UnsafeBufferPointer<Float>, history: [Int32]
     ) throws(RuntimeError) -> Int32 {
         for logit in logits where !logit.isFinite {

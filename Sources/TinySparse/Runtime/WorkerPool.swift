@@ -18,7 +18,7 @@ public final class WorkerPool: Sendable {
     public init(threads: Int) {
         let count = min(max(threads, 1), 256)
         self.threads = count
-        team = Team(workers: count - 1, spin: count <= availableCores ? 20_000 : 200)
+        team = Team(workers: count - 1, spin: count <= availableCores ? 100_000 : 200)
         guard count > 1 else { return }
         let queue = DispatchQueue(label: "tinysparse.workers", qos: .userInitiated, attributes: .concurrent)
         for index in 1..<count {
@@ -30,7 +30,7 @@ public final class WorkerPool: Sendable {
 
     /// Calls `body(piece, worker)` once for every piece in `0 ..< pieces`, `worker` in `0 ..< threads`,
     /// and returns when all calls have returned. Costs about half a microsecond beside the work.
-    func run(_ pieces: Int, _ body: (_ piece: Int, _ worker: Int) -> Void) {
+    package func run(_ pieces: Int, _ body: (_ piece: Int, _ worker: Int) -> Void) {
         if threads == 1 || pieces <= 1 {
             for piece in 0..<pieces { body(piece, 0) }
             return

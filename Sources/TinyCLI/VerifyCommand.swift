@@ -1,0 +1,170 @@
+import SIMDKernels
+import TinySparse
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+extension Command {
+    static let verify = Command(
+        name: "verify", summary: "check that this machine computes what others do",
+        operands: "[MODEL]",
+        details: """
+            Computes some texts with every kernel set of this CPU, on several numbers of threads and with
+            prompts cut into blocks of several sizes, dense and with the model's predictors, and compares every
+            token, the logits and every layer's output, to the bit: with the reference outputs of the model if
+            there are any (reference/NAME.txt beside the model), otherwise with each other. The first difference
+            is named, and the exit code is then 1.
+            """,
+        options: [
+            .model,
+            Option("reference", value: "FILE", "compare with this file"),
+            Option("record", value: "FILE", "write the reference outputs to a file"),
+            Option("kernels", value: "NAME", "all, or one of avx512, avx2, scalar, ... (default: all)"),
+            Option("threads", "t", value: "LIST", "numbers of threads, as in 1,2,3 (default: 1 and all cores)"),
+            Option("blocks", value: "LIST", "sizes of blocks, as in 1,7,128 (default: 1,7,128)"),
+            Option("prompt", "p", value: "TEXT", "another text; can be given more than once"),
+            Option("max-tokens", "n", value: "N", "tokens to write after each text (default: 16)"),
+            .noVerify,
+        ],
+        examples: [
+            ("", "the default model"),
+            ("--kernels scalar -t 1,2,3 models/smollm2.gguf", "without SIMD"),
+            ("--record models/reference/smollm2.txt models/smollm2.gguf", "for other machines to compare with"),
+        ],
+        run: verifyCommand)
+}
+
+/// A few sorts of text: prose, numbers and marks, another script, one token.
+private let defaultPrompts = [
+    "Once upon a time there was a king who had three sons, and the youngest of them was called",
+    "1 + 1 = 2; \"yes\", she said - and 3.14159?",
+    "Größe, 雪, 🙂 and",
+    "A",
+]
+
+private func verifyCommand(_ arguments: Arguments) throws {
+    let (given, _) = try arguments.modelAndRest(0, hint: "")
+    let path = try ModelLocation.find(given)
+    let threads = try arguments.numbers("threads", in: 1...256) ?? Array(Set([1, availableCores])).sorted()
+    let blocks = try arguments.numbers("blocks", in: 1...4096) ?? [1, 7, 128]
+    let kernels = try kernelNames(arguments.string("kernels") ?? "all")
+    let written = try arguments.integer("max-tokens", in: 0...(1 << 20)) ?? 16
+    let prompts = arguments.strings("prompt").isEmpty ? defaultPrompts : arguments.strings("prompt")
+    guard !(arguments.has("record") && arguments.has("reference")) else {
+        throw Failure.usage("--record and --reference exclude each other")
+    }
+
+    let model = try Model.open(path, arguments)
+    let runs = kernels.flatMap { kernel in
+        threads.flatMap { count in
+            blocks.map { Session.Options(threads: count, blockSize: $0, kernels: kernel) }
+        }
+    }
+    var reference = try arguments.has("record") ? nil : storedReference(path, model, arguments)
+    let isStored = reference != nil
+    if reference == nil {
+        reference = try .record(
+            model, prompts: prompts, writing: written, options: runs[0], provenance: provenance(kernels[0]))
+    }
+    let count = reference!.texts.reduce(0) { $0 + $1.positions.count }
+    for options in runs {
+        try Signals.check()
+        if let difference = try reference!.firstDifference(model, options) {
+            throw Failure.problem("\(name(options)): \(difference)\(try element(difference, model, options, kernels))")
+        }
+        try Console.writeLine("\(name(options)): \(count) positions, equal")
+    }
+    if let file = arguments.string("record") {
+        try write(reference!.description, to: file)
+        try Console.writeLine("\(escaped(file)): written")
+    } else if !isStored {
+        try Console.writeLine("no reference outputs beside the model; the runs above agree with each other")
+    }
+}
+
+/// The reference given or the one beside the model; nil if there is none.
+private func storedReference(_ path: String, _ model: Model, _ arguments: Arguments) throws -> Reference? {
+    let file: String
+    if let given = arguments.string("reference") {
+        file = given
+    } else {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let name = parts.last.map { $0.hasSuffix(".gguf") ? $0.dropLast(5) : $0 } ?? ""
+        file = (parts.dropLast() + ["reference", name + ".txt"]).joined(separator: "/")
+        guard access(file, R_OK) == 0 else { return nil }
+    }
+    let reference: Reference
+    do {
+        reference = try Reference(parsing: String(decoding: try readAll(file), as: UTF8.self))
+    } catch let error as ReferenceError {
+        throw Failure.problem("\(escaped(file)): \(error)")
+    }
+    guard reference.modelHash == xxHash64(model.file.gguf.file.bytes) else {
+        throw Failure.problem(
+            "\(escaped(file)) is of another model than \(escaped(path)); --record makes one of this model")
+    }
+    return reference
+}
+
+private func kernelNames(_ given: String) throws -> [String] {
+    if given == "all" { return Kernels.available.map(\.name) }
+    return [try Kernels.named(given).name]
+}
+
+private func name(_ options: Session.Options) -> String {
+    "\(options.kernels!), \(options.threads) thread\(options.threads == 1 ? "" : "s"), blocks of \(options.blockSize)"
+}
+
+/// With another kernel set at hand: the first number that differs.
+private func element(
+    _ difference: ReferenceDifference, _ model: Model, _ options: Session.Options, _ kernels: [String]
+) throws -> String {
+    for other in Kernels.available.map(\.name) where other != options.kernels {
+        var others = options
+        others.kernels = other
+        if let (index, a, b) = try difference.firstElement(model, options, others) {
+            return ", first in element \(index): \(a) here, \(b) with \(other)"
+        }
+    }
+    return Kernels.available.count > 1 ? "; the other kernel sets compute the same as this one" : ""
+}
+
+private func provenance(_ kernels: String) -> [String] {
+    var cpu = "unknown CPU"
+    if let info = try? readAll("/proc/cpuinfo") {
+        for line in String(decoding: info, as: UTF8.self).split(separator: "\n") where line.hasPrefix("model name") {
+            cpu = line.split(separator: ":", maxSplits: 1).last.map { String($0.dropFirst()) } ?? cpu
+            break
+        }
+    }
+    var now = time(nil), date = tm()
+    gmtime_r(&now, &date)
+    func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    let day = "\(date.tm_year + 1900)-\(two(date.tm_mon + 1))-\(two(date.tm_mday))"
+    return ["with tinysparse \(Help.version), \(kernels)", "on \(cpu)", "at \(day)"]
+}
+
+private func write(_ text: String, to path: String) throws(Failure) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else {
+        throw .problem("\(escaped(path)): cannot write: \(String(cString: strerror(errno)))")
+    }
+    defer { close(descriptor) }
+    try Console.write(text, to: descriptor, named: escaped(path))
+}
+
+extension Arguments {
+    /// Whole numbers with commas between them, or nil if the option was not given.
+    fileprivate func numbers(_ name: String, in range: ClosedRange<Int>) throws(Failure) -> [Int]? {
+        guard let text = string(name) else { return nil }
+        let words = text.split(separator: ",", omittingEmptySubsequences: false)
+        let numbers = words.compactMap { Int($0) }.filter(range.contains)
+        guard numbers.count == words.count else {
+            throw .usage("--\(name) \(escaped(text, limit: 80)): numbers from \(range.lowerBound) to \(range.upperBound) with commas between them are needed")
+        }
+        return numbers
+    }
+}

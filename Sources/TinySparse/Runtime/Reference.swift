@@ -1,0 +1,136 @@
+/// What a model computes, as text that can be compared: for some prompts the token ids, and for every
+/// position the hashes of the logits and of each layer's output. docs/NUMERICS.md promises them to be the
+/// same everywhere.
+///
+///     tinysparse reference 1
+///     model 0123456789abcdef                  xxHash64 of the native model
+///     made with 0.1.0, avx512, ...            any number of lines about where it comes from
+///     text dense 3 "Once upon a time"         the mode; how many tokens the prompt has; the prompt
+///     0 1 LOGITS LAYER0 LAYER1 ...            position, token, hashes
+///     1 9038 ...
+///     text predicted 3 "Once upon a time"     the same with the model's own predictors
+///     ...
+///
+/// Positions after the prompt hold what the model wrote on, greedily. A hash is xxHash64, seed 0, of the
+/// little-endian bits of the floats.
+public struct Reference: Sendable, Equatable, CustomStringConvertible {
+    /// Which neurons and heads were computed.
+    public enum Mode: String, Sendable, CaseIterable {
+        case dense, predicted
+
+        var sparsity: Sparsity { self == .dense ? .off : .predicted() }
+    }
+
+    /// The outputs at one position.
+    public struct Position: Sendable, Equatable {
+        public var token: Int32
+        public var logits: UInt64
+        public var layers: [UInt64]
+    }
+
+    /// One prompt and what came of it.
+    public struct Text: Sendable, Equatable {
+        public var mode: Mode
+        public var prompt: String
+        /// How many of the positions are the prompt's.
+        public var promptCount: Int
+        public var positions: [Position]
+    }
+
+    /// Of the native model's bytes.
+    public var modelHash: UInt64
+    /// Where it comes from, for people: version, CPU, date.
+    public var provenance: [String]
+    public var texts: [Text]
+
+    public init(modelHash: UInt64, provenance: [String], texts: [Text]) {
+        self.modelHash = modelHash
+        self.provenance = provenance
+        self.texts = texts
+    }
+}
+
+// MARK: Text
+
+/// A reference file that is none.
+public struct ReferenceError: Error, Equatable, CustomStringConvertible {
+    public let line: Int
+    public let message: String
+    public var description: String { "line \(line): \(message)" }
+}
+
+extension Reference {
+    private static let firstLine = "tinysparse reference 1"
+
+    /// The text of the file.
+    public var description: String {
+        var lines = [Self.firstLine, "model \(hexadecimal(modelHash))"]
+        lines += provenance.map { "made \($0)" }
+        for text in texts {
+            lines.append("text \(text.mode.rawValue) \(text.promptCount) \(JSON.quoted(text.prompt))")
+            for (index, position) in text.positions.enumerated() {
+                let hashes = ([position.logits] + position.layers).map(hexadecimal)
+                lines.append("\(index) \(position.token) " + hashes.joined(separator: " "))
+            }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// Reads a file.
+    /// - Throws: `ReferenceError` naming the line.
+    public init(parsing text: String) throws(ReferenceError) {
+        self.init(modelHash: 0, provenance: [], texts: [])
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            func wrong(_ message: String) -> ReferenceError { ReferenceError(line: index + 1, message: message) }
+            if index == 0 {
+                guard line == Self.firstLine else { throw wrong("is not \"\(Self.firstLine)\"") }
+                continue
+            }
+            let words = line.split(separator: " ", maxSplits: 1)
+            guard let key = words.first else { continue }
+            let rest = words.count > 1 ? words[1] : ""
+            switch key {
+            case "model":
+                guard let hash = UInt64(rest, radix: 16) else { throw wrong("is no hash of a model") }
+                modelHash = hash
+            case "made": provenance.append(String(rest))
+            case "text":
+                guard let text = Text(header: rest) else { throw wrong("is no text MODE COUNT \"PROMPT\"") }
+                texts.append(text)
+            default:
+                guard let text = texts.last, Int(key) == text.positions.count, let position = Position(rest),
+                    position.layers.count == text.positions.first?.layers.count ?? position.layers.count
+                else { throw wrong("is not the next position: NUMBER TOKEN LOGITS LAYER...") }
+                texts[texts.count - 1].positions.append(position)
+            }
+        }
+        guard texts.allSatisfy({ (0...$0.positions.count).contains($0.promptCount) }) else {
+            throw ReferenceError(line: 1, message: "a text has fewer positions than its prompt has tokens")
+        }
+    }
+}
+
+extension Reference.Text {
+    fileprivate init?(header: Substring) {
+        let words = header.split(separator: " ", maxSplits: 2)
+        guard words.count == 3, let mode = Reference.Mode(rawValue: String(words[0])),
+            let count = Int(words[1]), let prompt = try? JSON.parse(Array(words[2].utf8)).string
+        else { return nil }
+        self.init(mode: mode, prompt: prompt, promptCount: count, positions: [])
+    }
+}
+
+extension Reference.Position {
+    fileprivate init?(_ line: Substring) {
+        let words = line.split(separator: " ")
+        guard words.count >= 2, let token = Int32(words[0]) else { return nil }
+        let hashes = words.dropFirst().compactMap { UInt64($0, radix: 16) }
+        guard hashes.count == words.count - 1 else { return nil }
+        self.init(token: token, logits: hashes[0], layers: Array(hashes[1...]))
+    }
+}
+
+private func hexadecimal(_ value: UInt64) -> String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+}

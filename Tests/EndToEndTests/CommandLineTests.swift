@@ -1,0 +1,398 @@
+import Foundation
+import TinySparse
+import XCTest
+
+/// The executable, as a user runs it.
+final class CommandLineTests: XCTestCase {
+    // MARK: Help and usage
+
+    func testHelpOfEveryCommand() throws {
+        let program = try tinysparse("--help")
+        XCTAssertEqual(program.status, 0)
+        for command in ["run", "chat", "bench", "perplexity", "convert", "inspect", "tokenize"] {
+            XCTAssert(program.output.contains("\n  \(command) "), command)
+            let help = try tinysparse(command, "--help")
+            XCTAssertEqual(help.status, 0)
+            XCTAssertEqual(help.errors, "")
+            for part in ["usage: tinysparse \(command)", "options:", "--help", "examples:", "exit codes:"] {
+                XCTAssert(help.output.contains(part), "\(command): \(part)")
+            }
+            XCTAssertEqual(try tinysparse("help", command).output, help.output)
+        }
+        XCTAssert(try tinysparse("--version").output.hasPrefix("tinysparse "))
+    }
+
+    func testUsageErrors() throws {
+        let cases: [(arguments: [String], says: String)] = [
+            ([], "a command is missing"),
+            (["rnu"], "did you mean run?"),
+            (["run", "--temprature", "1", "x"], "did you mean --temperature?"),
+            (["run", "-threads", "1", "x"], "did you mean --threads?"),
+            (["run", "-m", "/nowhere", "-t", "0", "x"], "--threads 0"),
+            (["run", "-m", Self.model], "the prompt is missing"),
+            (["run", Self.model], "the prompt is missing"),
+            (["run", "-m", Self.model, "two", "words"], "quotes"),
+            (["run", "--seed"], "needs a value"),
+            (["run", "--greedy=yes", "x"], "takes no value"),
+            (["run", "--temperature", "nan", "x"], "a number"),
+            (["run", "--top-p", "0", "x"], "above 0"),
+            (["run", "-n", "-1", "x"], "a whole number"),
+            (["run", "--raw", "--chat", "x"], "exclude each other"),
+            (["run", "-m", "/nowhere", "--sparse", "maybe", "x"], "--sparse"),
+            (["bench", "-p", "0", "-n", "0"], "nothing to measure"),
+            (["convert", "one"], "the file to write"),
+            (["tokenize", "-m", Self.model, "--decode", "1 x"], "no token id"),
+        ]
+        for (arguments, says) in cases {
+            let result = try tinysparse(arguments)
+            XCTAssertEqual(result.status, 2, "\(arguments)")
+            XCTAssert(result.errors.hasPrefix("tinysparse: error: "), "\(arguments): \(result.errors)")
+            XCTAssert(result.errors.contains(says), "\(arguments): \(result.errors)")
+            XCTAssertEqual(result.output, "", "\(arguments)")
+        }
+    }
+
+    func testProblemsSayWhatToDo() throws {
+        let missing = try tinysparse("run", "-m", "/nowhere/model.gguf", "x")
+        XCTAssertEqual(missing.status, 1)
+        XCTAssert(missing.errors.contains("/nowhere/model.gguf: cannot open"), missing.errors)
+        XCTAssertEqual(try tinysparse("run", "-m", Self.model, "-c", "1000000", "x").status, 1)
+        let kernels = try tinysparse("run", "-m", Self.model, "--kernels", "abacus", "x")
+        XCTAssertEqual(kernels.status, 1)
+        XCTAssert(kernels.errors.contains("scalar"), kernels.errors)
+        let predictors = try tinysparse("run", "-m", Self.model, "--sparse", "predicted", "x")
+        XCTAssertEqual(predictors.status, 1)
+        XCTAssert(predictors.errors.contains("no predictors"), predictors.errors)
+    }
+
+    func testModelIsLookedFor() throws {
+        let named = try tinysparse(["run", "-n", "2", "--greedy", "x"], environment: ["TINYSPARSE_MODEL": Self.model])
+        XCTAssertEqual(named.status, 0, named.errors)
+
+        // Far from the repository there is none.
+        let directory = TemporaryDirectory()
+        let copy = directory.path + "/tinysparse"
+        try FileManager.default.copyItem(atPath: Self.executable, toPath: copy)
+        let lost = try run(copy, ["run", "x"], in: directory.path)
+        XCTAssertEqual(lost.status, 1)
+        XCTAssert(lost.errors.contains("looked for models/tinysparse-fairy.gguf"), lost.errors)
+        try FileManager.default.createDirectory(atPath: directory.path + "/models", withIntermediateDirectories: false)
+        try FileManager.default.copyItem(
+            atPath: Self.model, toPath: directory.path + "/models/tinysparse-fairy.gguf")
+        XCTAssertEqual(try run(copy, ["run", "-n", "2", "x"], in: directory.path).status, 0)
+        XCTAssertEqual(try run(copy, ["run", "-n", "2", "x"], in: "/").status, 0, "beside the executable")
+    }
+
+    // MARK: Text
+
+    func testSeedDecidesNotThreads() throws {
+        func text(_ threads: Int, _ seed: Int) throws -> String {
+            let result = try tinysparse(
+                "run", "-m", Self.model, "-n", "40", "--temperature", "1.5", "--seed", "\(seed)",
+                "-t", "\(threads)", "a hen")
+            XCTAssertEqual(result.status, 0, result.errors)
+            XCTAssertEqual(result.errors, "", "statistics without a terminal")
+            return result.output
+        }
+        let one = try text(1, 7)
+        XCTAssertEqual(try text(2, 7), one)
+        XCTAssertEqual(try text(3, 7), one)
+        XCTAssertNotEqual(try text(1, 8), one)
+    }
+
+    func testOptionsOfRun() throws {
+        let run = ["run", "-m", Self.model, "--greedy"]
+        let plain = try tinysparse(run + ["-n", "8", "hello"])
+        XCTAssertEqual(try tinysparse(["run", Self.model, "--greedy", "-n8", "hello"]).output, plain.output)
+        XCTAssertEqual(try tinysparse(run + ["-n", "8", "-"], input: Data("hello".utf8)).output, plain.output)
+        XCTAssertEqual(try tinysparse(run + ["--max-tokens=8", "--", "hello"]).output, plain.output)
+        XCTAssertEqual(try tinysparse(run + ["-n", "8", "--echo", "hello"]).output, "hello" + plain.output)
+        let first = String(plain.output.prefix(1))
+        XCTAssertEqual(try tinysparse(run + ["-n", "8", "--stop", first, "hello"]).output, "\n")
+        XCTAssert(try tinysparse(run + ["-n", "8", "-v", "hello"]).errors.contains("tokens/s"))
+
+        let chat = try tinysparse(run + ["--chat", "hello"])
+        XCTAssertEqual(chat.status, 1)
+        XCTAssert(chat.errors.contains("no chat template"), chat.errors)
+    }
+
+    func testForeignModelRuns() throws {
+        let directory = TemporaryDirectory()
+        let foreign = directory.write(TinyModel.llama(), "foreign.gguf")
+        XCTAssertEqual(try tinysparse("run", "-m", foreign, "-n", "4", "--greedy", "t1").status, 0)
+    }
+
+    func testBrokenTextDoesNoHarm() throws {
+        // The shell makes what a String cannot hold.
+        let script = "\"$0\" run -m \"$1\" -n 2 --greedy \"$(printf 'a\\377\\376')\""
+        let argument = try run("/bin/sh", ["-c", script, Self.executable, Self.model])
+        XCTAssertEqual(argument.status, 0, argument.errors)
+        let option = ["-c", "\"$0\" run \"$(printf -- '--x\\377')\"", Self.executable]
+        XCTAssertEqual(try run("/bin/sh", option).status, 2)
+        let input = Data([0xFF, 0xFE, 0x00, 0x61])
+        XCTAssertEqual(try tinysparse(["run", "-m", Self.model, "-n", "2", "-"], input: input).status, 0)
+        XCTAssertEqual(try tinysparse(["tokenize", "-m", Self.model, "-"], input: input).status, 0)
+    }
+
+    func testChatReadsPipedLines() throws {
+        let chat = ["chat", "-m", Self.model, "--template", "plain", "--greedy", "-n", "4"]
+        let two = try tinysparse(chat, input: Data("one\n\ntwo".utf8))
+        XCTAssertEqual(two.status, 0, two.errors)
+        let answers = two.output.split(separator: "\n", omittingEmptySubsequences: false)
+        XCTAssertEqual(answers.count, 3, two.output)
+
+        // What was forgotten has no influence; what was not, has.
+        let reset = try tinysparse(chat, input: Data("one\n/reset\none\n/quit\nnever\n".utf8))
+        let same = reset.output.split(separator: "\n", omittingEmptySubsequences: false)
+        XCTAssertEqual(same.count, 3, reset.output)
+        XCTAssertEqual(same[0], same[1])
+
+        let unknown = try tinysparse(chat, input: Data("/rest\n".utf8))
+        XCTAssert(unknown.errors.contains("did you mean /reset?"), unknown.errors)
+        XCTAssertEqual(try tinysparse("chat", "-m", Self.model).status, 1, "no template")
+    }
+
+    func testChatForgetsWhatDoesNotFit() throws {
+        let line = "a rather long line about nothing\n"
+        let chat = ["chat", "-m", Self.model, "--template", "plain", "--greedy", "-n", "30", "-c", "64"]
+        let result = try tinysparse(chat, input: Data(String(repeating: line, count: 6).utf8))
+        XCTAssertEqual(result.status, 0, result.errors)
+        XCTAssert(result.errors.contains("forgotten"), result.errors)
+        let long = try tinysparse(chat, input: Data(String(repeating: "x ", count: 200).utf8))
+        XCTAssert(long.errors.contains("too long"), long.errors)
+    }
+
+    // MARK: Reports
+
+    func testBenchReportsForPrograms() throws {
+        let result = try tinysparse("bench", "-m", Self.model, "-p", "20", "-n", "8", "-r", "2", "-t", "2", "--json")
+        let report = try json(result)
+        for key in ["prefill_tokens_per_second", "decode_tokens_per_second", "peak_rss_bytes", "bytes_read_per_token"] {
+            XCTAssertGreaterThan(try XCTUnwrap(report[key] as? Double, key), 0, key)
+        }
+        XCTAssertEqual(report["model"] as? String, "tiny llama")
+        XCTAssertEqual(report["threads"] as? Int, 2)
+        XCTAssertNotNil(report["kernels"] as? String)
+        let skipped = try json(tinysparse("bench", "-m", Self.model, "-p", "0", "-n", "8", "-r", "1", "--json"))
+        XCTAssert(skipped["prefill_tokens_per_second"] is NSNull)
+    }
+
+    func testPerplexity() throws {
+        let directory = TemporaryDirectory()
+        let text = directory.write(Array(String(repeating: "The brown fox and the machine. ", count: 60).utf8), "text")
+        let arguments = ["perplexity", "-m", Self.model, "-c", "64", "--chunks", "3", text]
+        let line = try tinysparse(arguments)
+        XCTAssertEqual(line.status, 0, line.errors)
+        XCTAssert(line.output.hasPrefix("perplexity "), line.output)
+        XCTAssert(line.output.hasSuffix("(3 chunks of 64 tokens, 93 tokens scored)\n"), line.output)
+        let report = try json(tinysparse(arguments + ["--json"]))
+        let value = try XCTUnwrap(report["perplexity"] as? Double)
+        // A random model may be surprised beyond what four digits after the point make sense for.
+        let shown = value < 1e14 ? String(format: "%.4f", value) : "\(value)"
+        XCTAssert(line.output.hasPrefix("perplexity \(shown) +- "), line.output)
+        XCTAssertEqual(report["tokens_scored"] as? Int, 93)
+
+        let short = try tinysparse(["perplexity", "-m", Self.model, "-"], input: Data("short".utf8))
+        XCTAssertEqual(short.status, 1)
+    }
+
+    func testInspect() throws {
+        let report = try json(tinysparse("inspect", "--json", "--tensors", "--metadata", "--verify", Self.model))
+        XCTAssertEqual(report["native"] as? Bool, true)
+        XCTAssertEqual(report["verified"] as? Bool, true)
+        XCTAssertEqual((report["config"] as? [String: Any])?["embedding_length"] as? Int, 96)
+        XCTAssertEqual((report["tensors"] as? [Any])?.count, report["tensor_count"] as? Int)
+        XCTAssertNotNil(report["metadata"] as? [Any])
+        let text = try tinysparse("inspect", "--tensors", "--metadata", Self.model)
+        XCTAssert(text.output.contains("blk.0.attn_q.weight") && text.output.contains("tinysparse.format"))
+    }
+
+    func testInspectDescribesWhatCannotRun() throws {
+        let directory = TemporaryDirectory()
+        let evil = "evil\u{1B}[31m\nname\u{9B}2J"
+        let bytes = TinyModel.gguf(TinyModel.llamaTensors()) { writer in
+            writer.add("general.architecture", "mam\u{1B}ba")
+            writer.add("general.name", evil)
+        }
+        let path = directory.write(bytes, "foreign.gguf")
+        let text = try tinysparse("inspect", "--metadata", "--tensors", path)
+        XCTAssert(text.output.contains("cannot run:"), text.output)
+        XCTAssertFalse(text.output.unicodeScalars.contains { $0.value == 0x1B || $0.value == 0x9B })
+        XCTAssert(text.output.contains("evil\\u{1b}[31m\\nname"), text.output)
+        let programs = try tinysparse("inspect", "--json", "--metadata", path)
+        XCTAssertFalse(programs.output.unicodeScalars.contains { $0.value == 0x1B || $0.value == 0x9B })
+        let report = try json(programs)
+        XCTAssert(report["config"] is NSNull)
+        XCTAssertNotNil(report["cannot_run"] as? String)
+        XCTAssertEqual(try tinysparse("inspect", "--verify", path).status, 1)
+        XCTAssertEqual(try tinysparse("inspect", directory.write([1, 2, 3], "no.gguf")).status, 1)
+    }
+
+    func testVerifyFindsDamage() throws {
+        let directory = TemporaryDirectory()
+        var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: Self.model)))
+        bytes[bytes.count - 100] ^= 1
+        let damaged = directory.write(bytes, "damaged.gguf")
+        let result = try tinysparse("inspect", "--verify", damaged)
+        XCTAssertEqual(result.status, 1)
+        XCTAssert(result.errors.contains("the file is damaged"), result.errors)
+        XCTAssertEqual(try tinysparse("run", "-m", damaged, "x").status, 1)
+        XCTAssertEqual(try tinysparse("run", "-m", damaged, "--no-verify", "-n", "1", "x").status, 0)
+    }
+
+    func testTokenize() throws {
+        let base = ["tokenize", "-m", Self.model]
+        let tokenizer = try Model(path: Self.model).tokenizer
+        let text = "The brown fox \u{1F98A}"
+        let ids = tokenizer.encode(text)
+        let report = try json(tinysparse(base + ["--json", text]))
+        XCTAssertEqual(report["ids"] as? [Int32], ids)
+        XCTAssertEqual(report["count"] as? Int, ids.count)
+        XCTAssertEqual(report["text"] as? String, text)
+        XCTAssertEqual(try tinysparse(base + ["--ids", text]).output, "\(ids)\n")
+        XCTAssertEqual(try tinysparse(base + ["--count", text]).output, "\(ids.count)\n")
+        XCTAssertEqual(try tinysparse("tokenize", Self.model, "--ids", text).output, "\(ids)\n")
+        XCTAssertEqual(try tinysparse(base + ["--decode", "\(ids)"]).output, text + "\n")
+        XCTAssertEqual(
+            try tinysparse(base + ["--ids", "--no-special", text]).output,
+            "\(tokenizer.encode(text, addSpecial: false))\n")
+        XCTAssertEqual(try tinysparse(base + ["--pieces", text]).output.split(separator: "\n").count, ids.count)
+        XCTAssertEqual(
+            try tinysparse(base + ["--ids", "--parse-special", "<|endoftext|>"]).output,
+            "\(tokenizer.encode("<|endoftext|>", parseSpecial: true))\n")
+        let directory = TemporaryDirectory()
+        let file = directory.write(Array(text.utf8), "text")
+        XCTAssertEqual(try tinysparse(base + ["--ids", "-f", file]).output, "\(ids)\n")
+        XCTAssertEqual(try tinysparse(base + ["--decode", "99999"]).status, 1)
+    }
+
+    // MARK: Conversion
+
+    func testConvert() throws {
+        let directory = TemporaryDirectory()
+        let input = directory.write(TinyModel.llama(), "in.gguf")
+        let output = directory.path + "/out.gguf"
+        let first = try tinysparse("convert", input, output)
+        XCTAssertEqual(first.status, 0, first.errors)
+        XCTAssert(first.output.contains("out.gguf"), first.output)
+        XCTAssertEqual(try tinysparse("inspect", "--verify", output).status, 0)
+
+        let again = try tinysparse("convert", input, output)
+        XCTAssertEqual(again.status, 1)
+        XCTAssert(again.errors.contains("--force"), again.errors)
+        let quiet = try tinysparse("convert", "--force", "--quiet", input, output)
+        XCTAssertEqual([quiet.output, quiet.errors], ["", ""])
+        XCTAssertEqual(try tinysparse("convert", "--force", input, input).status, 1)
+        XCTAssertEqual(try tinysparse("convert", output, directory.path + "/twice.gguf").status, 1)
+        let garbage = directory.write([UInt8](repeating: 7, count: 1000), "garbage.gguf")
+        XCTAssertEqual(try tinysparse("convert", garbage, directory.path + "/none.gguf").status, 1)
+        XCTAssertEqual(directory.contents, ["garbage.gguf", "in.gguf", "out.gguf"])
+    }
+
+    // MARK: Signals
+
+    func testInterruptEndsCleanly() throws {
+        let process = try launch(Self.executable, Self.endless)
+        let output = (process.standardOutput as! Pipe).fileHandleForReading
+        XCTAssertFalse(output.availableData.isEmpty)
+        process.interrupt()
+        let rest = output.readDataToEndOfFile()
+        process.waitUntilExit()
+        XCTAssertEqual(process.terminationReason, .exit)
+        XCTAssertEqual(process.terminationStatus, 130)
+        XCTAssertEqual(rest.last, UInt8(ascii: "\n"))
+    }
+
+    func testInterruptEndsAWaitingChat() throws {
+        let process = try launch(Self.executable, ["chat", "-m", Self.model, "--template", "plain", "-n", "2"])
+        let input = (process.standardInput as! Pipe).fileHandleForWriting
+        input.write(Data("hello\n".utf8))
+        // Once there is an answer, the program waits for the next line, or is about to.
+        XCTAssertFalse((process.standardOutput as! Pipe).fileHandleForReading.availableData.isEmpty)
+        while process.isRunning {
+            process.interrupt()
+            usleep(50_000)
+        }
+        process.waitUntilExit()
+        XCTAssertEqual(process.terminationStatus, 130)
+    }
+
+    func testClosedPipeEndsQuietly() throws {
+        let process = try launch(Self.executable, Self.endless)
+        let output = (process.standardOutput as! Pipe).fileHandleForReading
+        XCTAssertFalse(output.availableData.isEmpty)
+        try output.close()
+        process.waitUntilExit()
+        XCTAssertEqual(process.terminationReason, .exit)
+        XCTAssertEqual(process.terminationStatus, 0)
+        let errors = (process.standardError as! Pipe).fileHandleForReading.readDataToEndOfFile()
+        XCTAssertEqual(String(decoding: errors, as: UTF8.self), "")
+    }
+
+    // MARK: Running things
+
+    private static let endless = ["run", "-m", model, "--greedy", "--context-shift", "-n", "1000000000", "hello"]
+
+    private static let model = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Reference/fixtures/tiny-llama.gguf").path
+
+    /// Beside the tests, where SwiftPM puts both.
+    private static let executable = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+        .deletingLastPathComponent().appendingPathComponent("tinysparse").path
+
+    private struct Outcome {
+        let status: Int32
+        let output: String
+        let errors: String
+    }
+
+    private func tinysparse(_ arguments: String...) throws -> Outcome { try tinysparse(arguments) }
+
+    private func tinysparse(
+        _ arguments: [String], input: Data = Data(), environment: [String: String] = [:]
+    ) throws -> Outcome {
+        try run(Self.executable, arguments, input: input, environment: environment)
+    }
+
+    private func launch(
+        _ executable: String, _ arguments: [String], environment: [String: String] = [:], in directory: String? = nil
+    ) throws -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: executable)
+        process.arguments = arguments
+        var variables = ProcessInfo.processInfo.environment
+        variables["TINYSPARSE_MODEL"] = nil
+        process.environment = variables.merging(environment) { $1 }
+        if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
+        process.standardInput = Pipe()
+        process.standardOutput = Pipe()
+        process.standardError = Pipe()
+        try process.run()
+        return process
+    }
+
+    /// Runs to the end. What the tests make is far less than a pipe holds, so that nothing blocks.
+    private func run(
+        _ executable: String, _ arguments: [String], input: Data = Data(), environment: [String: String] = [:],
+        in directory: String? = nil
+    ) throws -> Outcome {
+        let process = try launch(executable, arguments, environment: environment, in: directory)
+        let standardInput = (process.standardInput as! Pipe).fileHandleForWriting
+        // A program that ended without reading is no reason to die.
+        signal(SIGPIPE, SIG_IGN)
+        try? standardInput.write(contentsOf: input)
+        try standardInput.close()
+        let output = (process.standardOutput as! Pipe).fileHandleForReading.readDataToEndOfFile()
+        let errors = (process.standardError as! Pipe).fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        XCTAssertEqual(process.terminationReason, .exit, "\(arguments) crashed")
+        return Outcome(
+            status: process.terminationStatus, output: String(decoding: output, as: UTF8.self),
+            errors: String(decoding: errors, as: UTF8.self))
+    }
+
+    private func json(_ outcome: Outcome) throws -> [String: Any] {
+        XCTAssertEqual(outcome.status, 0, outcome.errors)
+        return try XCTUnwrap(JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any])
+    }
+}

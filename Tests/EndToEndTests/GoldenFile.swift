@@ -1,0 +1,1 @@
+../SIMDKernelTests/GoldenFile.swift
