@@ -50,6 +50,8 @@ let package = Package(
     name: "TinySparse",
     products: [
         .library(name: "TinySparse", targets: ["TinySparse"]),
+        // For programs in C and other languages: Sources/TinySparse/CInterface/include/tinysparse.h.
+        .library(name: "TinySparseStatic", type: .static, targets: ["TinySparse"]),
         .executable(name: "tinysparse", targets: ["TinyCLI"]),
     ],
     targets: vectorKernels + [
@@ -63,10 +65,12 @@ let package = Package(
             path: "Sources/SIMDKernels/Dispatch",
             swiftSettings: portable ? [.define("TINYSPARSE_PORTABLE")] : []),
         .target(name: "Quant", dependencies: ["SIMDKernels"]),
-        .target(name: "TinySparse", dependencies: ["Quant", "SIMDKernels"]),
+        .target(name: "TinySparse", dependencies: ["Quant", "SIMDKernels"], exclude: ["CInterface/include"]),
         .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "SIMDKernels"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["TinySparse", "SIMDKernels"], exclude: ["Fixtures", "Reference"]),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["TinySparse", "SIMDKernels"],
+            exclude: ["Reference", "Fixtures", "CInterface", "FuzzCorpus"]),
     ],
     swiftLanguageModes: [.v6]
 )
