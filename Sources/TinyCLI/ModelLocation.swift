@@ -45,7 +45,10 @@ extension Model {
     static func open(_ given: String?, _ arguments: Arguments) throws -> Model {
         let path = try ModelLocation.find(given)
         guard !isNativeModel(path) else {
-            return try Model(path: path, verify: !arguments.has("no-verify"))
+            // Whoever counts bytes wants no second copy of the weights.
+            return try Model(
+                path: path, verify: !arguments.has("no-verify"),
+                residence: arguments.has("memory-limit") ? .mapped : .automatic)
         }
         var progress = Console.Progress()
         defer { progress.clear() }

@@ -86,7 +86,7 @@ private func verifyCommand(_ arguments: Arguments) throws {
 }
 
 /// The reference given or the one beside the model; nil if there is none.
-private func storedReference(_ path: String, _ model: Model, _ arguments: Arguments) throws -> Reference? {
+private func storedReference(_ path: String, _ model: Model, _ arguments: Arguments) throws -> ReferenceOutputs? {
     let file: String
     if let given = arguments.string("reference") {
         file = given
@@ -96,9 +96,9 @@ private func storedReference(_ path: String, _ model: Model, _ arguments: Argume
         file = (parts.dropLast() + ["reference", name + ".txt"]).joined(separator: "/")
         guard access(file, R_OK) == 0 else { return nil }
     }
-    let reference: Reference
+    let reference: ReferenceOutputs
     do {
-        reference = try Reference(parsing: String(decoding: try readAll(file), as: UTF8.self))
+        reference = try ReferenceOutputs(parsing: String(decoding: try readAll(file), as: UTF8.self))
     } catch let error as ReferenceError {
         throw Failure.problem("\(escaped(file)): \(error)")
     }
