@@ -17,16 +17,20 @@ private func runDriver(
 
 private let target = FuzzTarget(rawValue: getenv("TINYSPARSE_FUZZ").map { String(cString: $0) } ?? "") ?? .gguf
 
-/// libFuzzer; the environment's TINYSPARSE_FUZZ names the target. See docs/HARDENING.md.
+/// What libFuzzer calls with every input; the environment's TINYSPARSE_FUZZ names the target.
+@c(LLVMFuzzerTestOneInput)
+public func fuzzOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
+    target.read(Array(UnsafeBufferPointer(start: bytes, count: count)))
+    return 0
+}
+
+/// SwiftPM wants a main of its own, which only calls libFuzzer's. See docs/HARDENING.md.
 @main
 enum FuzzMain {
     static func main() {
         var count = CommandLine.argc
         var words = CommandLine.unsafeArgv
-        exit(runDriver(&count, &words) { bytes, count in
-            target.read(Array(UnsafeBufferPointer(start: bytes, count: count)))
-            return 0
-        })
+        exit(runDriver(&count, &words, fuzzOneInput))
     }
 }
 #else
