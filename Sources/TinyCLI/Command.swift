@@ -31,9 +31,13 @@ struct Command: Sendable {
     let options: [Option]
     /// Command lines without `tinysparse NAME`, and what they do.
     let examples: [(arguments: String, what: String)]
-    let run: @Sendable (Arguments) throws -> Void
+    let run: @Sendable (Arguments) throws(CommandError) -> Void
 
+    #if hasFeature(Embedded)  // Boards run what other machines have converted.
+    static let all = [run, chat, bench, perplexity, verify]
+    #else
     static let all = [run, chat, batch, bench, perplexity, verify, convert, inspect, tokenize]
+    #endif
     static let help = Option("help", "h", "show this help")
 }
 
@@ -42,7 +46,7 @@ extension Option {
     static let model = Option("model", "m", value: "MODEL", "a native file, a .gguf file, or a Hugging Face folder")
     static let threads = Option("threads", "t", value: "N", "threads at work (default: all cores this process may use)")
     static let context = Option("context", "c", value: "N", "most tokens it can hold (default: the model's, at most 8192)")
-    static let kernels = Option("kernels", value: "NAME", "avx512, avx2 or scalar (default: the fastest)")
+    static let kernels = Option("kernels", value: "NAME", "avx512, avx2, neondot, neon or scalar (default: the fastest)")
     static let sparse = Option("sparse", value: "MODE", "compute only a part: \(Sparsity.forms)")
     static let noVerify = Option("no-verify", "do not compare the checksums of the model file: a faster start")
     static let json = Option("json", "print JSON for programs")

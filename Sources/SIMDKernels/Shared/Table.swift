@@ -2,7 +2,9 @@
 
 import KernelTable
 
-/// This instruction set's kernels. Only to be called on a CPU that has the set.
+/// This instruction set's kernels. Only to be called on a CPU that has the set. (Its body stays here: compiled
+/// into a caller, it would meet that caller's flags.)
+@export(interface)
 public func kernels() -> KernelTable {
     KernelTable(
         name: setName, rowDots: rowDots, neuronSums: neuronSums,

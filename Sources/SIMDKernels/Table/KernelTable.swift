@@ -5,7 +5,7 @@
 /// Lengths are in elements, strides in bytes for int8 rows and in elements otherwise. Nothing is
 /// checked here; the callers own the sizes. Weight rows are padded with zeros to whole groups of 64.
 public final class KernelTable: Sendable {
-    /// `scalar`, `avx2`, `avx512`, `neon`.
+    /// `scalar`, `avx2`, `avx512`, `neon`, `neondot`.
     public let name: String
     public let rowDots: RowDots
     public let neuronSums: NeuronSums

@@ -54,11 +54,10 @@ final class Attention {
             rotate(key.pointer + t * config.dKV, config.nKVHeads, start + t)
             store(t, index, start + t)
         }
-        // A piece is worth waking a worker for: a few heads while the text is short.
-        let total = config.nHeads * tokens
-        let piece = min(max(32_768 / ((start + tokens) * cache.width), 1), (total + engine.pool.threads - 1) / engine.pool.threads)
-        engine.pool.run((total + piece - 1) / piece) { index_, worker in
-            for i in index_ * piece..<min((index_ + 1) * piece, total) {
+        let work = config.nHeads * tokens
+        let piece = headsAtOnce(work, positions: start + tokens)
+        engine.pool.run((work + piece - 1) / piece) { number, worker in
+            for i in number * piece..<min((number + 1) * piece, work) {
                 let h = i / tokens, t = i % tokens
                 attend(h, t, index, start, worker, isActive: active?.contains(h, token: t) ?? true)
             }
@@ -91,6 +90,12 @@ final class Attention {
                     query.pointer + (t * config.dQuery + first))
             }
         }
+    }
+
+    /// A piece of work is worth waking a worker for: while the text is short, a few heads.
+    private func headsAtOnce(_ work: Int, positions: Int) -> Int {
+        let worthwhile = max(32_768 / (positions * cache.width), 1)
+        return min(worthwhile, (work + engine.pool.threads - 1) / engine.pool.threads)
     }
 
     private func rotate(_ x: UnsafeMutablePointer<Float>, _ heads: Int, _ position: Int) {

@@ -52,9 +52,9 @@ public final class Session {
     /// Threads at work.
     public var threads: Int { pool.threads }
 
-    /// - Throws: `RuntimeError` for options that make no sense or memory that is not there,
-    ///   `KernelError` for a kernel set that this CPU or build does not have.
-    public init(_ model: Model, _ options: Options = Options()) throws {
+    /// - Throws: `RuntimeError` for options that make no sense, a kernel set that this CPU or build does not
+    ///   have, or memory that is not there.
+    public init(_ model: Model, _ options: Options = Options()) throws(RuntimeError) {
         guard (0...256).contains(options.threads) else {
             throw RuntimeError.badOption("\(options.threads) threads; 1 to 256 can be asked for, 0 takes all cores")
         }
@@ -70,7 +70,11 @@ public final class Session {
         let (context, blockSize) = try options.fitted(to: model, context: limit)
         self.model = model
         contextLimit = context
-        kernels = try options.kernels.map { name throws(KernelError) in try Kernels.named(name) } ?? Kernels.best()
+        do throws(KernelError) {
+            kernels = if let name = options.kernels { try Kernels.named(name) } else { try Kernels.best() }
+        } catch {
+            throw .badOption(error.description)
+        }
         kernelName = kernels.name
         pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
         forward = try ForwardPass(
