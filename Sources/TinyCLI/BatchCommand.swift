@@ -117,8 +117,8 @@ struct BatchRequest {
         ])
     }
 
-    func failure(_ error: any Error) -> JSON {
-        .object([("id", id), ("line", .number(line)), ("error", .string("\(error)"))])
+    func failure(_ message: String) -> JSON {
+        .object([("id", id), ("line", .number(line)), ("error", .string(message))])
     }
 }
 

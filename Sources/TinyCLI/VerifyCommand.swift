@@ -90,7 +90,7 @@ private func verifyCommand(_ arguments: Arguments) throws(Failure) {
 }
 
 /// The reference given or the one beside the model; nil if there is none.
-private func storedReference(_ path: String, _ model: Model, _ arguments: Arguments) throws(Failure) -> ReferenceOutputs? {
+private func storedReference(_ path: String, _ model: Model, _ arguments: Arguments) throws(Failure) -> Reference? {
     let file: String
     if let given = arguments.string("reference") {
         file = given
@@ -101,9 +101,9 @@ private func storedReference(_ path: String, _ model: Model, _ arguments: Argume
         guard access(file, R_OK) == 0 else { return nil }
     }
     let text = String(decoding: try readAll(file), as: UTF8.self)
-    let reference: ReferenceOutputs
+    let reference: Reference
     do {
-        reference = try ReferenceOutputs(parsing: text)
+        reference = try Reference(parsing: text)
     } catch {
         throw .problem("\(escaped(file)): \(error.description)")
     }
@@ -125,7 +125,7 @@ private func name(_ options: Session.Options) -> String {
 
 /// The first difference in words, or nil.
 private func difference(
-    from reference: ReferenceOutputs, _ model: Model, _ options: Session.Options
+    from reference: Reference, _ model: Model, _ options: Session.Options
 ) throws(Failure) -> String? {
     do {
         guard let difference = try reference.firstDifference(model, options) else { return nil }

@@ -5,14 +5,14 @@ import XCTest
 final class VerifyTests: XCTestCase {
     private static let model = try! Model(path: Tool.fixture("tiny-llama.gguf"))
 
-    private func record(_ options: Session.Options = .init(threads: 1)) throws -> ReferenceOutputs {
+    private func record(_ options: Session.Options = .init(threads: 1)) throws -> Reference {
         try .record(
             Self.model, prompts: ["Once", "", "1+1"], writing: 8, options: options, provenance: ["by a test"])
     }
 
     func testFileSaysAll() throws {
         let reference = try record()
-        XCTAssertEqual(try ReferenceOutputs(parsing: reference.description), reference)
+        XCTAssertEqual(try Reference(parsing: reference.description), reference)
         XCTAssertEqual(reference.texts.map(\.promptCount).min(), 1)
         XCTAssertEqual(reference.texts[0].positions.count, reference.texts[0].promptCount + 8)
         XCTAssertEqual(reference.texts[0].positions[0].layers.count, 2)
@@ -28,7 +28,7 @@ final class VerifyTests: XCTestCase {
             return "\(words[0]) \(tokens[index]) \(words[1])"
         }
         let file = "tinysparse reference 1\nmodel 0\ntext dense 0 \"\"\n" + lines.joined(separator: "\n")
-        var reference = try ReferenceOutputs(parsing: file)
+        var reference = try Reference(parsing: file)
         // As if all of them were the prompt: nothing was written here.
         reference.texts[0].prompt = Self.model.tokenizer.decode(tokens.map { Int32($0)! })
         reference.texts[0].promptCount = tokens.count
@@ -56,7 +56,7 @@ final class VerifyTests: XCTestCase {
 
     func testDifferencesAreNamed() throws {
         let good = try record()
-        func difference(_ change: (inout ReferenceOutputs.Text) -> Void) throws -> ReferenceDifference? {
+        func difference(_ change: (inout Reference.Text) -> Void) throws -> ReferenceDifference? {
             var bad = good
             change(&bad.texts[0])
             return try bad.firstDifference(Self.model, .init(threads: 1))
@@ -79,7 +79,7 @@ final class VerifyTests: XCTestCase {
             ("tinysparse reference 1\ntext odd 1 \"a\"", 2), ("tinysparse reference 1\ntext dense 1 a", 2),
             ("tinysparse reference 1\ntext dense 2 \"a\"\n0 1 2", 1),
         ] {
-            XCTAssertThrowsError(try ReferenceOutputs(parsing: text)) { XCTAssertEqual(($0 as? ReferenceError)?.line, line) }
+            XCTAssertThrowsError(try Reference(parsing: text)) { XCTAssertEqual(($0 as? ReferenceError)?.line, line) }
         }
     }
 
@@ -93,7 +93,7 @@ final class VerifyTests: XCTestCase {
         XCTAssertEqual(equal.code, 0, equal.errors)
         XCTAssert(equal.output.contains("scalar, 3 threads, blocks of 64: "), equal.output)
 
-        var reference = try ReferenceOutputs(parsing: String(contentsOfFile: file, encoding: .utf8))
+        var reference = try Reference(parsing: String(contentsOfFile: file, encoding: .utf8))
         reference.texts[1].positions[4].layers[0] = 7
         _ = directory.write(Array(reference.description.utf8), "reference.txt")
         let different = try Tool.run(Tool.tinysparse, common + ["--reference", file])

@@ -13,7 +13,7 @@
 ///
 /// Positions after the prompt hold what the model wrote on, greedily. A hash is xxHash64, seed 0, of the
 /// little-endian bits of the floats.
-public struct ReferenceOutputs: Sendable, Equatable, CustomStringConvertible {
+public struct Reference: Sendable, Equatable, CustomStringConvertible {
     /// Which neurons and heads were computed.
     public enum Mode: String, Sendable, CaseIterable {
         case dense, predicted
@@ -59,7 +59,7 @@ public struct ReferenceError: Error, Equatable, CustomStringConvertible {
     public var description: String { "line \(line): \(message)" }
 }
 
-extension ReferenceOutputs {
+extension Reference {
     private static let firstLine = "tinysparse reference 1"
 
     /// The text of the file.
@@ -110,17 +110,17 @@ extension ReferenceOutputs {
     }
 }
 
-extension ReferenceOutputs.Text {
+extension Reference.Text {
     fileprivate init?(header: Substring) {
         let words = header.split(separator: " ", maxSplits: 2)
-        guard words.count == 3, let mode = ReferenceOutputs.Mode(rawValue: String(words[0])),
+        guard words.count == 3, let mode = Reference.Mode(rawValue: String(words[0])),
             let count = Int(words[1]), let prompt = try? JSON.parse(Array(words[2].utf8)).string
         else { return nil }
         self.init(mode: mode, prompt: prompt, promptCount: count, positions: [])
     }
 }
 
-extension ReferenceOutputs.Position {
+extension Reference.Position {
     fileprivate init?(_ line: Substring) {
         let words = line.split(separator: " ")
         guard words.count >= 2, let token = Int32(words[0]) else { return nil }

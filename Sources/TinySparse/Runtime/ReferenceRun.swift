@@ -1,4 +1,4 @@
-/// Computing what a `ReferenceOutputs` holds, and finding where two computations part.
+/// Computing what a `Reference` holds, and finding where two computations part.
 extension Session {
     /// Reads a prompt, then writes `count` tokens greedily, into a session that is empty.
     /// - Returns: the tokens of both, and how many are the prompt's.
@@ -19,9 +19,9 @@ extension Session {
 
     /// What the model computes for tokens, from an empty context on.
     /// - Throws: `RuntimeError`.
-    func outputs(of tokens: [Int32]) throws(RuntimeError) -> (positions: [ReferenceOutputs.Position], next: [Int32]) {
+    func outputs(of tokens: [Int32]) throws(RuntimeError) -> (positions: [Reference.Position], next: [Int32]) {
         rewind(to: 0)
-        var positions = tokens.map { ReferenceOutputs.Position(token: $0, logits: 0, layers: []) }
+        var positions = tokens.map { Reference.Position(token: $0, logits: 0, layers: []) }
         var next = [Int32](repeating: 0, count: tokens.count)
         var start = 0
         let width = model.config.dModel
@@ -71,7 +71,7 @@ private func likeliest(_ logits: UnsafeBufferPointer<Float>) -> Int32 {
     return Int32(best)
 }
 
-extension ReferenceOutputs {
+extension Reference {
     /// Computes a reference.
     ///
     /// - Parameters:
@@ -80,8 +80,8 @@ extension ReferenceOutputs {
     /// - Throws: `RuntimeError`.
     public static func record(
         _ model: Model, prompts: [String], writing count: Int, options: Session.Options, provenance: [String]
-    ) throws(RuntimeError) -> ReferenceOutputs {
-        var reference = ReferenceOutputs(modelHash: xxHash64(model.file.gguf.file.bytes), provenance: provenance, texts: [])
+    ) throws(RuntimeError) -> Reference {
+        var reference = Reference(modelHash: xxHash64(model.file.gguf.file.bytes), provenance: provenance, texts: [])
         for mode in modes(of: model) {
             let session = try Session(model, options, mode)
             for prompt in prompts {
@@ -154,7 +154,7 @@ public struct ReferenceDifference: Sendable, CustomStringConvertible {
         case logits
     }
 
-    public let text: ReferenceOutputs.Text
+    public let text: Reference.Text
     public let position: Int
     public let what: What
 
@@ -193,7 +193,7 @@ public struct ReferenceDifference: Sendable, CustomStringConvertible {
 }
 
 extension Session {
-    fileprivate convenience init(_ model: Model, _ options: Options, _ mode: ReferenceOutputs.Mode) throws(RuntimeError) {
+    fileprivate convenience init(_ model: Model, _ options: Options, _ mode: Reference.Mode) throws(RuntimeError) {
         var options = options
         options.sparsity = mode.sparsity
         try self.init(model, options)
