@@ -65,8 +65,7 @@ let package = Package(
             path: "Sources/SIMDKernels/Dispatch",
             swiftSettings: portable ? [.define("TINYSPARSE_PORTABLE")] : []),
         .target(name: "Quant", dependencies: ["SIMDKernels"]),
-        .target(
-            name: "TinySparse", dependencies: ["Quant", "SIMDKernels"], exclude: ["CInterface/include"]),
+        .target(name: "TinySparse", dependencies: ["Quant", "SIMDKernels"], exclude: ["CInterface/include"]),
         .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "SIMDKernels"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
         .testTarget(

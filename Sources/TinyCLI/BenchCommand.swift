@@ -70,7 +70,7 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
             ("model", .string(model.config.name)), ("file", .string(model.file.path)),
             ("version", .string(Help.version)),
             ("kernels", .string(session.kernelName)), ("threads", .number(session.threads)),
-            ("sparse", .string(arguments.string("sparse") ?? "off")),
+            ("sparsity", .string(arguments.string("sparsity") ?? "auto")),
             ("prompt_tokens", .number(promptCount)), ("generated_tokens", .number(writtenCount)),
             ("repetitions", .number(repetitions)),
             ("prefill_tokens_per_second", prefill.json { $0.median }),

@@ -89,7 +89,7 @@ extension Session.Options {
             cacheType = type
         }
         memoryLimit = try arguments.bytes("memory-limit")
-        if let mode = arguments.string("sparse") { sparsity = try Sparsity(option: mode) }
+        sparsity = try Sparsity(arguments)
     }
 }
 
@@ -99,7 +99,7 @@ extension Session {
         guard !options.sparsity.needsPredictors || !model.config.predictors.isEmpty else {
             throw .problem(
                 "\(escaped(model.config.name)) has no predictors, so nothing says what to leave out; "
-                    + "leave --sparse out or try oracle:SHARE")
+                    + "leave --sparsity out or try oracle:SHARE")
         }
         do { return try Session(model, options) } catch { throw Failure(error) }
     }

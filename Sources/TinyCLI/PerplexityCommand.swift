@@ -56,7 +56,7 @@ private func perplexityCommand(_ arguments: Arguments) throws(Failure) {
             ("nats_per_token", .double(result.mean)), ("chunks", .number(done)), ("context", .number(context)),
             ("tokens_scored", .number(result.tokens)), ("kernels", .string(session.kernelName)),
             ("threads", .number(session.threads)),
-            ("sparse", .string(arguments.string("sparse") ?? "off")),
+            ("sparsity", .string(arguments.string("sparsity") ?? "auto")),
         ]
         return try Console.writeLine(JSON.object(report).text())
     }

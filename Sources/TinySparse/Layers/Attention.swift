@@ -47,6 +47,7 @@ final class Attention {
     ) {
         let config = engine.config
         possible += tokens * config.nHeads
+        computed += active.map { sets in (0..<tokens).reduce(0) { $0 + sets.count($1) } } ?? tokens * config.nHeads
         rotary?.fill(upTo: start + tokens)
         project(layer, x, tokens, active)
         engine.forEach(tokens) { t in
@@ -75,14 +76,12 @@ final class Attention {
         let v = Multiplier.Target(map: layer.value, out: value.pointer)
         guard let active, tokens < Multiplier.tileThreshold else {
             // Many tokens are cheaper dense; an inactive head's query is then not used.
-            computed += tokens * config.nHeads
             engine.multiplier.multiply(
                 x.rows(), tokens: tokens, .init(map: layer.query, out: query.pointer), k, v)
             return
         }
         engine.multiplier.multiply(x.rows(), tokens: tokens, k, v)
         for t in 0..<tokens {
-            computed += active.count(t)
             engine.pool.run(active.count(t)) { piece, _ in
                 let first = Int(active.list(t)[piece]) * config.headDim
                 engine.kernels.rowDots(

@@ -154,4 +154,9 @@ public final class Session {
     public func observeLayers(_ body: ((_ layer: Int, _ hidden: UnsafeBufferPointer<Float>) -> Void)?) {
         forward.observer = body
     }
+    /// Calls `body` after every layer of each block read from now on; nil ends it.
+    func probeLayers(_ body: ((LayerProbe) -> Void)?) { forward.probe = body }
+
+    /// Neurons and heads computed since the session was made.
+    package var activity: Activity { forward.activity }
 }
