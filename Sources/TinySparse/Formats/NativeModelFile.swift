@@ -16,6 +16,21 @@ public final class NativeModelFile: @unchecked Sendable {
     /// The path, for messages.
     public var path: String { gguf.path }
 
+    #if hasFeature(Embedded)
+    /// Opens a native file. Conversions are not part of Embedded builds.
+    /// - Throws: `FormatError` naming tensor and byte offset.
+    public convenience init(path: String, verify: Bool = true) throws(FormatError) {
+        let gguf = try GGUF(path: path)
+        guard gguf.entry(ModelConfig.nativeFormatKey) != nil else {
+            throw FormatError(
+                .unsupported, path: path,
+                "is no native file; make one with `tinysparse convert` on another machine")
+        }
+        gguf.file.adviseHugePages()
+        gguf.file.adviseWillNeed()
+        try self.init(gguf, verify: verify)
+    }
+    #else
     /// Opens a native file, or converts another model in memory.
     /// - Parameter verify: read every weight and compare checksums. Costs one
     ///   pass over the file at the speed of memory or disk, on all cores.
@@ -67,13 +82,14 @@ public final class NativeModelFile: @unchecked Sendable {
             }
         }
     }
+    #endif
 
     /// Opens a native file that is in memory already.
-    public convenience init(image: MappedFile, verify: Bool) throws {
+    public convenience init(image: MappedFile, verify: Bool) throws(FormatError) {
         try self.init(GGUF(image), verify: verify)
     }
 
-    private init(_ gguf: GGUF, verify: Bool) throws {
+    private init(_ gguf: GGUF, verify: Bool) throws(FormatError) {
         let config = try ModelConfig(native: gguf)
         try NativeModelFile.checkVocabulary(gguf, config)
         guard gguf.alignment >= Matrix.alignment else {
@@ -89,8 +105,8 @@ public final class NativeModelFile: @unchecked Sendable {
         var matrices: [String: Matrix] = [:]
         var vectors: [String: UnsafeBufferPointer<Float>] = [:]
         for part in config.nativeParts {
-            let found = try part.tensors.map {
-                try NativeModelFile.find($0.name, $0.format, $0.dimensions, in: gguf)
+            let found = try part.tensors.map { tensor throws(FormatError) in
+                try NativeModelFile.find(tensor.name, tensor.format, tensor.dimensions, in: gguf)
             }
             let floats = try NativeModelFile.floats(
                 found[found.count - 1], nonNegative: part.isMatrix, in: gguf)
@@ -113,18 +129,18 @@ public final class NativeModelFile: @unchecked Sendable {
     }
 
     /// The vocabulary, as plain data.
-    public func tokenizerSpec() throws -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
+    public func tokenizerSpec() throws(FormatError) -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
 
     /// A matrix by name without ".weight": "token_embd", "output" (the embedding
     /// if the head is tied), "blk.N.attn_q", ... Valid as long as this object.
-    public func matrix(_ name: String) throws -> Matrix {
+    public func matrix(_ name: String) throws(FormatError) -> Matrix {
         guard let matrix = matrices[name] else { throw missing(name) }
         return matrix
     }
 
     /// A vector or table by full name: "output_norm.weight", "blk.N.attn_q.bias",
     /// "position_embd.weight", ... 64-byte aligned; valid as long as this object.
-    public func vector(_ name: String) throws -> UnsafeBufferPointer<Float> {
+    public func vector(_ name: String) throws(FormatError) -> UnsafeBufferPointer<Float> {
         guard let vector = vectors[name] else { throw missing(name) }
         return vector
     }
@@ -137,7 +153,7 @@ public final class NativeModelFile: @unchecked Sendable {
 // MARK: Checks
 
 extension NativeModelFile {
-    private static func checkVocabulary(_ gguf: GGUF, _ config: ModelConfig) throws {
+    private static func checkVocabulary(_ gguf: GGUF, _ config: ModelConfig) throws(FormatError) {
         let key = "tokenizer.ggml.tokens"
         guard let tokens = gguf.entry(key)?.element else { throw gguf.missing(key) }
         guard tokens.count <= config.vocabularySize else {
@@ -149,7 +165,7 @@ extension NativeModelFile {
 
     private static func find(
         _ name: String, _ format: BlockFormat, _ dimensions: [Int], in gguf: GGUF
-    ) throws -> GGUF.Tensor {
+    ) throws(FormatError) -> GGUF.Tensor {
         guard let tensor = gguf.tensor(name) else {
             throw FormatError(
                 .missing, path: gguf.path, item: name,
@@ -169,7 +185,7 @@ extension NativeModelFile {
     /// the file, which is mapped at a page.
     private static func floats(
         _ tensor: GGUF.Tensor, nonNegative: Bool, in gguf: GGUF
-    ) throws -> UnsafeBufferPointer<Float> {
+    ) throws(FormatError) -> UnsafeBufferPointer<Float> {
         let values = gguf.bytes(of: tensor).bindMemory(to: Float.self)
         let bad = values.firstIndex { !$0.isFinite || (nonNegative && $0 < 0) }
         if let bad {
@@ -183,7 +199,7 @@ extension NativeModelFile {
 
     /// Compares the checksum of every tensor, on all cores, and checks that no
     /// int8 weight is −128, which kernels rely on.
-    private static func verify(_ gguf: GGUF) throws {
+    private static func verify(_ gguf: GGUF) throws(FormatError) {
         guard let entry = gguf.entry(checksumsKey) else { throw gguf.missing(checksumsKey) }
         let checksums = try entry.uint64s(in: gguf.file)
         let tensors = gguf.tensors
@@ -192,19 +208,20 @@ extension NativeModelFile {
                 .mismatch, path: gguf.path, item: checksumsKey,
                 "has \(checksums.count) checksums for \(tensors.count) tensors")
         }
-        try withUnsafeTemporaryAllocation(of: Bool.self, capacity: tensors.count) { good in
+        let bad = withUnsafeTemporaryAllocation(of: Bool.self, capacity: tensors.count) { good in
             nonisolated(unsafe) let good = good
             DispatchQueue.concurrentPerform(iterations: tensors.count) { index in
                 let bytes = gguf.bytes(of: tensors[index])
                 good[index] = xxHash64(bytes) == checksums[index]
                     && (tensors[index].format != .i8 || !containsMinus128(bytes))
             }
-            guard let bad = good.firstIndex(of: false) else { return }
-            throw FormatError(
-                .checksum, path: gguf.path, item: tensors[bad].name,
-                offset: tensors[bad].range.lowerBound,
-                "its bytes are not those that were written; the file is damaged, get it again")
+            return good.firstIndex(of: false)
         }
+        guard let bad else { return }
+        throw FormatError(
+            .checksum, path: gguf.path, item: tensors[bad].name,
+            offset: tensors[bad].range.lowerBound,
+            "its bytes are not those that were written; the file is damaged, get it again")
     }
 }
 

@@ -103,14 +103,12 @@ final class Attention {
         for h in 0..<heads { engine.kernels.rope(x + h * engine.config.headDim, cosines, sines, rotary.pairs) }
     }
 
-    /// Puts a token's keys and values into the cache. The padding of a head stays zero from when the
-    /// cache was made.
+    /// Puts a token's keys and values into the cache.
     private func store(_ t: Int, _ layer: Int, _ position: Int) {
         let width = engine.config.headDim
         for h in 0..<engine.config.nKVHeads {
             let offset = t * engine.config.dKV + h * width
-            engine.kernels.toHalf(key.pointer + offset, width, cache.keys(layer, h, from: position))
-            engine.kernels.toHalf(value.pointer + offset, width, cache.values(layer, h, from: position))
+            cache.store(key.pointer + offset, value.pointer + offset, layer, h, position, engine.kernels)
         }
     }
 
@@ -129,10 +127,9 @@ final class Attention {
         padded.update(from: query.pointer + offset, count: width)
         let length = start + t + 1
         let kernels = engine.kernels
-        let largest = kernels.attentionScores(
-            padded, cache.keys(layer, shared), cache.width, length, scale, scores)
+        let largest = cache.scores(padded, layer, shared, length, scale, kernels, into: scores)
         let total = kernels.softmaxWeights(scores, length, largest)
-        kernels.weightedValues(scores, cache.values(layer, shared), cache.width, length, total, result)
+        cache.weightedValues(scores, layer, shared, length, total, kernels, into: result)
         (heads.pointer + offset).update(from: result, count: width)
     }
 }

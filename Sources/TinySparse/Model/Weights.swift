@@ -33,18 +33,18 @@ struct Weights: Sendable {
     /// Neurons are predicted from the norm before the attention of their layer, not from that before the MLP.
     let predictsAhead: Bool
 
-    init(_ file: NativeModelFile) throws {
+    init(_ file: NativeModelFile) throws(FormatError) {
         let config = file.config
         let predictors = config.predictors
-        func norm(_ name: String) throws -> Norm {
+        func norm(_ name: String) throws(FormatError) -> Norm {
             let bias = config.normKind == .layer ? try file.vector(name + ".bias").baseAddress : nil
             return Norm(weight: try file.vector(name + ".weight").baseAddress!, bias: bias)
         }
-        func linear(_ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases) throws -> Linear {
+        func linear(_ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases) throws(FormatError) -> Linear {
             let vector = bias ? try file.vector(name + ".bias").baseAddress : nil
             return Linear(try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor)
         }
-        func predictor(_ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float]) throws -> Predictor? {
+        func predictor(_ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float]) throws(FormatError) -> Predictor? {
             guard !ranks.isEmpty, ranks[i] > 0 else { return nil }
             return Predictor(
                 reduce: try linear(name + "_a", bias: false), expand: try linear(name + "_b", bias: true),
@@ -56,7 +56,7 @@ struct Weights: Sendable {
         } else {
             positions = nil
         }
-        layers = try (0..<config.nLayers).map { i in
+        layers = try (0..<config.nLayers).map { i throws(FormatError) in
             let blk = "blk.\(i)."
             return Layer(
                 attentionNorm: try norm(blk + "attn_norm"),
