@@ -48,7 +48,7 @@ struct Calibration {
     private let candidates: Candidates
     private let model: Model
     private let total: Double
-    private static let steps = 8
+    private static let steps = 9
 
     typealias Choice = [Int?]
 
@@ -100,11 +100,11 @@ struct Calibration {
         }
     }
 
-    /// The highest price whose choice keeps to the budget, one standard error included.
+    /// The highest price whose choice keeps to the budget; in the end with one standard error to spare.
     private func search(
         budget: Double, phase: Int, _ choice: (Double) -> (Choice, Choice)
     ) throws -> (choice: (Choice, Choice), quality: Quality) {
-        var low = -24.0, high = 8.0  // powers of two
+        var low = -20.0, high = 8.0  // powers of two
         func measure(_ exponent: Double, _ step: Int) throws -> (choice: (Choice, Choice), quality: Quality) {
             let choice = choice(Double64.exp(exponent * 0.6931471805599453))
             let quality = try compare([sparsity(choice.0, choice.1)], training.calibration)[0]
@@ -112,7 +112,8 @@ struct Calibration {
             return (choice, quality)
         }
         func isWithin(_ quality: Quality) -> Bool {
-            Double64.exp(min(quality.lossIncrease + quality.lossIncreaseError, 600)) - 1 <= budget
+            let spare = phase == 0 ? 0 : quality.lossIncreaseError
+            return Double64.exp(min(quality.lossIncrease + spare, 600)) - 1 <= budget
         }
         var best = try measure(high, 0)
         if isWithin(best.quality) { return best }
@@ -162,12 +163,17 @@ struct Calibration {
     // MARK: Running
 
     private func compare(_ ways: [Sparsity], _ sample: TextSample) throws -> [Quality] {
-        var isStopped = false
-        let results = try Comparison(model, sample, training.options.session).run(ways) { _, _ in
-            isStopped = (try? training.tell(.calibrating(step: 0, of: 0, nil))) == nil
-            return !isStopped
+        var results: [Quality] = []
+        // Few sessions at a time: each has a cache and scratch of its own.
+        for first in stride(from: 0, to: ways.count, by: 16) {
+            var isStopped = false
+            let some = Array(ways[first..<min(first + 16, ways.count)])
+            results += try Comparison(model, sample, training.options.session).run(some) { _, _ in
+                isStopped = (try? training.tell(.calibrating(step: 0, of: 0, nil))) == nil
+                return !isStopped
+            }
+            if isStopped { throw TrainingStopped() }
         }
-        if isStopped { throw TrainingStopped() }
         return results
     }
 

@@ -44,19 +44,42 @@ final class PredictorData: @unchecked Sendable {
     let inputs: CapturedRows
     let outputs: Int
     let count: Int
-    /// `[count, outputs]` sizes (`Level`).
+    /// `[count, outputs]` sizes (`Level`), `unit` standing for the norm of the token's residual stream.
     let levels: AlignedBuffer<UInt8>
+    /// Squared norm of what an activation of 1 adds to the residual stream, one an output.
+    let reach: [Float]
+    /// Whether to learn how much an output adds rather than whether it is active.
+    let learnsEnergy: Bool
     /// What is at least this large is to be computed; one a token.
     fileprivate(set) var bounds: [UInt8]
-    /// Mean squared norm of the residual stream after the layer.
-    fileprivate(set) var streamEnergy = 0.0
 
-    init(inputs: CapturedRows, outputs: Int, count: Int) throws(RuntimeError) {
+    static let unit: Float = 256
+
+    init(inputs: CapturedRows, reach: [Float], count: Int, learnsEnergy: Bool) throws(RuntimeError) {
         self.inputs = inputs
-        self.outputs = outputs
+        self.reach = reach
+        self.learnsEnergy = learnsEnergy
+        outputs = reach.count
         self.count = count
         levels = try AlignedBuffer(count * outputs)
         bounds = [UInt8](repeating: 1, count: count)
+    }
+
+    fileprivate func set(_ t: Int, _ sizes: UnsafePointer<Float>, _ scale: Float) {
+        let row = levels.pointer + t * outputs
+        for i in 0..<outputs { row[i] = Level.of(sizes[i] * scale) }
+    }
+
+    /// What each level adds to the residual stream, by the mean over tokens and outputs, before `reach`.
+    var energies: [Float] {
+        var sum = 0.0, seen = 0.0
+        for t in stride(from: 0, to: count, by: max(count / 1000, 1)) {
+            let row = levels.pointer + t * outputs
+            for i in 0..<outputs { sum += Double(Level.values[Int(row[i])] * Level.values[Int(row[i])] * reach[i]) }
+            seen += Double(outputs)
+        }
+        let mean = Float(max(sum / max(seen, 1), 1e-20))
+        return Level.values.map { $0 * $0 / mean }
     }
 
     /// Makes the largest `share` of a token's outputs those to be computed.
@@ -108,9 +131,12 @@ struct Capture {
         var contributions: [HeadContributions] = []
         for layer in layers {
             let input = lookahead ? attentionInputs[layer]! : mlpInputs[layer]!
-            neurons.append(try PredictorData(inputs: input, outputs: config.dFF, count: count))
-            heads.append(
-                layer == 0 ? nil : try PredictorData(inputs: mlpInputs[layer - 1]!, outputs: config.nHeads, count: count))
+            let reach = session.model.weights.layers[layer].down.rowEnergies
+            neurons.append(try PredictorData(
+                inputs: input, reach: reach, count: count, learnsEnergy: config.activation != .relu))
+            heads.append(layer == 0 ? nil : try PredictorData(
+                inputs: mlpInputs[layer - 1]!, reach: [Float](repeating: 1, count: config.nHeads), count: count,
+                learnsEnergy: true))
             contributions.append(HeadContributions(config, session.model.weights.layers[layer].output))
         }
         var start = 0
@@ -124,19 +150,14 @@ struct Capture {
                 attention?.set(from + t, probe.attentionInput.row(t))
             }
             if layers.contains(probe.layer) {
-                let data = neurons[probe.layer - layers.lowerBound]
+                let data = neurons[probe.layer - layers.lowerBound], head = heads[probe.layer - layers.lowerBound]
+                let norms = contributions[probe.layer - layers.lowerBound].norms(
+                    of: probe.heads, tokens: probe.tokens, session.pool)
                 session.pool.run(probe.tokens) { t, _ in
-                    let h = probe.neurons + t * config.dFF
-                    let levels = data.levels.pointer + (from + t) * config.dFF
-                    for i in 0..<config.dFF { levels[i] = Level.of(h[i]) }
-                }
-                for i in 0..<probe.tokens * config.dModel {
-                    data.streamEnergy += Double(probe.hidden[i] * probe.hidden[i])
-                }
-                if let data = heads[probe.layer - layers.lowerBound] {
-                    let norms = contributions[probe.layer - layers.lowerBound].norms(
-                        of: probe.heads, tokens: probe.tokens, session.pool)
-                    for i in norms.indices { data.levels.pointer[from * config.nHeads + i] = Level.of(norms[i]) }
+                    let x = probe.hidden + t * config.dModel
+                    let scale = PredictorData.unit / max(MatrixMath.dot(x, x, config.dModel).squareRoot(), 1e-20)
+                    data.set(from + t, probe.neurons + t * config.dFF, scale)
+                    norms.withUnsafeBufferPointer { head?.set(from + t, $0.baseAddress! + t * config.nHeads, scale) }
                 }
             }
             if probe.layer == config.nLayers - 1 { start += probe.tokens }
@@ -149,8 +170,6 @@ struct Capture {
         }
         session.rewind(to: 0)
         for (data, head) in zip(neurons, heads) {
-            data.streamEnergy /= Double(max(count, 1))
-            head?.streamEnergy = data.streamEnergy
             if config.activation != .relu { for t in 0..<count { data.boundByShare(t, topShare) } }
             head?.boundByMedianShare()
         }

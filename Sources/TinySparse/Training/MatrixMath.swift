@@ -109,7 +109,7 @@ enum MatrixMath {
         }
     }
 
-    static func dot(_ a: Floats, _ b: Floats, _ count: Int) -> Float {
+    static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
         var sum = Lanes.zero
         var i = 0
         while i + 16 <= count {

@@ -54,7 +54,7 @@ final class Network {
         let scale = 1 / Float(tokens.count)
         bias.gradient.clear()
         for (i, t) in tokens.enumerated() {
-            slopes(scores[i], data.levels.pointer + t * outputs, data.bounds[t], importance, scale)
+            slopes(scores[i], data, t, importance, scale)
             let row = scores[i], sum = bias.gradient[0]
             for j in 0..<outputs { sum[j] += row[j] }
         }
@@ -74,20 +74,28 @@ final class Network {
 
     /// Turns scores into slopes of the loss: weight * (sigmoid(score) - label).
     private func slopes(
-        _ row: UnsafeMutablePointer<Float>, _ levels: UnsafePointer<UInt8>, _ bound: UInt8, _ importance: [Float],
-        _ scale: Float
+        _ row: UnsafeMutablePointer<Float>, _ data: PredictorData, _ t: Int, _ importance: [Float], _ scale: Float
     ) {
         for j in stride(from: 0, to: outputs, by: 16) {
             let raw = UnsafeMutableRawPointer(row + j)
             raw.storeBytes(of: MatrixMath.sigmoid(raw.loadUnaligned(as: MatrixMath.Lanes.self)) * scale, as: MatrixMath.Lanes.self)
         }
+        let levels = data.levels.pointer + t * outputs, bound = data.bounds[t]
         importance.withUnsafeBufferPointer { importance in
-            for j in 0..<outputs where levels[j] >= bound {
-                row[j] = (row[j] - scale) * importance[Int(levels[j])]
+            if data.learnsEnergy {
+                for j in 0..<outputs {
+                    let energy = min(importance[Int(levels[j])] * data.reach[j], Self.mostEnergy)
+                    row[j] += (row[j] - scale) * energy
+                }
+            } else {
+                for j in 0..<outputs where levels[j] >= bound { row[j] = (row[j] - scale) * importance[Int(levels[j])] }
             }
         }
         for j in outputs..<scores.padded { row[j] = 0 }
     }
+
+    /// Outliers beyond this many times the mean teach nothing more.
+    static let mostEnergy: Float = 30
 
     private func product(_ rows: Int, _ x: FloatMatrix, _ m: FloatMatrix, into out: FloatMatrix) {
         MatrixMath.multiply(

@@ -13,7 +13,9 @@ package struct PredictorScore: Sendable {
 /// (Liu et al., 2023), from the closed form on.
 ///
 /// An output that is to be active weighs `positiveWeight`, and up to four times that if it is a large one: a
-/// missed neuron costs what it would have added. Cost: 3 * rank * (d + n) multiplications a token and epoch.
+/// missed neuron costs what it would have added. Where there is no natural yes or no (heads, and neurons without
+/// ReLU), every output is a no of weight 1 and a yes of the weight of its energy e, by the mean: the best score is
+/// then ln E[e], and a threshold on it the best trade of energy for work. Cost: 3 * rank * (d + n) multiplications a token and epoch.
 /// One thread; the same result on every machine for a seed.
 struct PredictorTrainer {
     var rank: Int
@@ -63,6 +65,7 @@ struct PredictorTrainer {
 
     /// The weight in the loss of an active output of each level.
     private func importance(_ data: PredictorData) -> [Float] {
+        if data.learnsEnergy { return data.energies }
         var sum = 0.0, count = 0.0
         for t in stride(from: 0, to: data.count, by: max(data.count / 1000, 1)) {
             let row = data.levels.pointer + t * data.outputs
@@ -91,9 +94,12 @@ struct PredictorTrainer {
                     found += isFound ? 1 : 0
                     hits += isActive && isFound ? 1 : 0
                     if (i & 15) == 0 {
-                        let s = Double(isActive ? -row[j] : row[j])
-                        let softplus = s > 30 ? s : Double64.ln(1 + Double64.exp(max(s, -600)))
-                        loss += softplus * (isActive ? Double(importance[Int(levels[j])]) : 1)
+                        let weight = Double(importance[Int(levels[j])])
+                        if data.learnsEnergy {
+                            loss += softplus(row[j]) + softplus(-row[j]) * min(weight * Double(data.reach[j]), Double(Network.mostEnergy))
+                        } else {
+                            loss += isActive ? softplus(-row[j]) * weight : softplus(row[j])
+                        }
                     }
                 }
             }
@@ -104,4 +110,9 @@ struct PredictorTrainer {
             loss: loss / Double(max(seen * data.outputs, 1)), recall: Double(hits) / Double(max(active, 1)),
             precision: Double(hits) / Double(max(found, 1)), kept: Double(found) / all)
     }
+}
+
+/// ln(1 + exp(x)).
+private func softplus(_ x: Float) -> Double {
+    x > 30 ? Double(x) : Double64.ln(1 + Double64.exp(max(Double(x), -600)))
 }

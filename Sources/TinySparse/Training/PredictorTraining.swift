@@ -17,7 +17,7 @@ package struct PredictorOptions: Sendable {
     /// How much perplexity may grow: 0.01 is one per cent.
     package var budget = 0.01
     /// The part of it that skipped heads may take.
-    package var headBudget = 0.4
+    package var headBudget = 0.5
     /// Least share of the firing neurons of a ReLU layer that has to be found.
     package var recall = 0.95
     /// Of layers without ReLU, the share of the neurons that counts as active in training.
@@ -197,21 +197,15 @@ package final class PredictorTraining {
         for group in groups(Array(0..<config.nLayers), tokens: validation.tokens) {
             let data = try capture(validation, group)
             for layer in group {
-                let down = model.weights.layers[layer].down
-                let width = config.dModel
-                if let weights = state.finished[Self.key(layer, heads: false)] {
+                func candidate(_ heads: Bool, _ data: PredictorData?, bytes: Int) throws -> Candidate? {
+                    guard let data, let weights = state.finished[Self.key(layer, heads: heads)] else { return nil }
                     let predictor = try QuantizedPredictor(weights)
-                    let curve = ScoreCurve(
-                        predictor, data.neurons[layer - group.lowerBound], weights: down.rowEnergies, kernels: kernels)
-                    candidates.neurons[layer] = Candidate(
-                        predictor: predictor, curve: curve, bytes: config.dFF * width * (config.gated ? 3 : 2))
+                    return Candidate(predictor: predictor, curve: ScoreCurve(predictor, data, kernels: kernels), bytes: bytes)
                 }
-                if let weights = state.finished[Self.key(layer, heads: true)], let heads = data.heads[layer - group.lowerBound] {
-                    let predictor = try QuantizedPredictor(weights)
-                    let curve = ScoreCurve(
-                        predictor, heads, weights: [Float](repeating: 1, count: config.nHeads), kernels: kernels)
-                    candidates.heads[layer] = Candidate(predictor: predictor, curve: curve, bytes: config.dQuery * width)
-                }
+                let i = layer - group.lowerBound
+                candidates.neurons[layer] = try candidate(
+                    false, data.neurons[i], bytes: config.dFF * config.dModel * (config.gated ? 3 : 2))
+                candidates.heads[layer] = try candidate(true, data.heads[i], bytes: config.dQuery * config.dModel)
             }
         }
         return candidates
@@ -226,20 +220,5 @@ package final class PredictorTraining {
         bytes.append(integer: o.seed)
         bytes.append(integer: o.topShare.bitPattern)
         return bytes.withUnsafeBytes { xxHash64($0) }
-    }
-}
-
-extension Linear {
-    /// Of a neuron-major map, the squared norm of each neuron's row.
-    var rowEnergies: [Float] {
-        (0..<inputs).map { neuron in
-            let row = rows.weights + neuron * rows.stride
-            var sum: Float = 0
-            for c in 0..<outputs {
-                let w = Float(row[c]) * rows.scales[c]
-                sum += w * w
-            }
-            return sum
-        }
     }
 }

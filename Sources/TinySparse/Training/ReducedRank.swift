@@ -29,7 +29,8 @@ struct ReducedRank {
         MatrixMath.cholesky(covariance.pointer, width, stride: covariance.stride)
         var slope = [Float](repeating: 0, count: n)
         for i in 0..<n {
-            slope[i] = 1 / max(rates[i] * (1 - rates[i]), 0.01)
+            // How fast the score, ln of a rate or of odds, grows with the rate.
+            slope[i] = data.learnsEnergy ? 1 / max(rates[i], 0.05) : 1 / max(rates[i] * (1 - rates[i]), 0.01)
             MatrixMath.solveLower(covariance.pointer, width, stride: covariance.stride, cross[i])
         }
         let directions = try leadingDirections(cross, slope, seed)
@@ -47,11 +48,12 @@ struct ReducedRank {
             let row = directions[r]
             MatrixMath.solveUpper(covariance.pointer, width, stride: covariance.stride, row)
             for k in 0..<width { weights.a[r * width + k] = row[k] }
-            shifts[r] = mean.withUnsafeBufferPointer { MatrixMath.dot(row, .init(mutating: $0.baseAddress!), width) }
+            shifts[r] = mean.withUnsafeBufferPointer { MatrixMath.dot(row, $0.baseAddress!, width) }
         }
         for i in 0..<n {
-            let rate = Double(min(max(rates[i], 1e-3), 1 - 1e-3))
-            var bias = Float(Double64.ln(rate / (1 - rate) * Double(positiveWeight)))
+            let rate = Double(max(rates[i], 1e-3))
+            let odds = data.learnsEnergy ? rate : Double(positiveWeight) * rate / max(1 - rate, 1e-3)
+            var bias = Float(Double64.ln(odds))
             for r in 0..<rank { bias -= weights.b[i * rank + r] * shifts[r] }
             weights.bias[i] = bias
         }
@@ -66,6 +68,7 @@ struct ReducedRank {
         let used = min(data.count, Self.limit)
         let step = Double(data.count) / Double(max(used, 1))
         let x = try FloatMatrix(batch, width), y = try FloatMatrix(batch, n)
+        let energies = data.learnsEnergy ? data.energies : []
         var mean = [Float](repeating: 0, count: width), rates = [Float](repeating: 0, count: n)
         for start in stride(from: 0, to: used, by: batch) {
             let count = min(batch, used - start)
@@ -74,7 +77,9 @@ struct ReducedRank {
                 data.inputs.expand(t, into: x[i])
                 let levels = data.levels.pointer + t * n, row = y[i], bound = data.bounds[t]
                 for j in 0..<n {
-                    row[j] = levels[j] >= bound ? 1 : 0
+                    let level = Int(levels[j])
+                    // Rare large ones would drown the rest.
+                    row[j] = data.learnsEnergy ? min(energies[level] * data.reach[j], 8) : level >= bound ? 1 : 0
                     rates[j] += row[j]
                 }
                 for k in 0..<width { mean[k] += x[i][k] }

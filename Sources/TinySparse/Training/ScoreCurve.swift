@@ -12,13 +12,10 @@ struct ScoreCurve: Sendable {
     private(set) var lost = [Double](repeating: 0, count: bins + 1)
 
     static let bins = 256
-    /// The threshold below bin k; the first keeps all, the last next to none.
-    static func threshold(_ k: Int) -> Float { k == 0 ? -1e30 : Float(k) / 8 - 16 }
+    /// The threshold below bin k; the first keeps all, the last nothing.
+    static func threshold(_ k: Int) -> Float { k == 0 ? -1e30 : k == bins ? 1e30 : Float(k) / 8 - 16 }
 
-    /// - Parameter weights: squared norm of what one unit of each output adds to the residual stream.
-    init(
-        _ predictor: QuantizedPredictor, _ data: PredictorData, weights: [Float], kernels: KernelTable
-    ) {
+    init(_ predictor: QuantizedPredictor, _ data: PredictorData, kernels: KernelTable) {
         var counts = [Double](repeating: 0, count: Self.bins), actives = counts, energies = counts
         let n = data.outputs
         let energy = Level.values.map { $0 * $0 }
@@ -30,12 +27,12 @@ struct ScoreCurve: Sendable {
                     let bin = Int(min(max((scores[i] + 16) * 8, 0), Float(Self.bins - 1)))
                     counts[bin] += 1
                     if levels[i] >= bound { actives[bin] += 1 }
-                    energies[bin] += Double(energy[Int(levels[i])] * weights[i])
+                    energies[bin] += Double(energy[Int(levels[i])] * data.reach[i])
                 }
             }
         }
         let all = max(counts.reduce(0, +), 1), active = max(actives.reduce(0, +), 1)
-        let stream = max(data.streamEnergy * Double(data.count), 1e-300)
+        let stream = Double(PredictorData.unit * PredictorData.unit) * Double(max(data.count, 1))
         var found = 0.0, hits = 0.0, left = energies.reduce(0, +)
         lost[Self.bins] = left / stream
         for k in stride(from: Self.bins - 1, through: 0, by: -1) {
