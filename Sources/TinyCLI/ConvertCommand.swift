@@ -16,6 +16,7 @@ extension Command {
             left behind if a conversion fails or is interrupted.
             """,
         options: [
+            Option("weights", value: "FORMAT", "int8 (default), or w4: 4 bits a weight where all rows are read"),
             Option("force", "f", "write over OUT if it is there"),
             Option("quiet", "q", "no progress, no notes, no report"),
         ],
@@ -30,6 +31,10 @@ private func convertCommand(_ arguments: Arguments) throws {
     try arguments.limitOperands(to: 2)
     guard arguments.operands.count == 2 else { throw Failure.usage("give the model to read and the file to write") }
     let (input, output) = (arguments.operands[0], arguments.operands[1])
+    let name = arguments.string("weights") ?? WeightFormat.int8.rawValue
+    guard let weights = WeightFormat(rawValue: name) else {
+        throw Failure.usage("--weights \(escaped(name, limit: 80)): there are int8 and w4")
+    }
     let isQuiet = arguments.has("quiet")
     if fileExists(output) {
         guard arguments.has("force") else {
@@ -43,7 +48,7 @@ private func convertCommand(_ arguments: Arguments) throws {
     let start = ContinuousClock.now
     var progress = Console.Progress()
     defer { progress.clear() }
-    try TinySparse.convert(input, to: output) { event in
+    try TinySparse.convert(input, to: output, weights: weights) { event in
         try Signals.check()
         guard !isQuiet else { return }
         switch event {

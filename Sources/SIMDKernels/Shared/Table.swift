@@ -11,5 +11,8 @@ public func kernels() -> KernelTable {
         expandRow: expandRow, add: add, rmsNorm: rmsNorm, layerNorm: layerNorm, rope: rope,
         relu: relu, silu: silu, gelu: gelu, multiply: multiply, toHalf: toHalf,
         attentionScores: attentionScores, softmaxWeights: softmaxWeights,
-        weightedValues: weightedValues)
+        weightedValues: weightedValues,
+        fourBit: FourBitKernels(
+            halfSums: halfSums, rowDots: fourBitDots, tileBlocks: tileBlocks, packRows: packBlocks,
+            tileDots: blockTileDots, expandRow: expandFourBitRow))
 }

@@ -29,6 +29,7 @@ public final class KernelTable: Sendable {
     public let attentionScores: AttentionScores
     public let softmaxWeights: SoftmaxWeights
     public let weightedValues: WeightedValues
+    public let fourBit: FourBitKernels
 
     public init(
         name: String, rowDots: @escaping RowDots, neuronSums: @escaping NeuronSums,
@@ -39,7 +40,7 @@ public final class KernelTable: Sendable {
         relu: @escaping Activate, silu: @escaping Activate, gelu: @escaping Activate,
         multiply: @escaping Combine, toHalf: @escaping ToHalf,
         attentionScores: @escaping AttentionScores, softmaxWeights: @escaping SoftmaxWeights,
-        weightedValues: @escaping WeightedValues
+        weightedValues: @escaping WeightedValues, fourBit: FourBitKernels
     ) {
         self.name = name
         self.rowDots = rowDots
@@ -64,6 +65,7 @@ public final class KernelTable: Sendable {
         self.attentionScores = attentionScores
         self.softmaxWeights = softmaxWeights
         self.weightedValues = weightedValues
+        self.fourBit = fourBit
     }
 }
 

@@ -42,6 +42,7 @@ struct Weights: Sendable {
         }
         func linear(_ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases) throws -> Linear {
             let vector = bias ? try file.vector(name + ".bias").baseAddress : nil
+            if let matrix = file.fourBitMatrix(name) { return Linear(matrix, bias: vector) }
             return Linear(try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor)
         }
         func predictor(_ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float]) throws -> Predictor? {
@@ -95,7 +96,12 @@ struct Predictor: Sendable {
 
 /// A linear map: `inputs` numbers in, `outputs` out.
 struct Linear: @unchecked Sendable {
-    let rows: WeightRows
+    enum Rows {
+        case int8(WeightRows)
+        case fourBit(FourBitRows)
+    }
+
+    let rows: Rows
     let inputs: Int
     let outputs: Int
     /// Rows are inputs (neurons) instead of outputs, so that inputs can be skipped.
@@ -103,10 +109,33 @@ struct Linear: @unchecked Sendable {
     let bytes: Int
 
     init(_ matrix: Matrix, bias: UnsafePointer<Float>?, isNeuronMajor: Bool) {
-        rows = WeightRows(weights: matrix.weights, stride: matrix.stride, scales: matrix.scales, bias: bias)
+        rows = .int8(
+            WeightRows(weights: matrix.weights, stride: matrix.stride, scales: matrix.scales, bias: bias))
         self.isNeuronMajor = isNeuronMajor
         outputs = isNeuronMajor ? matrix.cols : matrix.rows
         inputs = isNeuronMajor ? matrix.rows : matrix.cols
         bytes = matrix.rows * matrix.stride + 4 * outputs
     }
+
+    init(_ matrix: FourBitMatrix, bias: UnsafePointer<Float>?) {
+        let fourBit = FourBitRows(blocks: matrix.blocks, groups: matrix.groups, bias: bias)
+        rows = .fourBit(fourBit)
+        isNeuronMajor = false
+        outputs = matrix.rows
+        inputs = matrix.cols
+        bytes = FourBitMatrix.blocks(forRows: matrix.rows) * fourBit.blockBytes
+    }
+
+    /// The rows of a map that is known to have int8 weights, as neuron-major ones do.
+    var int8: WeightRows {
+        guard case .int8(let weights) = rows else { preconditionFailure("4-bit weights are not neuron-major") }
+        return weights
+    }
+
+    var isFourBit: Bool {
+        if case .fourBit = rows { true } else { false }
+    }
+
+    /// Bytes that a row takes, about.
+    var rowBytes: Int { bytes / (isNeuronMajor ? inputs : outputs) }
 }
