@@ -39,68 +39,84 @@ extension UnsafeRawPointer {
 // MARK: Quantised
 
 extension FourBitGroup {
-    /// Quantises the `count` (at most 32) weights at `source`; nil if one is infinite, undefined or too large
-    /// for a half.
+    /// Quantises the 32 weights at `w`; nil if one is infinite, undefined or too large for a half.
     ///
     /// The range of the weights says where to begin. It is then stretched and shrunk in steps: the weights
     /// are rounded to sixteen levels, d and m are fitted to that by least squares and rounded to halves, the
     /// weights are rounded once more, to what d and m became, and of all the one with the smallest squared
     /// error is kept.
-    init?(_ source: UnsafePointer<Float>, _ count: Int) {
+    /// - Parameter importance: what the squared error of each weight counts.
+    init?(_ w: UnsafePointer<Float>, importance: UnsafePointer<Float>) {
         self.init()
-        // Missing weights are repeats of the first, so that they widen nothing.
-        var w = SIMD32<Float>(repeating: source[0])
-        for i in 0..<count { w[i] = source[i] }
-        let least = w.min(), most = w.max()
-        guard all(w .== w), max(-least, most) <= 65504 else { return nil }
-        guard most - least >= 1e-7 else {
-            // Nothing to tell apart: d = 0.
-            m = halfFromFloat(least + (most - least) / 2)
-            return
+        var (least, most) = (w[0], w[0])
+        for i in 0..<32 {
+            guard w[i].magnitude <= 65504 else { return nil }
+            least = min(least, w[i])
+            most = max(most, w[i])
         }
+        // If there is nothing to tell apart, d = 0.
+        m = halfFromFloat(least + (most - least) / 2)
+        guard most - least >= 1e-7 else { return }
+        let weights = Fours(w), importance = Fours(importance)
         var smallest = Float.infinity
+        var best: (d: Float, m: Float) = (0, 0)
         for step in -4...10 {
-            let levels = (w - least) * ((15 + 0.2 * Float(step)) / (most - least))
-            let (d, m) = fit(w, toLevels: rounded(levels))
-            let halfD = halfFromFloat(d), halfM = halfFromFloat(m)
-            let exactD = floatFromHalf(halfD), exactM = floatFromHalf(halfM)
-            guard exactD != 0 else { continue }
-            let q = rounded((w - exactM) / exactD)
-            let difference = q * exactD + exactM - w
-            let error = sum(difference * difference)
-            if error < smallest {
-                smallest = error
-                self = FourBitGroup(d: halfD, m: halfM, q: SIMD32<UInt8>(truncatingIfNeeded: integers(q)))
-            }
+            let (d, m) = fit(weights, importance, from: least, step: (most - least) / (15 + 0.2 * Float(step)))
+            guard d != 0 else { continue }
+            let error = squaredError(weights, importance, d, m)
+            if error < smallest { (smallest, best) = (error, (d, m)) }
         }
-        if smallest == .infinity { m = halfFromFloat(least + (most - least) / 2) }
+        guard smallest < .infinity else { return }
+        (d, m) = (halfFromFloat(best.d), halfFromFloat(best.m))
+        for i in 0..<32 { q[i] = UInt8(weights.levels(i / 4, best.d, best.m)[i % 4]) }
     }
 }
 
-/// The d and m with the smallest squared error of w = d q + m.
-private func fit(_ w: SIMD32<Float>, toLevels q: SIMD32<Float>) -> (d: Float, m: Float) {
-    let sumW = sum(w), sumQ = sum(q)
-    let determinant = 32 * sum(q * q) - sumQ * sumQ
-    guard determinant > 0 else { return (0, sumW / 32) }
-    let d = (32 * sum(q * w) - sumQ * sumW) / determinant
-    return (d, (sumW - d * sumQ) / 32)
+/// Vectors of four, which every processor has: wider ones become slow code where the target has none.
+private struct Fours {
+    private let pointer: UnsafeRawPointer
+
+    init(_ pointer: UnsafePointer<Float>) { self.pointer = UnsafeRawPointer(pointer) }
+
+    @inline(__always)
+    subscript(i: Int) -> SIMD4<Float> { pointer.loadUnaligned(fromByteOffset: 16 * i, as: SIMD4<Float>.self) }
+
+    /// The nearest of the sixteen levels d q + m.
+    @inline(__always)
+    func levels(_ i: Int, _ d: Float, _ m: Float) -> SIMD4<Float> {
+        let q = (self[i] - m) / d
+        let positive = q.replacing(with: 0, where: q .< 0)
+        let magic: Float = 12_582_912  // adding it rounds to an integer
+        return (positive.replacing(with: 15, where: positive .> 15) + magic) - magic
+    }
 }
 
-private let magic: Float = 12_582_912
-
-/// To the nearest of 0...15.
-private func rounded(_ v: SIMD32<Float>) -> SIMD32<Float> {
-    let above = v.replacing(with: 0, where: v .< 0)
-    return (above.replacing(with: 15, where: above .> 15) + magic) - magic
+/// The d and m, as halves have them, with the smallest squared error if weights are rounded to the levels
+/// least + step q.
+private func fit(_ w: Fours, _ importance: Fours, from least: Float, step: Float) -> (d: Float, m: Float) {
+    var sums = (u: SIMD4<Float>.zero, w: SIMD4<Float>.zero, q: SIMD4<Float>.zero)
+    var sumQQ = SIMD4<Float>.zero, sumQW = SIMD4<Float>.zero
+    for i in 0..<8 {
+        let q = w.levels(i, step, least), u = importance[i]
+        sums.u += u
+        sums.w += u * w[i]
+        sums.q += u * q
+        sumQQ += u * q * q
+        sumQW += u * q * w[i]
+    }
+    let (u, sumW, sumQ) = (sums.u.sum(), sums.w.sum(), sums.q.sum())
+    let determinant = u * sumQQ.sum() - sumQ * sumQ
+    guard determinant > 0 else { return (0, 0) }
+    let d = (u * sumQW.sum() - sumQ * sumW) / determinant
+    let m = (sumW - d * sumQ) / u
+    return (floatFromHalf(halfFromFloat(d)), floatFromHalf(halfFromFloat(m)))
 }
 
-private func integers(_ v: SIMD32<Float>) -> SIMD32<UInt32> {
-    unsafeBitCast(v + magic, to: SIMD32<UInt32>.self) & 15
-}
-
-private func sum(_ v: SIMD32<Float>) -> Float {
-    let a = v.lowHalf + v.highHalf
-    let b = a.lowHalf + a.highHalf
-    let c = b.lowHalf + b.highHalf
-    return (c[0] + c[1]) + (c[2] + c[3])
+private func squaredError(_ w: Fours, _ importance: Fours, _ d: Float, _ m: Float) -> Float {
+    var sum = SIMD4<Float>.zero
+    for i in 0..<8 {
+        let difference = w.levels(i, d, m) * d + m - w[i]
+        sum += importance[i] * difference * difference
+    }
+    return sum.sum()
 }

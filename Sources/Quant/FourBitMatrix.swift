@@ -46,25 +46,30 @@ public func firstBadScale(inBlocks bytes: UnsafeRawBufferPointer) -> Int? {
 /// Stores every row of `source` with 4 bits a weight, on all cores. Q4_1 and Q4_0 weights are taken over as
 /// they are; others are quantised (see `FourBitGroup`).
 /// - Parameters:
+///   - importance: what an error counts in each column.
 ///   - sourceRow: the row of `source` that becomes row r of the result.
 ///   - blocks: room for all blocks (see `FourBitMatrix`).
 /// - Returns: the first source row with a weight that is not finite, or nil.
 public func quantizeToFourBits(
-    _ source: EncodedMatrix, sourceRow: @Sendable (Int) -> Int, blocks: UnsafeMutableRawPointer
+    _ source: EncodedMatrix, importance: [Float], sourceRow: @Sendable (Int) -> Int,
+    blocks: UnsafeMutableRawPointer
 ) -> Int? {
+    precondition(importance.count == source.cols)
     nonisolated(unsafe) let blocks = blocks
     let blockBytes = FourBitMatrix.blockBytes(forColumns: source.cols)
+    let width = (source.cols + halfGroupSize - 1) / halfGroupSize * halfGroupSize
+    let importance = importance + [Float](repeating: 0, count: width - source.cols)
     return firstBadRow(rows: source.rows) { some in
         let first = some.lowerBound / FourBitRows.blockRows
         let end = FourBitMatrix.blocks(forRows: some.upperBound)
         (blocks + first * blockBytes).initializeMemory(
             as: UInt8.self, repeating: 0, count: (end - first) * blockBytes)
-        return withUnsafeTemporaryAllocation(of: Float.self, capacity: source.cols) { row in
+        return withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { row in
             var bad: Int?
             for r in some {
                 let from = sourceRow(r)
                 let block = blocks + r / FourBitRows.blockRows * blockBytes
-                if !store(source, from, block, r % FourBitRows.blockRows, row), bad == nil { bad = from }
+                if !store(source, from, importance, block, r % FourBitRows.blockRows, row), bad == nil { bad = from }
             }
             return bad
         }
@@ -73,24 +78,30 @@ public func quantizeToFourBits(
 
 /// Stores one row; false if a weight is not finite.
 private func store(
-    _ source: EncodedMatrix, _ from: Int, _ block: UnsafeMutableRawPointer, _ lane: Int,
-    _ scratch: UnsafeMutableBufferPointer<Float>
+    _ source: EncodedMatrix, _ from: Int, _ importance: [Float], _ block: UnsafeMutableRawPointer, _ lane: Int,
+    _ row: UnsafeMutableBufferPointer<Float>
 ) -> Bool {
     let encoded = source.bytes + from * source.rowBytes
-    let isTakenOver = source.format == .q4_0 || source.format == .q4_1
-    if !isTakenOver { source.decode(row: from, into: scratch.baseAddress!) }
-    for h in 0..<(source.cols + halfGroupSize - 1) / halfGroupSize {
-        let group: FourBitGroup? =
-            switch source.format {
-            case .q4_0: FourBitGroup(q4_0: encoded + h * source.format.blockBytes)
-            case .q4_1: FourBitGroup(q4_1: encoded + h * source.format.blockBytes)
-            default: FourBitGroup(
-                scratch.baseAddress! + h * halfGroupSize, min(halfGroupSize, source.cols - h * halfGroupSize))
-            }
-        guard let group else { return false }
-        group.store(in: block + h * FourBitRows.recordBytes, lane: lane)
+    if source.format != .q4_0, source.format != .q4_1 {
+        source.decode(row: from, into: row.baseAddress!)
+        // Missing weights are repeats, so that they widen nothing.
+        for i in source.cols..<row.count { row[i] = row[source.cols - 1] }
     }
-    return true
+    return importance.withUnsafeBufferPointer { importance in
+        for h in 0..<row.count / halfGroupSize {
+            let at = h * halfGroupSize
+            let group: FourBitGroup? =
+                switch source.format {
+                case .q4_0: FourBitGroup(q4_0: encoded + h * source.format.blockBytes)
+                case .q4_1: FourBitGroup(q4_1: encoded + h * source.format.blockBytes)
+                default:
+                    FourBitGroup(row.baseAddress! + at, importance: importance.baseAddress! + at)
+                }
+            guard let group else { return false }
+            group.store(in: block + h * FourBitRows.recordBytes, lane: lane)
+        }
+        return true
+    }
 }
 
 extension FourBitGroup {

@@ -16,7 +16,7 @@ extension Command {
             left behind if a conversion fails or is interrupted.
             """,
         options: [
-            Option("weights", value: "FORMAT", "int8 (default), or w4: 4 bits a weight where all rows are read"),
+            Option("weights", value: "FORMAT", "int8 (default); w4: 4 bits, output matrix int8; w4-all: all 4 bits"),
             Option("force", "f", "write over OUT if it is there"),
             Option("quiet", "q", "no progress, no notes, no report"),
         ],
@@ -33,7 +33,7 @@ private func convertCommand(_ arguments: Arguments) throws {
     let (input, output) = (arguments.operands[0], arguments.operands[1])
     let name = arguments.string("weights") ?? WeightFormat.int8.rawValue
     guard let weights = WeightFormat(rawValue: name) else {
-        throw Failure.usage("--weights \(escaped(name, limit: 80)): there are int8 and w4")
+        throw Failure.usage("--weights \(escaped(name, limit: 80)): there are " + WeightFormat.allCases.map(\.rawValue).joined(separator: ", "))
     }
     let isQuiet = arguments.has("quiet")
     if fileExists(output) {

@@ -193,9 +193,26 @@ struct Conversion {
         let blocks = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: Matrix.alignment)
         defer { blocks.deallocate() }
         let bad = quantizeToFourBits(
-            try encoded(tensor), sourceRow: rowOrder(of: part), blocks: blocks.baseAddress!)
+            try encoded(tensor), importance: importance(of: part), sourceRow: rowOrder(of: part),
+            blocks: blocks.baseAddress!)
         if let bad { throw notFinite(tensor, row: bad) }
         try write(UnsafeRawBufferPointer(blocks))
+    }
+
+    /// What an error in each column of a matrix counts: where the input comes out of a norm, it is about as
+    /// large as the norm's weight.
+    private func importance(of part: NativePart) -> [Float] {
+        let norms = [
+            "attn_q": "attn_norm", "attn_k": "attn_norm", "attn_v": "attn_norm", "ffn_up": "ffn_norm",
+            "ffn_gate": "ffn_norm", "token_embd": "output_norm", "output": "output_norm",
+        ]
+        var path = part.name.split(separator: ".").map(String.init)
+        guard let norm = norms[path.removeLast()],
+            let (vector, tensor) = parts.first(where: { $0.part.name == (path + [norm, "weight"]).joined(separator: ".") })
+        else { return [Float](repeating: 1, count: part.sourceShape[1]) }
+        var weights = [Float](repeating: 0, count: vector.sourceShape[0])
+        decodeRow(tensor.format!, from: tensor.bytes.baseAddress!, count: weights.count, into: &weights)
+        return weights.map { $0 * $0 }
     }
 
     private func encoded(_ tensor: SourceTensor) throws -> EncodedMatrix {

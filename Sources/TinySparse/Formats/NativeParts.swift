@@ -121,8 +121,11 @@ extension ModelConfig {
             layerMatrix(prefix + "ffn_up", rows: dFF, cols: dModel)
             if gated { layerMatrix(prefix + "ffn_gate", rows: dFF, cols: dModel) }
             let down = prefix + "ffn_down"
-            let shape = NativePart.Shape.neuronMajor(outputs: dModel, inputs: dFF)
-            parts.append(NativePart(name: down, shape: shape))
+            if fourBit.contains(down) {
+                matrix(down, rows: dModel, cols: dFF)
+            } else {
+                parts.append(NativePart(name: down, shape: .neuronMajor(outputs: dModel, inputs: dFF)))
+            }
             if hasBiases { vector(down + ".bias", dModel) }
             predictor(prefix + "ffn_predictor", rank: predictors.neuronRanks, of: dFF, layer)
             predictor(prefix + "attn_predictor", rank: predictors.headRanks, of: nHeads, layer)

@@ -2,10 +2,12 @@
 public enum WeightFormat: String, Sendable, CaseIterable {
     /// A byte a weight and one scale an output.
     case int8
-    /// 4 bits a weight and a pair of halves for every 32 of them where every row is read for every token; int8
-    /// where rows are picked: `ffn_down`, and of relu models, which skip neurons, `ffn_up` and `ffn_gate`.
-    /// Sixteen rows of 4-bit weights lie together, and a row alone cannot be had for less than all of them.
+    /// 4 bits a weight and a pair of halves for every 32 of them. The embedding and the output matrix stay
+    /// int8: that is where 4 bits would cost the most. So do the feed-forward matrices of relu models, which
+    /// skip neurons: sixteen rows of 4-bit weights lie together, and one of them is not to be had for less.
     case w4
+    /// The same and the embedding and the output matrix too: the smallest, at a price in quality.
+    case w4all = "w4-all"
 }
 
 /// Which matrices of a native file have 4-bit weights: the last part of their names.
@@ -15,7 +17,7 @@ public struct FourBitKinds: Sendable, Equatable {
 
     /// What can have them. Of these, `output` and `token_embd` are one if the head is tied.
     static let possible = [
-        "token_embd", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_gate", "output",
+        "token_embd", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_gate", "ffn_down", "output",
     ]
     private static let key = "tinysparse.four_bit"
 
@@ -23,8 +25,13 @@ public struct FourBitKinds: Sendable, Equatable {
 
     /// What `format` means for a model of that kind.
     init(_ format: WeightFormat, _ config: ModelConfig) {
-        guard format == .w4 else { return }
-        names = Self.possible.filter { config.activation != .relu || !$0.hasPrefix("ffn_") }
+        names = Self.possible.filter { name in
+            switch format {
+            case .int8: false
+            case .w4: name.hasPrefix("attn_") || name.hasPrefix("ffn_") && config.activation != .relu
+            case .w4all: !name.hasPrefix("ffn_") || config.activation != .relu
+            }
+        }
     }
 
     public var isEmpty: Bool { names.isEmpty }
