@@ -96,6 +96,16 @@ struct Arguments {
         return value
     }
 
+    /// A number of bytes, perhaps with K, M or G after it, or nil if the option was not given.
+    func bytes(_ name: String) throws(Failure) -> Int? {
+        guard let text = string(name) else { return nil }
+        let shift = ["K": 10, "M": 20, "G": 30][text.suffix(1).uppercased()]
+        guard let number = Int(shift == nil ? text[...] : text.dropLast()), 0..<(1 << 33) ~= number else {
+            throw .usage("--\(name) \(escaped(text, limit: 80)): a number of bytes is needed, as in 64M; K, M and G are possible")
+        }
+        return number << (shift ?? 0)
+    }
+
     /// Refuses more operands than a command takes.
     func limitOperands(to count: Int, hint: String = "") throws(Failure) {
         guard operands.count > count else { return }

@@ -29,7 +29,7 @@ extension Command {
         run: benchCommand)
 }
 
-private func benchCommand(_ arguments: Arguments) throws {
+private func benchCommand(_ arguments: Arguments) throws(Failure) {
     let (path, _) = try arguments.modelAndRest(0, hint: "")
     let promptCount = try arguments.integer("prompt", in: 0...(1 << 20)) ?? 128
     let writtenCount = try arguments.integer("generate", in: 0...(1 << 20)) ?? 64
@@ -44,7 +44,7 @@ private func benchCommand(_ arguments: Arguments) throws {
     defer { progress.clear() }
 
     /// Speeds of one kind of work, the first run left out.
-    func measure(_ name: String, _ count: Int, _ work: () throws -> Void) throws -> Speeds? {
+    func measure(_ name: String, _ count: Int, _ work: () throws(Failure) -> Void) throws(Failure) -> Speeds? {
         guard count > 0 else { return nil }
         var speeds: [Double] = []
         for repetition in 0...repetitions {
@@ -56,12 +56,11 @@ private func benchCommand(_ arguments: Arguments) throws {
         }
         return Speeds(speeds)
     }
-    let prefill = try measure("reading", promptCount) { try session.readInterruptibly(Array(ids[..<promptCount])) }
-    let decode = try measure("writing", writtenCount) {
-        for id in ids[..<writtenCount] {
-            try Signals.check()
-            try session.read(CollectionOfOne(id))
-        }
+    let prefill = try measure("reading", promptCount) { () throws(Failure) in
+        try session.readInterruptibly(Array(ids[..<promptCount]))
+    }
+    let decode = try measure("writing", writtenCount) { () throws(Failure) in
+        for id in ids[..<writtenCount] { try session.readInterruptibly([id]) }
     }
     progress.clear()
 
@@ -71,15 +70,15 @@ private func benchCommand(_ arguments: Arguments) throws {
             ("model", .string(model.config.name)), ("file", .string(model.file.path)),
             ("version", .string(Help.version)),
             ("kernels", .string(session.kernelName)), ("threads", .number(session.threads)),
-            ("sparse", .string(arguments.string("sparse") ?? "off")),
+            ("sparsity", .string(arguments.string("sparsity") ?? "auto")),
             ("prompt_tokens", .number(promptCount)), ("generated_tokens", .number(writtenCount)),
             ("repetitions", .number(repetitions)),
-            ("prefill_tokens_per_second", prefill.json(\.median)),
-            ("prefill_tokens_per_second_min", prefill.json(\.slowest)),
-            ("prefill_tokens_per_second_max", prefill.json(\.fastest)),
-            ("decode_tokens_per_second", decode.json(\.median)),
-            ("decode_tokens_per_second_min", decode.json(\.slowest)),
-            ("decode_tokens_per_second_max", decode.json(\.fastest)),
+            ("prefill_tokens_per_second", prefill.json { $0.median }),
+            ("prefill_tokens_per_second_min", prefill.json { $0.slowest }),
+            ("prefill_tokens_per_second_max", prefill.json { $0.fastest }),
+            ("decode_tokens_per_second", decode.json { $0.median }),
+            ("decode_tokens_per_second_min", decode.json { $0.slowest }),
+            ("decode_tokens_per_second_max", decode.json { $0.fastest }),
             ("parameters", .number(model.config.parameterCount)),
             ("bytes_read_per_token", .number(bytes)), ("peak_rss_bytes", .number(peakMemory())),
         ]
@@ -114,8 +113,8 @@ private struct Speeds: CustomStringConvertible {
 }
 
 extension Optional<Speeds> {
-    fileprivate func json(_ field: KeyPath<Speeds, Double>) -> JSON {
-        map { .double($0[keyPath: field]) } ?? .null
+    fileprivate func json(_ field: (Speeds) -> Double) -> JSON {
+        map { .double(field($0)) } ?? .null
     }
 }
 

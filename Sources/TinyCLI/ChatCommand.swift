@@ -27,7 +27,7 @@ extension Command {
 
 private let templateNames = ["chatml", "llama2", "llama3", "zephyr", "plain"]
 
-private func chatCommand(_ arguments: Arguments) throws {
+private func chatCommand(_ arguments: Arguments) throws(Failure) {
     let (path, _) = try arguments.modelAndRest(0, hint: "; messages are typed, not given as arguments")
     let options = try GenerationOptions(arguments)
     let sessionOptions = try Session.Options(arguments)
@@ -87,7 +87,7 @@ private struct ChatLoop {
         self.isVerbose = isVerbose
     }
 
-    mutating func run() throws {
+    mutating func run() throws(Failure) {
         if Console.inputIsTerminal { Console.note("\(escaped(session.model.config.name)): /help helps, /quit ends") }
         while true {
             if Console.inputIsTerminal { Console.note("> ", terminator: "") }
@@ -132,7 +132,7 @@ private struct ChatLoop {
         return true
     }
 
-    private mutating func answer(_ line: String) throws {
+    private mutating func answer(_ line: String) throws(Failure) {
         messages.append(ChatMessage(role: "user", content: line))
         guard let ids = fittingIDs() else {
             messages.removeLast()

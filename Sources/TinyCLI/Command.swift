@@ -31,9 +31,15 @@ struct Command: Sendable {
     let options: [Option]
     /// Command lines without `tinysparse NAME`, and what they do.
     let examples: [(arguments: String, what: String)]
-    let run: @Sendable (Arguments) throws -> Void
+    let run: @Sendable (Arguments) throws(CommandError) -> Void
 
-    static let all = [run, chat, bench, perplexity, verify, convert, inspect, tokenize]
+    #if hasFeature(Embedded)  // Boards run what other machines have converted.
+    static let all = [run, chat, bench, perplexity, verify]
+    #else
+    static let all = [
+        run, chat, batch, bench, perplexity, verify, convert, inspect, tokenize, profile, trainPredictors, sweep,
+    ]
+    #endif
     static let help = Option("help", "h", "show this help")
 }
 
@@ -42,14 +48,18 @@ extension Option {
     static let model = Option("model", "m", value: "MODEL", "a native file, a .gguf file, or a Hugging Face folder")
     static let threads = Option("threads", "t", value: "N", "threads at work (default: all cores this process may use)")
     static let context = Option("context", "c", value: "N", "most tokens it can hold (default: the model's, at most 8192)")
-    static let kernels = Option("kernels", value: "NAME", "avx512, avx2 or scalar (default: the fastest)")
-    static let sparse = Option("sparse", value: "MODE", "compute only a part: \(Sparsity.forms)")
+    static let kernels = Option("kernels", value: "NAME", "avx512, avx2, neondot, neon or scalar (default: the fastest)")
     static let noVerify = Option("no-verify", "do not compare the checksums of the model file: a faster start")
     static let json = Option("json", "print JSON for programs")
     static let verbose = Option("verbose", "v", "print statistics to standard error (default: if that is a terminal)")
 
+    static let cache = Option("cache", value: "TYPE", "keys and values in half or int8: half the memory, slightly other results (default: half)")
+    static let memoryLimit = Option("memory-limit", value: "BYTES", "choose block size and context to fit: 64M, 1G, ... (default: none)")
+    static let sparsity = Option("sparsity", value: "MODE", "\(Sparsity.forms) (default: auto)")
+    static let headSparsity = Option("head-sparsity", value: "on|off", "leave out heads, too (default: on)")
+
     /// Which model and how it runs.
-    static let running = [model, threads, kernels, sparse, noVerify]
+    static let running = [model, threads, kernels, sparsity, headSparsity, cache, memoryLimit, noVerify]
 
     /// How text is chosen.
     static let sampling = [

@@ -8,7 +8,23 @@ enum Failure: Error {
     case interrupted(Int32)
     /// Whoever read the output has gone. That is no error: it saw enough.
     case outputClosed
+
+    /// What an error of the library means to the user.
+    #if hasFeature(Embedded)
+    init(_ failure: Failure) { self = failure }
+    init(_ error: some Error & CustomStringConvertible) { self = .problem(escaped(error.description)) }
+    #else
+    init(_ error: any Error) { self = error as? Failure ?? .problem(escaped("\(error)")) }
+    #endif
 }
+
+#if hasFeature(Embedded)
+/// What commands throw: Embedded Swift needs one type.
+typealias CommandError = Failure
+#else
+/// What commands throw: anything, the library's errors included.
+typealias CommandError = any Error
+#endif
 
 /// The exit codes, as `--help` documents them.
 enum ExitCode {

@@ -3,7 +3,7 @@ enum Help {
     static let version = "0.1.0"
 
     static var program: String {
-        let width = Command.all.map(\.name.count).max()! + 2
+        let width = Command.all.map { $0.name.count }.max()! + 2
         let commands = Command.all.map { "  " + $0.name.padded(to: width) + $0.summary }.joined(separator: "\n")
         return """
             TinySparse runs small language models on the CPU.
@@ -24,7 +24,7 @@ enum Help {
 
             environment:
               TINYSPARSE_MODEL     the model to use if none is given
-              TINYSPARSE_KERNELS   the instruction set to use: avx512, avx2 or scalar
+              TINYSPARSE_KERNELS   the kernels to use: avx512, avx2, neondot, neon or scalar
 
             exit codes:
               0    all went well, or the reader of the output went away
@@ -40,7 +40,7 @@ enum Help {
         let names = options.map { option in
             (option.short.map { "-\($0), " } ?? "    ") + "--" + option.long + (option.value.map { " " + $0 } ?? "")
         }
-        let width = names.map(\.count).max()! + 2
+        let width = names.map { $0.count }.max()! + 2
         let rows = zip(names, options).map { "  " + $0.padded(to: width) + $1.help }
         let examples = command.examples.flatMap { ["  # \($0.what)", "  tinysparse \(command.name) \($0.arguments)"] }
         return """

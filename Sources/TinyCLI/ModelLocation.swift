@@ -41,12 +41,25 @@ enum ModelLocation {
 
 /// Opening a model as the options say.
 extension Model {
-    /// - Throws: what opening throws, and `Failure.interrupted`.
-    static func open(_ given: String?, _ arguments: Arguments) throws -> Model {
+    /// - Throws: `Failure.problem` with the reason, `Failure.interrupted`.
+    static func open(_ given: String?, _ arguments: Arguments) throws(Failure) -> Model {
         let path = try ModelLocation.find(given)
-        guard !isNativeModel(path) else {
-            return try Model(path: path, verify: !arguments.has("no-verify"))
+        let verify = !arguments.has("no-verify")
+        do {
+            #if hasFeature(Embedded)
+            return try Model(NativeModelFile(path: path, verify: verify))
+            #else
+            // Whoever counts bytes wants no second copy of the weights.
+            let residence = arguments.has("memory-limit") ? NativeModelFile.Residence.mapped : .automatic
+            return try isNativeModel(path) ? Model(path: path, verify: verify, residence: residence) : converted(path)
+            #endif
+        } catch {
+            throw Failure(error)
         }
+    }
+
+    #if !hasFeature(Embedded)
+    private static func converted(_ path: String) throws -> Model {
         var progress = Console.Progress()
         defer { progress.clear() }
         let image = try nativeImage(path) { event in
@@ -57,6 +70,7 @@ extension Model {
         }
         return try Model(NativeModelFile(image: image, verify: false))
     }
+    #endif
 }
 
 extension Session.Options {
@@ -68,28 +82,50 @@ extension Session.Options {
         let asked = try arguments.integer("context", in: 1...(1 << 24))
         self.context = context ?? asked ?? 0
         kernels = arguments.string("kernels")
-        if let mode = arguments.string("sparse") { sparsity = try Sparsity(option: mode) }
+        if let name = arguments.string("cache") {
+            guard let type = CacheType(rawValue: name) else {
+                throw .usage("--cache \(escaped(name, limit: 80)): half or int8 is needed")
+            }
+            cacheType = type
+        }
+        memoryLimit = try arguments.bytes("memory-limit")
+        sparsity = try Sparsity(arguments)
     }
 }
 
 extension Session {
-    /// - Throws: what making a session throws, and `Failure.problem` for a model that cannot be sparse.
-    static func open(_ model: Model, _ options: Options) throws -> Session {
+    /// - Throws: `Failure.problem` with the reason, also for a model that cannot be sparse.
+    static func open(_ model: Model, _ options: Options) throws(Failure) -> Session {
         guard !options.sparsity.needsPredictors || !model.config.predictors.isEmpty else {
-            throw Failure.problem(
+            throw .problem(
                 "\(escaped(model.config.name)) has no predictors, so nothing says what to leave out; "
-                    + "leave --sparse out or try oracle:SHARE")
+                    + "leave --sparsity out or try oracle:SHARE")
         }
-        return try Session(model, options)
+        do { return try Session(model, options) } catch { throw Failure(error) }
     }
 
     /// Reads tokens in pieces, so that Ctrl-C works in a long text too; results do not depend on pieces.
-    /// - Throws: `RuntimeError`, `Failure.interrupted`.
-    func readInterruptibly(_ ids: [Int32]) throws {
-        guard ids.count <= contextLimit - tokens.count else { throw RuntimeError.contextFull(limit: contextLimit) }
+    /// - Throws: `Failure.problem` with the reason, `Failure.interrupted`.
+    func readInterruptibly(_ ids: [Int32]) throws(Failure) {
+        guard ids.count <= contextLimit - tokens.count else {
+            throw Failure(RuntimeError.contextFull(limit: contextLimit))
+        }
         for start in stride(from: 0, to: ids.count, by: 128) {
             try Signals.check()
-            try read(ids[start..<min(start + 128, ids.count)])
+            do { try read(ids[start..<min(start + 128, ids.count)]) } catch { throw Failure(error) }
         }
+    }
+
+    /// Writes on after what was read.
+    /// - Throws: `Failure.problem` with the reason.
+    func begin(_ options: GenerationOptions) throws(Failure) -> Generation {
+        do { return try generation(prompt: [], options) } catch { throw Failure(error) }
+    }
+}
+
+extension Generation {
+    /// - Throws: `Failure.problem` with the reason.
+    mutating func nextPiece() throws(Failure) -> String? {
+        do { return try next() } catch { throw Failure(error) }
     }
 }

@@ -20,7 +20,7 @@ extension Command {
         run: perplexityCommand)
 }
 
-private func perplexityCommand(_ arguments: Arguments) throws {
+private func perplexityCommand(_ arguments: Arguments) throws(Failure) {
     try arguments.limitOperands(to: 1, hint: "; the model goes after -m")
     guard let path = arguments.operands.first else { throw Failure.usage("the text file is missing") }
     let chunks = try arguments.integer("chunks", in: 1...Int.max)
@@ -36,10 +36,15 @@ private func perplexityCommand(_ arguments: Arguments) throws {
     var progress = Console.Progress()
     defer { progress.clear() }
     var done = 0
-    let result = try session.perplexity(of: text, context: context, chunks: chunks) { chunk, count, soFar in
-        done = chunk
-        progress.show("chunk \(chunk)/\(count)  perplexity \(fixed(soFar.value, 4))")
-        return Signals.pending == 0
+    let result: Perplexity
+    do throws(RuntimeError) {
+        result = try session.perplexity(of: text, context: context, chunks: chunks) { chunk, count, soFar in
+            done = chunk
+            progress.show("chunk \(chunk)/\(count)  perplexity \(fixed(soFar.value, 4))")
+            return Signals.pending == 0
+        }
+    } catch {
+        throw Failure(error)
     }
     progress.clear()
     try Signals.check()
@@ -51,7 +56,7 @@ private func perplexityCommand(_ arguments: Arguments) throws {
             ("nats_per_token", .double(result.mean)), ("chunks", .number(done)), ("context", .number(context)),
             ("tokens_scored", .number(result.tokens)), ("kernels", .string(session.kernelName)),
             ("threads", .number(session.threads)),
-            ("sparse", .string(arguments.string("sparse") ?? "off")),
+            ("sparsity", .string(arguments.string("sparsity") ?? "auto")),
         ]
         return try Console.writeLine(JSON.object(report).text())
     }

@@ -28,7 +28,7 @@ extension Command {
         run: runCommand)
 }
 
-private func runCommand(_ arguments: Arguments) throws {
+private func runCommand(_ arguments: Arguments) throws(Failure) {
     let (path, rest) = try arguments.modelAndRest(1, hint: "; put the prompt in quotes")
     guard let operand = rest.first else { throw Failure.usage("the prompt is missing") }
     // The one argument is the prompt; a file that is there says that a model was meant.
@@ -56,7 +56,7 @@ private func runCommand(_ arguments: Arguments) throws {
     if Signals.pending > 0 { throw Signals.failure }
 }
 
-private func promptIDs(_ prompt: [UInt8], _ model: Model, _ arguments: Arguments) throws -> [Int32] {
+private func promptIDs(_ prompt: [UInt8], _ model: Model, _ arguments: Arguments) throws(Failure) -> [Int32] {
     guard arguments.has("chat") else { return model.tokenizer.encode(prompt) }
     guard let template = model.tokenizer.chatTemplate else {
         throw Failure.problem("\(escaped(model.config.name)) has no chat template; leave --chat out")
@@ -100,18 +100,19 @@ final class AnswerWriter {
 
     init(session: Session) { self.session = session }
 
-    /// - Throws: `RuntimeError`, `Failure.outputClosed`. A signal only ends the text; `reason` is then `cancelled`.
-    func write(_ ids: [Int32], _ options: GenerationOptions) throws {
+    /// - Throws: `Failure`, but a signal only ends the text; `reason` is then `cancelled`.
+    func write(_ ids: [Int32], _ options: GenerationOptions) throws(Failure) {
         let start = ContinuousClock.now
-        do {
+        do throws(Failure) {
             try session.readInterruptibly(ids)
-        } catch Failure.interrupted {
-            return
+        } catch {
+            if case .interrupted = error { return }
+            throw error
         }
         promptTokens = ids.count
         promptSeconds = seconds(since: start)
-        var generation = try session.generation(prompt: [], options)
-        while Signals.pending == 0, let piece = try generation.next() {
+        var generation = try session.begin(options)
+        while Signals.pending == 0, let piece = try generation.nextPiece() {
             guard !piece.isEmpty else { continue }
             text += piece
             try Console.writeGenerated(piece)

@@ -1,29 +1,31 @@
 import TinySparse
 
 extension Sparsity {
-    static let forms = "predicted, predicted:MARGIN, keep:SHARE, oracle:SHARE"
+    static let forms = "off; auto: as the model's predictors say; SHARE: skip this share of the neurons; oracle:SHARE"
 
-    /// Reads the value of --sparse.
+    /// What --sparsity and --head-sparsity ask for.
     /// - Throws: `Failure.usage`.
-    init(option text: String) throws(Failure) {
+    init(_ arguments: Arguments) throws(Failure) {
+        let heads: Bool
+        switch arguments.string("head-sparsity") ?? "on" {
+        case "on": heads = true
+        case "off": heads = false
+        case let other: throw .usage("--head-sparsity \(escaped(other, limit: 80)): on or off is needed")
+        }
+        let text = arguments.string("sparsity") ?? "auto"
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        let number = parts.count == 2 ? Double(parts[1]) : nil
-        switch (parts[0], number) {
+        let share = Double(parts[parts.count - 1]).flatMap { 0...1 ~= $0 ? $0 : nil }
+        switch (parts[0], share) {
         case ("off", nil) where parts.count == 1: self = .off
-        case ("predicted", nil) where parts.count == 1: self = .predicted()
-        case ("predicted", let margin?) where abs(margin) <= 1e6: self = .predicted(margin: Float(margin))
-        case ("keep", let share?) where 0...1 ~= share: self = .keep(share)
-        case ("oracle", let share?) where 0...1 ~= share: self = .oracle(keep: share)
-        default:
-            throw .usage("--sparse \(escaped(text, limit: 80)): is none of \(Self.forms); shares are from 0 to 1")
+        case ("auto", nil) where parts.count == 1: self = .predicted(heads: heads)
+        case ("oracle", let share?) where parts.count == 2: self = .oracle(keep: 1 - share)
+        case (_, let share?) where parts.count == 1: self = .keep(1 - share, heads: heads)
+        default: throw .usage("--sparsity \(escaped(text, limit: 80)): one of these is needed: \(Self.forms)")
         }
     }
 
-    /// Whether a model without predictors would silently be dense.
+    /// Whether a model without predictors would silently be dense, though a share was asked for.
     var needsPredictors: Bool {
-        switch self {
-        case .predicted, .keep: true
-        case .off, .oracle, .fixed: false
-        }
+        if case .keep = self { true } else { false }
     }
 }

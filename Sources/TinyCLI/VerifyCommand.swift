@@ -45,7 +45,7 @@ private let defaultPrompts = [
     "A",
 ]
 
-private func verifyCommand(_ arguments: Arguments) throws {
+private func verifyCommand(_ arguments: Arguments) throws(Failure) {
     let (given, _) = try arguments.modelAndRest(0, hint: "")
     let path = try ModelLocation.find(given)
     let threads = try arguments.numbers("threads", in: 1...256) ?? Array(Set([1, availableCores])).sorted()
@@ -66,14 +66,18 @@ private func verifyCommand(_ arguments: Arguments) throws {
     var reference = try arguments.has("record") ? nil : storedReference(path, model, arguments)
     let isStored = reference != nil
     if reference == nil {
-        reference = try .record(
-            model, prompts: prompts, writing: written, options: runs[0], provenance: provenance(kernels[0]))
+        do {
+            reference = try .record(
+                model, prompts: prompts, writing: written, options: runs[0], provenance: provenance(kernels[0]))
+        } catch {
+            throw Failure(error)
+        }
     }
     let count = reference!.texts.reduce(0) { $0 + $1.positions.count }
     for options in runs {
         try Signals.check()
-        if let difference = try reference!.firstDifference(model, options) {
-            throw Failure.problem("\(name(options)): \(difference)\(try element(difference, model, options, kernels))")
+        if let difference = try difference(from: reference!, model, options) {
+            throw .problem("\(name(options)): \(difference)")
         }
         try Console.writeLine("\(name(options)): \(count) positions, equal")
     }
@@ -86,7 +90,7 @@ private func verifyCommand(_ arguments: Arguments) throws {
 }
 
 /// The reference given or the one beside the model; nil if there is none.
-private func storedReference(_ path: String, _ model: Model, _ arguments: Arguments) throws -> Reference? {
+private func storedReference(_ path: String, _ model: Model, _ arguments: Arguments) throws(Failure) -> Reference? {
     let file: String
     if let given = arguments.string("reference") {
         file = given
@@ -96,11 +100,12 @@ private func storedReference(_ path: String, _ model: Model, _ arguments: Argume
         file = (parts.dropLast() + ["reference", name + ".txt"]).joined(separator: "/")
         guard access(file, R_OK) == 0 else { return nil }
     }
+    let text = String(decoding: try readAll(file), as: UTF8.self)
     let reference: Reference
     do {
-        reference = try Reference(parsing: String(decoding: try readAll(file), as: UTF8.self))
-    } catch let error as ReferenceError {
-        throw Failure.problem("\(escaped(file)): \(error)")
+        reference = try Reference(parsing: text)
+    } catch {
+        throw .problem("\(escaped(file)): \(error.description)")
     }
     guard reference.modelHash == xxHash64(model.file.gguf.file.bytes) else {
         throw Failure.problem(
@@ -109,20 +114,32 @@ private func storedReference(_ path: String, _ model: Model, _ arguments: Argume
     return reference
 }
 
-private func kernelNames(_ given: String) throws -> [String] {
-    if given == "all" { return Kernels.available.map(\.name) }
-    return [try Kernels.named(given).name]
+private func kernelNames(_ given: String) throws(Failure) -> [String] {
+    if given == "all" { return Kernels.available.map { $0.name } }
+    do { return [try Kernels.named(given).name] } catch { throw Failure(error) }
 }
 
 private func name(_ options: Session.Options) -> String {
     "\(options.kernels!), \(options.threads) thread\(options.threads == 1 ? "" : "s"), blocks of \(options.blockSize)"
 }
 
+/// The first difference in words, or nil.
+private func difference(
+    from reference: Reference, _ model: Model, _ options: Session.Options
+) throws(Failure) -> String? {
+    do {
+        guard let difference = try reference.firstDifference(model, options) else { return nil }
+        return try difference.description + element(difference, model, options)
+    } catch {
+        throw Failure(error)
+    }
+}
+
 /// With another kernel set at hand: the first number that differs.
 private func element(
-    _ difference: ReferenceDifference, _ model: Model, _ options: Session.Options, _ kernels: [String]
-) throws -> String {
-    for other in Kernels.available.map(\.name) where other != options.kernels {
+    _ difference: ReferenceDifference, _ model: Model, _ options: Session.Options
+) throws(RuntimeError) -> String {
+    for other in Kernels.available.map({ $0.name }) where other != options.kernels {
         var others = options
         others.kernels = other
         if let (index, a, b) = try difference.firstElement(model, options, others) {

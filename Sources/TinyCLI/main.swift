@@ -5,7 +5,7 @@ import Musl
 #endif
 
 /// Finds the command and runs it.
-func runProgram(_ words: ArraySlice<String>) throws {
+func runProgram(_ words: ArraySlice<String>) throws(CommandError) {
     guard let name = words.first else { throw Failure.usage("a command is missing") }
     switch name {
     case "--version", "-V": try Console.writeLine("tinysparse \(Help.version)")
@@ -25,7 +25,7 @@ func command(named name: String) throws(Failure) -> Command {
     if let command = Command.all.first(where: { $0.name == name }) { return command }
     let kind = name.hasPrefix("-") ? "option" : "command"
     throw .usage(
-        "unknown \(kind) \(escaped(name, limit: 80))" + suggestion(for: name, among: Command.all.map(\.name)))
+        "unknown \(kind) \(escaped(name, limit: 80))" + suggestion(for: name, among: Command.all.map { $0.name }))
 }
 
 /// Runs the program and says how it ended.
@@ -33,21 +33,21 @@ func exitCode(_ words: ArraySlice<String>) -> Int32 {
     do {
         try runProgram(words)
         return ExitCode.success
-    } catch Failure.usage(let message) {
-        let topic = Command.all.contains { $0.name == words.first } ? " \(words.first!)" : ""
-        Console.note("tinysparse: error: \(message)\nTry: tinysparse\(topic) --help")
-        return ExitCode.usage
-    } catch Failure.interrupted(let number) {
-        return ExitCode.signal(number)
-    } catch Failure.outputClosed {
-        return ExitCode.success
-    } catch Failure.problem(let message) {
-        Console.note("tinysparse: error: \(message)")
     } catch {
-        Console.note("tinysparse: error: \(escaped("\(error)"))")
+        switch Failure(error) {
+        case .usage(let message):
+            let topic = Command.all.contains { $0.name == words.first } ? " \(words.first!)" : ""
+            Console.note("tinysparse: error: \(message)\nTry: tinysparse\(topic) --help")
+            return ExitCode.usage
+        case .interrupted(let number): return ExitCode.signal(number)
+        case .outputClosed: return ExitCode.success
+        case .problem(let message):
+            Console.note("tinysparse: error: \(message)")
+            return ExitCode.problem
+        }
     }
-    return ExitCode.problem
 }
 
 Signals.install()
+BusError.install()
 exit(exitCode(programArguments.dropFirst()))

@@ -6,7 +6,7 @@ import XCTest
 /// and a real one.
 final class ExactnessTests: XCTestCase {
     func testConvertedModelsRunToTheReferencesBits() throws {
-        let reference = try Reference()
+        let reference = try NumpyReference()
         for (name, type) in [
             ("llama", "F32"), ("llama", "BF16"), ("llama-relu", "F16"), ("opt", "F32"), ("opt", "F16"), ("opt-gelu", "BF16"),
         ] {
@@ -25,13 +25,36 @@ final class ExactnessTests: XCTestCase {
     }
 
     func testModelsMadeAnewRunToTheReferencesBits() throws {
-        let reference = try Reference()
+        let reference = try NumpyReference()
         for (i, name) in ["llama", "llama-relu", "opt", "llama-factors", "opt-gelu"].enumerated() {
             let folder = try TemporaryFolder()
             try reference.run("make_tiny.py", "--native", name, folder.path("m.gguf"), "--seed", "\(100 + i)")
             try reference.run("make_tiny.py", "--goldens", folder.path("m.gguf"), folder.path("m"))
             let golden = try GoldenModel(path: folder.path("m.gguf"), prefix: folder.path("m"))
             for kernels in kernelSets { try assertExact(golden, kernels, "\(name), another seed") }
+        }
+    }
+
+    /// The committed models are too small to be worth splitting; in this one, threads share every matrix.
+    func testAModelLargeEnoughToBeSplitAmongThreadsRunsToTheReferencesBits() throws {
+        let reference = try NumpyReference()
+        let folder = try TemporaryFolder()
+        try reference.run("make_tiny.py", "--big", folder.path("big.gguf"))
+        try reference.run("make_tiny.py", "--goldens", folder.path("big.gguf"), folder.path("big"))
+        let golden = try GoldenModel(path: folder.path("big.gguf"), prefix: folder.path("big"))
+        for kernels in kernelSets {
+            for threads in 1...4 {
+                for block in [1, 3, 128] {
+                    let what = "\(kernels), \(threads) threads, blocks of \(block)"
+                    assertSame(
+                        try golden.session(kernels, threads: threads, block: block).trace(golden.tokens), golden.golden, what)
+                    for name in ["sparse", "edge"] {
+                        let (mask, wanted) = try golden.sparse(name)
+                        let session = try golden.session(kernels, threads: threads, block: block, sparsity: mask)
+                        assertSame(try session.trace(golden.tokens), wanted, "\(name), \(what)")
+                    }
+                }
+            }
         }
     }
 
@@ -93,7 +116,7 @@ final class ExactnessTests: XCTestCase {
                     "\(kernels), \(threads) threads, blocks of \(block)")
             }
         }
-        let reference = try Reference()
+        let reference = try NumpyReference()
         let few = tokens.prefix(6)
         let output = try reference.run(
             "reference.py", native, "--layers", "--tokens", few.map { "\($0)" }.joined(separator: ","))

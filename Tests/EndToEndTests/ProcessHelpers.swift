@@ -62,7 +62,7 @@ final class TemporaryFolder {
 }
 
 /// The independent reference, run by a Python that has numpy.
-struct Reference {
+struct NumpyReference {
     private let python: String
     private let folder = packageFolder.appendingPathComponent("Tests/EndToEndTests/Reference")
 

@@ -20,7 +20,8 @@ final class SparsityTests: XCTestCase {
         for golden in try GoldenModel.tiny() {
             for share in [0, 0.01, 0.3, 0.9] {
                 let wanted = try golden.session("scalar", block: 1, sparsity: .oracle(keep: share)).trace(golden.tokens)
-                XCTAssertNotEqual(wanted, golden.golden, "\(golden.name), \(share)")
+                // Of a ReLU's many zeros all are kept or none, so a large share may be everything.
+                if share < 0.5 { XCTAssertNotEqual(wanted, golden.golden, "\(golden.name), \(share)") }
                 for kernels in kernelSets {
                     for (threads, block) in [(1, 128), (2, 7), (3, 3)] {
                         let session = try golden.session(

@@ -110,20 +110,26 @@ final class KernelEqualityTests: XCTestCase {
             for count in [1, 2, 15, 16, 17, 31, 32, 33, 50, 63, 64, 65, 100, 128, 130, 200] {
                 turn += 1
                 let (a, b, scale) = kinds(turn)
-                let first = random.int(0...2) * 64
-                let outputs = first + count, stride = (outputs + 63) / 64 * 64 + random.int(0...1) * 64
+                let outputs = count, stride = (outputs + 63) / 64 * 64 + random.int(0...1) * 64
                 let total = max(active, 1) + random.int(0...60)
                 let w = matrix(
                     &random, rows: total, stride: stride, outputs: outputs, bias: turn % 2 == 0, a, scale)
                 let groups = (active + 63) / 64
                 let x = rows(&random, groups: groups, tokens: 1, b, scale, used: active)
                 let list = random.list(active, below: total)
-                let listed = scalar.neuronSums(w, list, active, first, count, x.row())
-                let whole = scalar.neuronSums(w, nil, active, first, count, x.row())
+                let listed = scalar.neuronSums(w, list, active, count, x.row())
+                let whole = scalar.neuronSums(w, nil, active, count, x.row())
+                let block = [64, 128, 192, 640][turn % 4]
                 forEverySet { set in
-                    let what = "\(set.name) \(active) neurons, columns \(first)..<\(first + count)"
-                    assertSameBits(set.neuronSums(w, list, active, first, count, x.row()), listed, what + ", listed")
-                    assertSameBits(set.neuronSums(w, nil, active, first, count, x.row()), whole, what)
+                    let what = "\(set.name) \(active) neurons, \(count) columns"
+                    assertSameBits(set.neuronSums(w, list, active, count, x.row()), listed, what + ", listed")
+                    assertSameBits(set.neuronSums(w, nil, active, count, x.row()), whole, what)
+                    assertSameBits(
+                        set.neuronSumsInPieces(w, list, active, count, x.row(), block: block), listed,
+                        what + ", listed, in pieces of \(block)")
+                    assertSameBits(
+                        set.neuronSumsInPieces(w, nil, active, count, x.row(), block: block), whole,
+                        what + ", in pieces of \(block)")
                 }
             }
         }
@@ -145,11 +151,7 @@ final class KernelEqualityTests: XCTestCase {
                         &random, rows: neurons, stride: stride, outputs: outputs, bias: turn % 2 == 0, a, scale)
                     let x = rows(
                         &random, groups: (neurons + 63) / 64, tokens: tokens, b, scale, used: neurons)
-                    // The kernels' columns start at multiples of 64.
-                    let start = first / 64 * 64
-                    let wanted = (0..<tokens).flatMap { t in
-                        scalar.neuronSums(w, nil, neurons, start, first - start + count, x.row(t)).suffix(count)
-                    }
+                    let wanted = (0..<tokens).flatMap { scalar.neuronSums(w, nil, neurons, outputs, x.row($0)).suffix(count) }
                     let got = set.tile(
                         w, neurons: neurons, first, count, x, tokens: tokens, outStride: count + random.int(0...9))
                     assertSameBits(got, wanted, "\(set.name) tile of \(count) columns, \(neurons) neurons, \(tokens) tokens")
@@ -166,7 +168,7 @@ final class KernelEqualityTests: XCTestCase {
             let all = (0..<Int32(neurons)).map { $0 }
             forEverySet { set in
                 assertSameBits(
-                    set.neuronSums(w, all, neurons, 0, 100, x.row()), set.neuronSums(w, nil, neurons, 0, 100, x.row()),
+                    set.neuronSums(w, all, neurons, 100, x.row()), set.neuronSums(w, nil, neurons, 100, x.row()),
                     "\(set.name) \(neurons) neurons")
             }
         }

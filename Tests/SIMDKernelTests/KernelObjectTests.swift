@@ -1,4 +1,5 @@
 import Foundation
+import SIMDKernels
 import XCTest
 
 /// The linker may take one module's weak function for another's of the same name. A function that was
@@ -27,7 +28,7 @@ final class KernelObjectTests: XCTestCase {
             }
         }
         guard looked > 0 else { throw XCTSkip("SKIPPED: no object files beside the tests at \(products.path)") }
-        XCTAssertEqual(looked, 3, "some kernel modules have no object files")
+        XCTAssertGreaterThanOrEqual(looked, Kernels.available.count, "some kernel modules have no object files")
     }
 
     private func run(_ tool: String, _ arguments: [String]) throws -> String {

@@ -181,16 +181,41 @@ extension KernelTable {
         return out.values("\(name) rowDots")
     }
 
-    func neuronSums(
-        _ w: TestMatrix, _ list: [Int32]?, _ neurons: Int, _ first: Int, _ count: Int, _ x: QuantizedRows
-    ) -> [Float] {
+    func neuronSums(_ w: TestMatrix, _ list: [Int32]?, _ neurons: Int, _ count: Int, _ x: QuantizedRows) -> [Float] {
         let out = Output<Float>(count), scratch = Output<UInt8>((count + 63) / 64 * 64 * 8)
         let rows = list.map { Guarded($0) }
         neuronSums(
-            w.rows, rows.map { UnsafePointer($0.pointer) }, neurons, first, count, x,
+            w.rows, rows.map { UnsafePointer($0.pointer) }, neurons, count, x,
             UnsafeMutableRawPointer(scratch.pointer), out.pointer)
         _ = scratch.values("\(name) neuronSums' scratch")
         return out.values("\(name) neuronSums")
+    }
+
+    /// The same in two steps, the first in pieces of `block` neurons, a multiple of 64, as if for threads.
+    func neuronSumsInPieces(
+        _ w: TestMatrix, _ list: [Int32]?, _ neurons: Int, _ count: Int, _ x: QuantizedRows, block: Int
+    ) -> [Float] {
+        let width = (count + 63) / 64 * 64
+        // The sums need a row of their own, even of no groups.
+        let out = Output<Float>(count), contributions = Output<Float>(max(x.groups, 1) * width)
+        for first in stride(from: 0, to: neurons, by: block) {
+            let some = min(block, neurons - first), group = first / 64
+            let piece = list.map { Guarded(Array($0[first..<first + some])) }
+            let scratch = Output<UInt8>(width * 4)
+            let part = Output<Float>((some + 63) / 64 * width)
+            var rows = w.rows
+            if list == nil { rows.weights += first * w.stride }
+            neuronGroups(
+                rows, piece.map { UnsafePointer($0.pointer) }, some, count,
+                QuantizedRows(
+                    values: x.values + first, scales: x.scales + group, sums: x.sums + group, groups: (some + 63) / 64),
+                UnsafeMutableRawPointer(scratch.pointer), part.pointer)
+            _ = scratch.values("\(name) neuronGroups' scratch")
+            (contributions.pointer + group * width).update(from: part.values("\(name) neuronGroups"), count: part.count)
+        }
+        groupSums(w.rows, contributions.pointer, x.groups, count, out.pointer)
+        _ = contributions.values("\(name) groupSums' contributions")
+        return out.values("\(name) groupSums")
     }
 
     /// A tile of rows, or of columns if `neurons` tells how many there are, times `tokens` tokens.

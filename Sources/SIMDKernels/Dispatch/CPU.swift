@@ -37,4 +37,15 @@ enum CPU {
         return hasAVX2 && v4 && seven.c & (1 << 11) != 0 && saves([5, 6, 7])
     }
 }
+#elseif arch(arm64)
+/// The C library's; Swift's Glibc module leaves it out. Two integers travel alike in both languages.
+@_silgen_name("getauxval")
+private func getauxval(_ type: UInt) -> UInt
+
+/// What the kernel says that the processor can do, handed over at the program's start: a static binary in
+/// an empty root directory has no /proc to ask, and the identity registers need not be readable.
+enum CPU {
+    /// `sdot` (AT_HWCAP, HWCAP_ASIMDDP).
+    static var hasDotProduct: Bool { getauxval(16) & (1 << 20) != 0 }
+}
 #endif

@@ -1,7 +1,13 @@
-import KernelsAVX2
-import KernelsAVX512
 import KernelsScalar
 @_exported import KernelTable
+
+#if arch(x86_64) && !TINYSPARSE_PORTABLE
+import KernelsAVX2
+import KernelsAVX512
+#elseif arch(arm64) && !TINYSPARSE_PORTABLE
+import KernelsNEON
+import KernelsNEONDot
+#endif
 
 #if canImport(Glibc)
 import Glibc
@@ -29,6 +35,9 @@ public enum Kernels {
         #if arch(x86_64) && !TINYSPARSE_PORTABLE
         if CPU.hasAVX512VNNI { sets.append(KernelsAVX512.kernels()) }
         if CPU.hasAVX2 { sets.append(KernelsAVX2.kernels()) }
+        #elseif arch(arm64) && !TINYSPARSE_PORTABLE
+        if CPU.hasDotProduct { sets.append(KernelsNEONDot.kernels()) }
+        sets.append(KernelsNEON.kernels())
         #endif
         sets.append(KernelsScalar.kernels())
         return sets
@@ -37,7 +46,7 @@ public enum Kernels {
     /// The set of that name.
     public static func named(_ name: String) throws(KernelError) -> KernelTable {
         if let set = available.first(where: { $0.name == name }) { return set }
-        throw .unknown(name, available: available.map(\.name))
+        throw .unknown(name, available: available.map { $0.name })
     }
 
     /// The fastest set, or the one that the environment variable TINYSPARSE_KERNELS names.

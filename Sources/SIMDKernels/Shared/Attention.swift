@@ -1,5 +1,5 @@
 // Compiled once in every instruction set's target, like Elementwise.swift: attention of one query
-// head over cached keys and values in half precision (docs/NUMERICS.md, 8).
+// head over cached keys and values in half precision, or in bytes (docs/NUMERICS.md, 8).
 
 func toHalf(_ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<UInt16>) {
     for i in 0..<count {
@@ -125,5 +125,66 @@ func weightedValues(
         for t in 0..<count { a += loadHalves(values + (t &* width &+ j)) * weights[t] }
         store(a / total, out + j)
         j &+= 16
+    }
+}
+
+// MARK: Keys and values in bytes
+
+func toBytes(_ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Int8>) -> Float {
+    var largest: Float = 0
+    for i in 0..<count { largest = x[i].magnitude > largest ? x[i].magnitude : largest }
+    guard largest >= 1e-30, largest < .infinity else {
+        // Not finite: the scale carries it on, so that the logits show it.
+        for i in 0..<count { out[i] = 0 }
+        return largest < 1e-30 ? 0 : .nan
+    }
+    let inverse = 127 / largest
+    for i in 0..<count {
+        out[i] = Int8(truncatingIfNeeded: Int32(bitPattern: (x[i] * inverse + roundingMagic).bitPattern) &- 0x4B40_0000)
+    }
+    return largest / 127
+}
+
+func byteScores(
+    _ query: UnsafePointer<Float>, _ keys: UnsafePointer<Int8>, _ keyScales: UnsafePointer<Float>, _ width: Int,
+    _ count: Int, _ scale: Float, _ scores: UnsafeMutablePointer<Float>
+) -> Float {
+    var largest = -Float.infinity
+    for t in 0..<count {
+        let k = keys + t &* width
+        var acc = F16.zero
+        var j = 0
+        while j < width {
+            acc += load(query + j) * loadBytes(k + j)
+            j &+= 16
+        }
+        let s = (tree(acc) * keyScales[t]) * scale
+        scores[t] = s
+        largest = s > largest ? s : largest
+    }
+    return largest
+}
+
+func byteValues(
+    _ weights: UnsafePointer<Float>, _ values: UnsafePointer<Int8>, _ valueScales: UnsafePointer<Float>,
+    _ width: Int, _ count: Int, _ total: Float, _ out: UnsafeMutablePointer<Float>
+) {
+    var j = 0
+    while j &+ 32 <= width {
+        var a = F16.zero, b = F16.zero
+        for t in 0..<count {
+            let w = weights[t] * valueScales[t]
+            let v = values + (t &* width &+ j)
+            a += loadBytes(v) * w
+            b += loadBytes(v + 16) * w
+        }
+        store(a / total, out + j)
+        store(b / total, out + j + 16)
+        j &+= 32
+    }
+    if j < width {
+        var a = F16.zero
+        for t in 0..<count { a += loadBytes(values + (t &* width &+ j)) * (weights[t] * valueScales[t]) }
+        store(a / total, out + j)
     }
 }

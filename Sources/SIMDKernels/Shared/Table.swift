@@ -2,7 +2,9 @@
 
 import KernelTable
 
-/// This instruction set's kernels. Only to be called on a CPU that has the set.
+/// This instruction set's kernels. Only to be called on a CPU that has the set. (Its body stays here: compiled
+/// into a caller, it would meet that caller's flags.)
+@export(interface)
 public func kernels() -> KernelTable {
     KernelTable(
         name: setName, rowDots: rowDots, neuronSums: neuronSums,
@@ -11,7 +13,7 @@ public func kernels() -> KernelTable {
         expandRow: expandRow, add: add, rmsNorm: rmsNorm, layerNorm: layerNorm, rope: rope,
         relu: relu, silu: silu, gelu: gelu, multiply: multiply, toHalf: toHalf,
         attentionScores: attentionScores, softmaxWeights: softmaxWeights,
-        weightedValues: weightedValues,
+        weightedValues: weightedValues, toBytes: toBytes, byteScores: byteScores, byteValues: byteValues,
         fourBit: FourBitKernels(
             halfSums: halfSums, rowDots: fourBitDots, tileBlocks: tileBlocks, packRows: packBlocks,
             tileDots: blockTileDots, expandRow: expandFourBitRow))

@@ -5,7 +5,7 @@
 /// Lengths are in elements, strides in bytes for int8 rows and in elements otherwise. Nothing is
 /// checked here; the callers own the sizes. Weight rows are padded with zeros to whole groups of 64.
 public final class KernelTable: Sendable {
-    /// `scalar`, `avx2`, `avx512`, `neon`.
+    /// `scalar`, `avx2`, `avx512`, `neon`, `neondot`.
     public let name: String
     public let rowDots: RowDots
     public let neuronSums: NeuronSums
@@ -29,6 +29,9 @@ public final class KernelTable: Sendable {
     public let attentionScores: AttentionScores
     public let softmaxWeights: SoftmaxWeights
     public let weightedValues: WeightedValues
+    public let toBytes: ToBytes
+    public let byteScores: ByteScores
+    public let byteValues: ByteValues
     public let fourBit: FourBitKernels
 
     public init(
@@ -40,7 +43,9 @@ public final class KernelTable: Sendable {
         relu: @escaping Activate, silu: @escaping Activate, gelu: @escaping Activate,
         multiply: @escaping Combine, toHalf: @escaping ToHalf,
         attentionScores: @escaping AttentionScores, softmaxWeights: @escaping SoftmaxWeights,
-        weightedValues: @escaping WeightedValues, fourBit: FourBitKernels
+        weightedValues: @escaping WeightedValues, toBytes: @escaping ToBytes,
+        byteScores: @escaping ByteScores, byteValues: @escaping ByteValues,
+        fourBit: FourBitKernels
     ) {
         self.name = name
         self.rowDots = rowDots
@@ -65,6 +70,9 @@ public final class KernelTable: Sendable {
         self.attentionScores = attentionScores
         self.softmaxWeights = softmaxWeights
         self.weightedValues = weightedValues
+        self.toBytes = toBytes
+        self.byteScores = byteScores
+        self.byteValues = byteValues
         self.fourBit = fourBit
     }
 }
@@ -217,4 +225,21 @@ public typealias SoftmaxWeights = @Sendable (
 public typealias WeightedValues = @Sendable (
     _ weights: UnsafePointer<Float>, _ values: UnsafePointer<UInt16>, _ width: Int, _ count: Int,
     _ total: Float, _ out: UnsafeMutablePointer<Float>
+) -> Void
+
+/// One head of keys or values in bytes (docs/NUMERICS.md, 8); returns their scale.
+public typealias ToBytes = @Sendable (
+    _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Int8>
+) -> Float
+
+/// `scores[t] = laneSum(query * key_t) * keyScales[t] * scale`; otherwise as `AttentionScores`.
+public typealias ByteScores = @Sendable (
+    _ query: UnsafePointer<Float>, _ keys: UnsafePointer<Int8>, _ keyScales: UnsafePointer<Float>, _ width: Int,
+    _ count: Int, _ scale: Float, _ scores: UnsafeMutablePointer<Float>
+) -> Float
+
+/// `out[j] = (sum over t of (weights[t] * valueScales[t]) * values_t[j]) / total`; otherwise as `WeightedValues`.
+public typealias ByteValues = @Sendable (
+    _ weights: UnsafePointer<Float>, _ values: UnsafePointer<Int8>, _ valueScales: UnsafePointer<Float>,
+    _ width: Int, _ count: Int, _ total: Float, _ out: UnsafeMutablePointer<Float>
 ) -> Void

@@ -15,7 +15,7 @@ struct ByteReader {
 
     /// Moves `count` bytes on and returns where they start.
     /// - Throws: `FormatError.Kind.truncated`, naming `what` cannot be read.
-    mutating func skip(_ count: Int, _ what: @autoclosure () -> String) throws -> Int {
+    mutating func skip(_ count: Int, _ what: @autoclosure () -> String) throws(FormatError) -> Int {
         guard count >= 0, count <= remaining else {
             throw error(
                 .truncated,
@@ -29,14 +29,14 @@ struct ByteReader {
     /// A fixed-width integer.
     mutating func integer<T: FixedWidthInteger & BitwiseCopyable>(
         _ what: @autoclosure () -> String
-    ) throws -> T {
+    ) throws(FormatError) -> T {
         let start = try skip(MemoryLayout<T>.size, what())
         return T(littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: T.self))
     }
 
     /// A 64-bit count of things that take at least `size` bytes each; checked
     /// against the bytes left and `limit`, so that it is safe to loop over.
-    mutating func count(of size: Int, limit: Int, _ what: @autoclosure () -> String) throws -> Int {
+    mutating func count(of size: Int, limit: Int, _ what: @autoclosure () -> String) throws(FormatError) -> Int {
         let start = offset
         let count: UInt64 = try integer(what())
         guard count <= UInt64(remaining / size) else {
@@ -54,14 +54,14 @@ struct ByteReader {
     }
 
     /// The range of a string's bytes: a 64-bit length, then the bytes.
-    mutating func stringRange(limit: Int, _ what: @autoclosure () -> String) throws -> Range<Int> {
+    mutating func stringRange(limit: Int, _ what: @autoclosure () -> String) throws(FormatError) -> Range<Int> {
         let length = try count(of: 1, limit: limit, "the length of \(what())")
         let start = try skip(length, what())
         return start..<(start + length)
     }
 
     /// A string that has to be UTF-8.
-    mutating func string(limit: Int, _ what: @autoclosure () -> String) throws -> String {
+    mutating func string(limit: Int, _ what: @autoclosure () -> String) throws(FormatError) -> String {
         let range = try stringRange(limit: limit, what())
         guard let text = String(validating: bytes[range], as: UTF8.self) else {
             throw FormatError(

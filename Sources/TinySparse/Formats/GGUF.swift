@@ -35,12 +35,12 @@ public struct GGUF: Sendable {
 
     /// Maps and reads the file at `path`.
     /// - Throws: `FormatError` naming the key or tensor and the byte offset.
-    public init(path: String) throws {
+    public init(path: String) throws(FormatError) {
         try self.init(MappedFile(path: path))
     }
 
     /// Reads an already mapped file.
-    public init(_ file: MappedFile) throws {
+    public init(_ file: MappedFile) throws(FormatError) {
         var reader = ByteReader(file)
         version = try GGUF.readVersion(&reader)
         let tensorCount = try reader.count(of: 32, limit: 1 << 17, "the number of tensors")
@@ -109,7 +109,7 @@ public struct GGUF: Sendable {
         file.size >= 4 && file.bytes.prefix(4).elementsEqual("GGUF".utf8)
     }
 
-    private static func readVersion(_ reader: inout ByteReader) throws -> UInt32 {
+    private static func readVersion(_ reader: inout ByteReader) throws(FormatError) -> UInt32 {
         let magic: UInt32 = try reader.integer("the magic number")
         guard magic == 0x4655_4747 else {
             throw FormatError(
@@ -137,7 +137,7 @@ private struct TensorHeader {
     let typeNumber: UInt32
     let dataOffset: UInt64
 
-    init(_ reader: inout ByteReader) throws {
+    init(_ reader: inout ByteReader) throws(FormatError) {
         start = reader.offset
         let name = try reader.string(limit: 256, "a tensor's name")
         let (path, start) = (reader.path, start)
@@ -165,7 +165,7 @@ private struct TensorHeader {
         dataOffset = try reader.integer("the place of \(name)")
     }
 
-    func locate(dataStart: Int, alignment: Int, file: MappedFile) throws -> GGUF.Tensor {
+    func locate(dataStart: Int, alignment: Int, file: MappedFile) throws(FormatError) -> GGUF.Tensor {
         func fail(_ kind: FormatError.Kind, _ message: String) -> FormatError {
             FormatError(kind, path: file.path, item: name, offset: start, message)
         }

@@ -2,7 +2,7 @@
 
 extension GGUFEntry {
     /// The value as an integer, whatever integer type it is stored in.
-    public func integer(in file: MappedFile) throws -> Int {
+    public func integer(in file: MappedFile) throws(FormatError) -> Int {
         let value: Int? =
             switch type {
             case .uint8: Int(load(file, UInt8.self))
@@ -19,7 +19,7 @@ extension GGUFEntry {
     }
 
     /// The value as a floating-point number; integers do too.
-    public func double(in file: MappedFile) throws -> Double {
+    public func double(in file: MappedFile) throws(FormatError) -> Double {
         switch type {
         case .float32: Double(Float(bitPattern: load(file, UInt32.self)))
         case .float64: Double(bitPattern: load(file, UInt64.self))
@@ -29,12 +29,12 @@ extension GGUFEntry {
     }
 
     /// The value as a truth value.
-    public func bool(in file: MappedFile) throws -> Bool {
+    public func bool(in file: MappedFile) throws(FormatError) -> Bool {
         try expect(type == .bool ? load(file, UInt8.self) != 0 : nil, "a truth value", file)
     }
 
     /// The value as text, which has to be UTF-8.
-    public func string(in file: MappedFile) throws -> String {
+    public func string(in file: MappedFile) throws(FormatError) -> String {
         guard type == .string else { return try expect(nil, "text", file) }
         return try expect(
             String(validating: file.bytes[range], as: UTF8.self), "text in UTF-8", file)
@@ -42,7 +42,7 @@ extension GGUFEntry {
 
     /// The value as a list of byte strings, which need not be UTF-8.
     /// Memory: bounded by `limit` strings and 256 MiB of text.
-    public func byteStrings(in file: MappedFile, limit: Int = 1 << 21) throws -> [[UInt8]] {
+    public func byteStrings(in file: MappedFile, limit: Int = 1 << 21) throws(FormatError) -> [[UInt8]] {
         guard let element, element.type == .string else {
             return try expect(nil, "a list of strings", file)
         }
@@ -62,7 +62,7 @@ extension GGUFEntry {
     }
 
     /// The value as a list of 32-bit integers, signed or not.
-    public func int32s(in file: MappedFile) throws -> [Int32] {
+    public func int32s(in file: MappedFile) throws(FormatError) -> [Int32] {
         guard let element, element.type == .int32 || element.type == .uint32 else {
             return try expect(nil, "a list of 32-bit integers", file)
         }
@@ -70,7 +70,7 @@ extension GGUFEntry {
     }
 
     /// The value as a list of floats.
-    public func floats(in file: MappedFile) throws -> [Float] {
+    public func floats(in file: MappedFile) throws(FormatError) -> [Float] {
         guard let element, element.type == .float32 else {
             return try expect(nil, "a list of floats", file)
         }
@@ -78,7 +78,7 @@ extension GGUFEntry {
     }
 
     /// The value as a list of unsigned 64-bit integers.
-    public func uint64s(in file: MappedFile) throws -> [UInt64] {
+    public func uint64s(in file: MappedFile) throws(FormatError) -> [UInt64] {
         guard let element, element.type == .uint64 else {
             return try expect(nil, "a list of unsigned 64-bit integers", file)
         }
@@ -87,7 +87,7 @@ extension GGUFEntry {
 
     private func array<T: FixedWidthInteger & BitwiseCopyable>(
         _ file: MappedFile, _ count: Int
-    ) throws -> [T] {
+    ) throws(FormatError) -> [T] {
         guard count <= 1 << 22 else {
             throw FormatError(
                 .unsupported, path: file.path, item: key, offset: stored.lowerBound,
@@ -105,7 +105,7 @@ extension GGUFEntry {
         T(littleEndian: file.bytes.loadUnaligned(fromByteOffset: range.lowerBound, as: T.self))
     }
 
-    private func expect<T>(_ value: T?, _ what: String, _ file: MappedFile) throws -> T {
+    private func expect<T>(_ value: T?, _ what: String, _ file: MappedFile) throws(FormatError) -> T {
         if let value { return value }
         throw FormatError(
             .malformed, path: file.path, item: key, offset: stored.lowerBound,
@@ -122,46 +122,46 @@ extension GGUF {
     }
 
     /// An integer that has to be there.
-    public func integer(_ key: String) throws -> Int {
+    public func integer(_ key: String) throws(FormatError) -> Int {
         guard let entry = entry(key) else { throw missing(key) }
         return try entry.integer(in: file)
     }
 
     /// An integer, or nil if the key is absent.
-    public func optionalInteger(_ key: String) throws -> Int? {
+    public func optionalInteger(_ key: String) throws(FormatError) -> Int? {
         try entry(key)?.integer(in: file)
     }
 
     /// A number that has to be there.
-    public func double(_ key: String) throws -> Double {
+    public func double(_ key: String) throws(FormatError) -> Double {
         guard let entry = entry(key) else { throw missing(key) }
         return try entry.double(in: file)
     }
 
     /// A number, or nil if the key is absent.
-    public func optionalDouble(_ key: String) throws -> Double? {
+    public func optionalDouble(_ key: String) throws(FormatError) -> Double? {
         try entry(key)?.double(in: file)
     }
 
     /// A truth value that has to be there.
-    public func bool(_ key: String) throws -> Bool {
+    public func bool(_ key: String) throws(FormatError) -> Bool {
         guard let entry = entry(key) else { throw missing(key) }
         return try entry.bool(in: file)
     }
 
     /// A truth value, or nil if the key is absent.
-    public func optionalBool(_ key: String) throws -> Bool? {
+    public func optionalBool(_ key: String) throws(FormatError) -> Bool? {
         try entry(key)?.bool(in: file)
     }
 
     /// Text that has to be there.
-    public func string(_ key: String) throws -> String {
+    public func string(_ key: String) throws(FormatError) -> String {
         guard let entry = entry(key) else { throw missing(key) }
         return try entry.string(in: file)
     }
 
     /// Text, or nil if the key is absent.
-    public func optionalString(_ key: String) throws -> String? {
+    public func optionalString(_ key: String) throws(FormatError) -> String? {
         try entry(key)?.string(in: file)
     }
 }

@@ -31,7 +31,7 @@ public struct GGUFEntry: Sendable {
     private static let keyLimit = 1 << 16
     private static let stringLimit = 1 << 24
 
-    init(_ reader: inout ByteReader) throws {
+    init(_ reader: inout ByteReader) throws(FormatError) {
         let key = try reader.string(limit: Self.keyLimit, "a metadata key")
         self.key = key
         type = try Self.readType(&reader, key)
@@ -65,7 +65,7 @@ public struct GGUFEntry: Sendable {
         stored = start..<reader.offset
     }
 
-    private static func readType(_ reader: inout ByteReader, _ key: String) throws -> GGUFType {
+    private static func readType(_ reader: inout ByteReader, _ key: String) throws(FormatError) -> GGUFType {
         let start = reader.offset
         let number: UInt32 = try reader.integer("the type of \(key)")
         guard let type = GGUFType(rawValue: number) else {

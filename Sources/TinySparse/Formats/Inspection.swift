@@ -1,5 +1,16 @@
 // What a model says of itself, read without touching its weights.
 
+extension ModelConfig {
+    /// Weights, biases and norms; a matrix that is used twice counts once. O(layers).
+    package var parameterCount: Int {
+        nativeParts.reduce(0) { $0 + $1.sourceShape.reduce(1, *) }
+    }
+
+    /// Bytes of the cache of keys and values that a token takes.
+    package var cacheBytesPerToken: Int { KVCache.bytesPerPosition(self) }
+}
+
+#if !hasFeature(Embedded)  // Embedded builds read native files only.
 /// True if `path` is a file that runs as it is, without a conversion.
 package func isNativeModel(_ path: String) -> Bool {
     guard !isDirectory(path), let file = try? MappedFile(path: path), GGUF.matches(file) else { return false }
@@ -13,14 +24,6 @@ extension ModelConfig {
         self = isNativeModel(path)
             ? try ModelConfig(native: GGUF(path: path)) : try openSource(path).config
     }
-
-    /// Weights, biases and norms; a matrix that is used twice counts once. O(layers).
-    package var parameterCount: Int {
-        nativeParts.reduce(0) { $0 + $1.sourceShape.reduce(1, *) }
-    }
-
-    /// Bytes of the cache of keys and values that a token takes.
-    package var cacheBytesPerToken: Int { KVCache.bytesPerPosition(self) }
 }
 
 extension TokenizerSpec {
@@ -31,3 +34,4 @@ extension TokenizerSpec {
             ? try TokenizerSpec(gguf: GGUF(path: path)) : try openSource(path).tokenizerSpec()
     }
 }
+#endif

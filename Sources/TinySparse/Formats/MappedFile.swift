@@ -17,18 +17,21 @@ public final class MappedFile: @unchecked Sendable {
     /// All bytes; never empty. Valid only as long as this object is kept.
     public let bytes: UnsafeRawBufferPointer
 
+    /// Whether the memory goes away with the object.
+    private let isOwned: Bool
+
     /// Size in bytes.
     public var size: Int { bytes.count }
 
     /// Maps a file.
     /// - Throws: `FormatError` if it cannot be opened, is empty, or is no regular file.
-    public init(path: String) throws {
+    public init(path: String) throws(FormatError) {
         let descriptor = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
-        guard descriptor >= 0 else { throw FormatError.system("open", path: path) }
+        guard descriptor >= 0 else { throw .system("open", path: path) }
         defer { close(descriptor) }
         var info = stat()
         guard fstat(descriptor, &info) == 0 else {
-            throw FormatError.system("inspect", path: path)
+            throw .system("inspect", path: path)
         }
         guard info.st_mode & S_IFMT == S_IFREG else {
             let what = info.st_mode & S_IFMT == S_IFDIR ? "is a directory" : "is no regular file"
@@ -39,11 +42,13 @@ public final class MappedFile: @unchecked Sendable {
         }
         let size = Int(info.st_size)
         let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
-        guard let base, base != MAP_FAILED else { throw FormatError.system("map", path: path) }
+        guard let base, base != MAP_FAILED else { throw .system("map", path: path) }
         self.path = path
+        isOwned = true
         bytes = UnsafeRawBufferPointer(start: base, count: size)
     }
 
+    #if !hasFeature(Embedded)
     /// The same bytes copied to anonymous memory in huge pages, on all cores.
     ///
     /// Weights are read from end to end for every token; through the 4 KiB pages of a mapped file, address
@@ -70,13 +75,23 @@ public final class MappedFile: @unchecked Sendable {
             throw FormatError.system("get \(size) bytes of memory", path: path)
         }
         self.path = path
+        isOwned = true
         bytes = UnsafeRawBufferPointer(start: base, count: max(size, 1))
         adviseHugePages()
         try fill(UnsafeMutableRawBufferPointer(start: base, count: max(size, 1)))
         _ = mprotect(base, size, PROT_READ)
     }
+    #endif
+
+    /// Memory of somebody else, who keeps it as it is for the lifetime of this object.
+    package init(borrowing bytes: UnsafeRawBufferPointer, named path: String) {
+        self.path = path
+        self.bytes = bytes
+        isOwned = false
+    }
 
     deinit {
+        guard isOwned else { return }
         munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count)
     }
 
@@ -93,6 +108,7 @@ public final class MappedFile: @unchecked Sendable {
     }
 
     private func advise(_ advice: Int32) {
+        guard isOwned else { return }
         _ = madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count, advice)
     }
 }

@@ -67,8 +67,8 @@ extension ModelConfig {
     /// Checks that every number is one a runtime can work with, so that no
     /// product of them overflows.
     /// - Throws: `FormatError` naming the field.
-    func validate(path: String) throws {
-        func check(_ field: String, _ value: Int, _ range: ClosedRange<Int>) throws {
+    func validate(path: String) throws(FormatError) {
+        func check(_ field: String, _ value: Int, _ range: ClosedRange<Int>) throws(FormatError) {
             guard range.contains(value) else {
                 throw FormatError(
                     .malformed, path: path, item: field,
@@ -76,7 +76,7 @@ extension ModelConfig {
                         + "are supported")
             }
         }
-        func require(_ condition: Bool, _ field: String, _ message: String) throws {
+        func require(_ condition: Bool, _ field: String, _ message: String) throws(FormatError) {
             guard condition else {
                 throw FormatError(.malformed, path: path, item: field, message)
             }

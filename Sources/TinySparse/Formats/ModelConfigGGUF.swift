@@ -1,8 +1,10 @@
+import Quant
+
 extension ModelConfig {
     /// Reads the configuration out of the metadata of a GGUF file made by the
     /// converters of llama.cpp ("llama") or its relatives ("opt").
     /// - Throws: `FormatError` naming the key.
-    public init(gguf: GGUF) throws {
+    public init(gguf: GGUF) throws(FormatError) {
         let architecture = try gguf.string("general.architecture")
         guard Self.supportedArchitectures.contains(architecture) else {
             throw Self.unsupportedArchitecture(
@@ -64,7 +66,7 @@ extension ModelConfig {
         try validate(path: gguf.path)
     }
 
-    private static func vocabularySize(_ gguf: GGUF, _ key: String) throws -> Int {
+    private static func vocabularySize(_ gguf: GGUF, _ key: String) throws(FormatError) -> Int {
         if let size = try gguf.optionalInteger(key) { return size }
         guard let tokens = gguf.entry("tokenizer.ggml.tokens")?.element else {
             throw gguf.missing(key)
@@ -74,7 +76,7 @@ extension ModelConfig {
 
     private static func rope(
         _ gguf: GGUF, key: (String) -> String, headDim: Int
-    ) throws -> Positions {
+    ) throws(FormatError) -> Positions {
         let kind = try gguf.optionalString(key("rope.scaling.type")) ?? "none"
         guard kind == "none" || kind == "linear" else {
             throw FormatError(

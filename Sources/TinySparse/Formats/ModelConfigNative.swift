@@ -40,7 +40,7 @@ extension ModelConfig {
 
     /// Reads the configuration of a native file.
     /// - Throws: `FormatError` naming the key.
-    init(native gguf: GGUF) throws {
+    init(native gguf: GGUF) throws(FormatError) {
         let version = try gguf.integer(Self.nativeFormatKey)
         guard version == Int(Self.nativeFormat) else {
             throw FormatError(
@@ -48,7 +48,7 @@ extension ModelConfig {
                 "native format \(version) is not supported, only \(Self.nativeFormat); "
                     + "convert the original model again")
         }
-        func choice<T: RawRepresentable>(_ key: String) throws -> T where T.RawValue == String {
+        func choice<T: RawRepresentable>(_ key: String) throws(FormatError) -> T where T.RawValue == String {
             let name = try gguf.string(key)
             guard let value = T(rawValue: name) else {
                 throw FormatError(

@@ -18,6 +18,21 @@ public final class NativeModelFile: @unchecked Sendable {
     /// The path, for messages.
     public var path: String { gguf.path }
 
+    #if hasFeature(Embedded)
+    /// Opens a native file. Conversions are not part of Embedded builds.
+    /// - Throws: `FormatError` naming tensor and byte offset.
+    public convenience init(path: String, verify: Bool = true) throws(FormatError) {
+        let gguf = try GGUF(path: path)
+        guard gguf.entry(ModelConfig.nativeFormatKey) != nil else {
+            throw FormatError(
+                .unsupported, path: path,
+                "is no native file; make one with `tinysparse convert` on another machine")
+        }
+        gguf.file.adviseHugePages()
+        gguf.file.adviseWillNeed()
+        try self.init(gguf, verify: verify)
+    }
+    #else
     /// Opens a native file, or converts another model in memory.
     /// - Parameter verify: read every weight and compare checksums. Costs one
     ///   pass over the file at the speed of memory or disk, on all cores.
@@ -69,13 +84,14 @@ public final class NativeModelFile: @unchecked Sendable {
             }
         }
     }
+    #endif
 
     /// Opens a native file that is in memory already.
-    public convenience init(image: MappedFile, verify: Bool) throws {
+    public convenience init(image: MappedFile, verify: Bool) throws(FormatError) {
         try self.init(GGUF(image), verify: verify)
     }
 
-    private init(_ gguf: GGUF, verify: Bool) throws {
+    private init(_ gguf: GGUF, verify: Bool) throws(FormatError) {
         let config = try ModelConfig(native: gguf)
         try NativeModelFile.checkVocabulary(gguf, config)
         guard gguf.alignment >= Matrix.alignment else {
@@ -92,8 +108,8 @@ public final class NativeModelFile: @unchecked Sendable {
         var fourBitMatrices: [String: FourBitMatrix] = [:]
         var vectors: [String: UnsafeBufferPointer<Float>] = [:]
         for part in config.nativeParts {
-            let found = try part.tensors.map {
-                try NativeModelFile.find($0.name, $0.format, $0.dimensions, in: gguf)
+            let found = try part.tensors.map { tensor throws(FormatError) in
+                try NativeModelFile.find(tensor.name, tensor.format, tensor.dimensions, in: gguf)
             }
             if case .fourBit(let rows, let cols) = part.shape {
                 let blocks = try NativeModelFile.blocks(found[0], in: gguf)
@@ -128,11 +144,11 @@ public final class NativeModelFile: @unchecked Sendable {
     }
 
     /// The vocabulary, as plain data.
-    public func tokenizerSpec() throws -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
+    public func tokenizerSpec() throws(FormatError) -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
 
     /// An int8 matrix by name without ".weight": "token_embd", "output" (the embedding
     /// if the head is tied), "blk.N.attn_q", ... Valid as long as this object.
-    public func matrix(_ name: String) throws -> Matrix {
+    public func matrix(_ name: String) throws(FormatError) -> Matrix {
         guard let matrix = matrices[name] else { throw missing(name) }
         return matrix
     }
@@ -142,7 +158,7 @@ public final class NativeModelFile: @unchecked Sendable {
 
     /// A vector or table by full name: "output_norm.weight", "blk.N.attn_q.bias",
     /// "position_embd.weight", ... 64-byte aligned; valid as long as this object.
-    public func vector(_ name: String) throws -> UnsafeBufferPointer<Float> {
+    public func vector(_ name: String) throws(FormatError) -> UnsafeBufferPointer<Float> {
         guard let vector = vectors[name] else { throw missing(name) }
         return vector
     }
@@ -155,7 +171,7 @@ public final class NativeModelFile: @unchecked Sendable {
 // MARK: Checks
 
 extension NativeModelFile {
-    private static func checkVocabulary(_ gguf: GGUF, _ config: ModelConfig) throws {
+    private static func checkVocabulary(_ gguf: GGUF, _ config: ModelConfig) throws(FormatError) {
         let key = "tokenizer.ggml.tokens"
         guard let tokens = gguf.entry(key)?.element else { throw gguf.missing(key) }
         guard tokens.count <= config.vocabularySize else {
@@ -167,7 +183,7 @@ extension NativeModelFile {
 
     private static func find(
         _ name: String, _ format: BlockFormat, _ dimensions: [Int], in gguf: GGUF
-    ) throws -> GGUF.Tensor {
+    ) throws(FormatError) -> GGUF.Tensor {
         guard let tensor = gguf.tensor(name) else {
             throw FormatError(
                 .missing, path: gguf.path, item: name,
@@ -187,7 +203,7 @@ extension NativeModelFile {
     /// the file, which is mapped at a page.
     private static func floats(
         _ tensor: GGUF.Tensor, nonNegative: Bool, in gguf: GGUF
-    ) throws -> UnsafeBufferPointer<Float> {
+    ) throws(FormatError) -> UnsafeBufferPointer<Float> {
         let values = gguf.bytes(of: tensor).bindMemory(to: Float.self)
         let bad = values.firstIndex { !$0.isFinite || (nonNegative && $0 < 0) }
         if let bad {
@@ -200,7 +216,7 @@ extension NativeModelFile {
     }
 
     /// The blocks of a matrix of 4-bit weights; every d and m is finite.
-    private static func blocks(_ tensor: GGUF.Tensor, in gguf: GGUF) throws -> UnsafeRawPointer {
+    private static func blocks(_ tensor: GGUF.Tensor, in gguf: GGUF) throws(FormatError) -> UnsafeRawPointer {
         let bytes = gguf.bytes(of: tensor)
         if let bad = firstBadScale(inBlocks: bytes) {
             throw FormatError(
@@ -213,7 +229,7 @@ extension NativeModelFile {
 
     /// Compares the checksum of every tensor, on all cores, and checks that no
     /// int8 weight is −128, which kernels rely on.
-    private static func verify(_ gguf: GGUF, fourBit: Set<String>) throws {
+    private static func verify(_ gguf: GGUF, fourBit: Set<String>) throws(FormatError) {
         guard let entry = gguf.entry(checksumsKey) else { throw gguf.missing(checksumsKey) }
         let checksums = try entry.uint64s(in: gguf.file)
         let tensors = gguf.tensors
@@ -222,7 +238,7 @@ extension NativeModelFile {
                 .mismatch, path: gguf.path, item: checksumsKey,
                 "has \(checksums.count) checksums for \(tensors.count) tensors")
         }
-        try withUnsafeTemporaryAllocation(of: Bool.self, capacity: tensors.count) { good in
+        let bad = withUnsafeTemporaryAllocation(of: Bool.self, capacity: tensors.count) { good in
             nonisolated(unsafe) let good = good
             DispatchQueue.concurrentPerform(iterations: tensors.count) { index in
                 let bytes = gguf.bytes(of: tensors[index])
@@ -230,12 +246,13 @@ extension NativeModelFile {
                     && (tensors[index].format != .i8 || fourBit.contains(tensors[index].name)
                         || !containsMinus128(bytes))
             }
-            guard let bad = good.firstIndex(of: false) else { return }
-            throw FormatError(
-                .checksum, path: gguf.path, item: tensors[bad].name,
-                offset: tensors[bad].range.lowerBound,
-                "its bytes are not those that were written; the file is damaged, get it again")
+            return good.firstIndex(of: false)
         }
+        guard let bad else { return }
+        throw FormatError(
+            .checksum, path: gguf.path, item: tensors[bad].name,
+            offset: tensors[bad].range.lowerBound,
+            "its bytes are not those that were written; the file is damaged, get it again")
     }
 }
 

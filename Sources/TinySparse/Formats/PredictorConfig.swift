@@ -29,9 +29,9 @@ public struct PredictorConfig: Sendable, Equatable {
 
     /// Reads what a native file of `layers` layers says; empty if it says nothing.
     /// - Throws: `FormatError` naming the key.
-    init(_ gguf: GGUF, layers: Int) throws {
+    init(_ gguf: GGUF, layers: Int) throws(FormatError) {
         guard gguf.entry(Self.key + "neuron_ranks") != nil else { return }
-        func ranks(_ name: String) throws -> [Int] {
+        func ranks(_ name: String) throws(FormatError) -> [Int] {
             guard let entry = gguf.entry(Self.key + name) else { throw gguf.missing(Self.key + name) }
             let values = try entry.int32s(in: gguf.file).map(Int.init)
             guard values.count == layers, values.allSatisfy({ (0...4096).contains($0) }) else {
@@ -39,10 +39,10 @@ public struct PredictorConfig: Sendable, Equatable {
             }
             return values
         }
-        func thresholds(_ name: String) throws -> [Float] {
+        func thresholds(_ name: String) throws(FormatError) -> [Float] {
             guard let entry = gguf.entry(Self.key + name) else { throw gguf.missing(Self.key + name) }
             let values = try entry.floats(in: gguf.file)
-            guard values.count == layers, values.allSatisfy(\.isFinite) else {
+            guard values.count == layers, values.allSatisfy({ $0.isFinite }) else {
                 throw wrong(name, "holds no finite threshold for each of \(layers) layers")
             }
             return values

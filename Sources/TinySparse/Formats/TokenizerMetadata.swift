@@ -5,16 +5,16 @@ extension TokenizerSpec {
     /// Reads the vocabulary of a GGUF file. Plain data: ids and texts are
     /// checked when a tokenizer is made of it.
     /// - Throws: `FormatError` naming the key.
-    public init(gguf: GGUF) throws {
+    public init(gguf: GGUF) throws(FormatError) {
         let file = gguf.file
-        func required(_ key: String) throws -> GGUFEntry {
+        func required(_ key: String) throws(FormatError) -> GGUFEntry {
             guard let entry = gguf.entry("tokenizer.ggml.\(key)") else {
                 throw gguf.missing("tokenizer.ggml.\(key)")
             }
             return entry
         }
         func optional(_ key: String) -> GGUFEntry? { gguf.entry("tokenizer.ggml.\(key)") }
-        func id(_ key: String) throws -> Int32? {
+        func id(_ key: String) throws(FormatError) -> Int32? {
             guard let entry = optional("\(key)_token_id") else { return nil }
             let value = try entry.integer(in: file)
             // Some converters write "none" as the largest unsigned number.

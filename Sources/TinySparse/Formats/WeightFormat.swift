@@ -48,7 +48,7 @@ public struct FourBitKinds: Sendable, Equatable {
 
     /// Reads what a native file says; empty if it says nothing.
     /// - Throws: `FormatError` naming the key.
-    init(_ gguf: GGUF) throws {
+    init(_ gguf: GGUF) throws(FormatError) {
         guard let entry = gguf.entry(Self.key) else { return }
         names = try entry.byteStrings(in: gguf.file).map { String(decoding: $0, as: UTF8.self) }
         guard names == Self.possible.filter(names.contains) else {

@@ -47,6 +47,7 @@ final class Attention {
     ) {
         let config = engine.config
         possible += tokens * config.nHeads
+        computed += active.map { sets in (0..<tokens).reduce(0) { $0 + sets.count($1) } } ?? tokens * config.nHeads
         rotary?.fill(upTo: start + tokens)
         project(layer, x, tokens, active)
         engine.forEach(tokens) { t in
@@ -54,11 +55,10 @@ final class Attention {
             rotate(key.pointer + t * config.dKV, config.nKVHeads, start + t)
             store(t, index, start + t)
         }
-        // A piece is worth waking a worker for: a few heads while the text is short.
-        let total = config.nHeads * tokens
-        let piece = min(max(32_768 / ((start + tokens) * cache.width), 1), (total + engine.pool.threads - 1) / engine.pool.threads)
-        engine.pool.run((total + piece - 1) / piece) { index_, worker in
-            for i in index_ * piece..<min((index_ + 1) * piece, total) {
+        let work = config.nHeads * tokens
+        let piece = headsAtOnce(work, positions: start + tokens)
+        engine.pool.run((work + piece - 1) / piece) { number, worker in
+            for i in number * piece..<min((number + 1) * piece, work) {
                 let h = i / tokens, t = i % tokens
                 attend(h, t, index, start, worker, isActive: active?.contains(h, token: t) ?? true)
             }
@@ -76,18 +76,22 @@ final class Attention {
         let v = Multiplier.Target(map: layer.value, out: value.pointer)
         guard let active, tokens < Multiplier.tileThreshold else {
             // Many tokens are cheaper dense; an inactive head's query is then not used.
-            computed += tokens * config.nHeads
             engine.multiplier.multiply(
                 x.rows(), tokens: tokens, .init(map: layer.query, out: query.pointer), k, v)
             return
         }
         engine.multiplier.multiply(x.rows(), tokens: tokens, k, v)
         for t in 0..<tokens {
-            computed += active.count(t)
             engine.multiplier.multiply(
                 x.row(t), runs: active.list(t), count: active.count(t), length: config.headDim,
                 .init(map: layer.query, out: query.pointer + t * config.dQuery))
         }
+    }
+
+    /// A piece of work is worth waking a worker for: while the text is short, a few heads.
+    private func headsAtOnce(_ work: Int, positions: Int) -> Int {
+        let worthwhile = max(32_768 / (positions * cache.width), 1)
+        return min(worthwhile, (work + engine.pool.threads - 1) / engine.pool.threads)
     }
 
     private func rotate(_ x: UnsafeMutablePointer<Float>, _ heads: Int, _ position: Int) {
@@ -96,14 +100,12 @@ final class Attention {
         for h in 0..<heads { engine.kernels.rope(x + h * engine.config.headDim, cosines, sines, rotary.pairs) }
     }
 
-    /// Puts a token's keys and values into the cache. The padding of a head stays zero from when the
-    /// cache was made.
+    /// Puts a token's keys and values into the cache.
     private func store(_ t: Int, _ layer: Int, _ position: Int) {
         let width = engine.config.headDim
         for h in 0..<engine.config.nKVHeads {
             let offset = t * engine.config.dKV + h * width
-            engine.kernels.toHalf(key.pointer + offset, width, cache.keys(layer, h, from: position))
-            engine.kernels.toHalf(value.pointer + offset, width, cache.values(layer, h, from: position))
+            cache.store(key.pointer + offset, value.pointer + offset, layer, h, position, engine.kernels)
         }
     }
 
@@ -122,10 +124,9 @@ final class Attention {
         padded.update(from: query.pointer + offset, count: width)
         let length = start + t + 1
         let kernels = engine.kernels
-        let largest = kernels.attentionScores(
-            padded, cache.keys(layer, shared), cache.width, length, scale, scores)
+        let largest = cache.scores(padded, layer, shared, length, scale, kernels, into: scores)
         let total = kernels.softmaxWeights(scores, length, largest)
-        kernels.weightedValues(scores, cache.values(layer, shared), cache.width, length, total, result)
+        cache.weightedValues(scores, layer, shared, length, total, kernels, into: result)
         (heads.pointer + offset).update(from: result, count: width)
     }
 }

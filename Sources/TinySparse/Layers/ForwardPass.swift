@@ -22,6 +22,12 @@ final class ForwardPass {
 
     /// Called after the embedding (layer -1) and every layer with `[tokens, dModel]` hidden states.
     var observer: ((_ layer: Int, _ hidden: UnsafeBufferPointer<Float>) -> Void)?
+    /// Called after every layer with what it saw and did.
+    var probe: ((LayerProbe) -> Void)?
+    /// Neurons and heads computed so far.
+    var activity: Activity {
+        Activity(neurons: mlp.computed, allNeurons: mlp.possible, heads: attention.computed, allHeads: attention.possible)
+    }
 
     init(
         _ model: Model, kernels: KernelTable, pool: WorkerPool, cache: KVCache, blockSize: Int,
@@ -58,11 +64,14 @@ final class ForwardPass {
             let known = weights.predictsAhead ? attentionInput : mlpInput
             let neurons = selector?.neurons(index, known, tokens: count)
             mlp.run(layer, mlpInput, tokens: count, active: neurons, into: change.pointer)
-            if let best = selector?.largest(mlp.activations, tokens: count) {
+            if let best = selector?.largest(index, mlp.activations, tokens: count) {
                 mlp.run(layer, mlpInput, tokens: count, active: best, into: change.pointer)
             }
             engine.kernels.add(hidden.pointer, change.pointer, count * config.dModel)
             observe(index, count)
+            probe?(LayerProbe(
+                layer: index, tokens: count, attentionInput: attentionInput, mlpInput: mlpInput,
+                heads: attention.outputs, neurons: mlp.activations, hidden: hidden.pointer))
         }
     }
 

@@ -4,13 +4,15 @@ import SIMDKernels
 public enum Sparsity: Sendable {
     /// All of them.
     case off
-    /// Those that the model's predictors name. `margin` is added to the predictors' scores: above 0, more
-    /// is kept. Layers without a predictor are dense.
-    case predicted(margin: Float = 0)
-    /// Neurons by predictor score, a fixed share of each layer; heads by predictor as they are.
-    case keep(Double)
-    /// The neurons with the largest activations, a fixed share of each layer, known by computing all: what
-    /// a perfect predictor could reach. Slow; a yardstick.
+    /// Those that the model's predictors name. `margin` is added to the scores of neurons: above 0, more of
+    /// them are kept. Without `heads`, all heads are. Layers without a predictor are dense.
+    case predicted(margin: Float = 0, heads: Bool = true)
+    /// Neurons by predictor score, a fixed share of each layer; heads by predictor as they are, or all.
+    case keep(Double, heads: Bool = true)
+    /// Those that the model's predictors name with these thresholds, one a layer; nil stands for all of a layer.
+    case thresholds(neurons: [Float?], heads: [Float?])
+    /// The neurons that add most to the residual stream, a fixed share of each layer, known by computing all:
+    /// what a perfect predictor could reach. Slow; a yardstick.
     case oracle(keep: Double)
     /// The same neurons and heads for every token; nil stands for all of a layer.
     case fixed(neurons: [[Int32]?], heads: [[Int32]?])
@@ -30,9 +32,14 @@ public enum Sparsity: Sendable {
         }
         switch self {
         case .off: break
-        case .predicted(let margin):
+        case .predicted(let margin, _):
             guard margin.isFinite else { throw .badOption("a predictor margin of \(margin)") }
-        case .keep(let share), .oracle(let share):
+        case .thresholds(let neurons, let heads):
+            guard neurons.count == config.nLayers, heads.count == config.nLayers else {
+                throw .badOption("\(neurons.count) and \(heads.count) thresholds for \(config.nLayers) layers")
+            }
+            guard (neurons + heads).allSatisfy({ $0?.isNaN != true }) else { throw .badOption("a threshold is no number") }
+        case .keep(let share, _), .oracle(let share):
             guard share >= 0, share <= 1 else { throw .badOption("a share of \(share) neurons is not in 0...1") }
         case .fixed(let neurons, let heads):
             try check(neurons, "neurons", total: config.dFF)
@@ -53,6 +60,8 @@ final class Selector {
     /// One for each rank that a predictor has: rows of different widths lie differently.
     private let quantized: [Int: Activations]
     private let sorted: AlignedBuffer<Float>
+    /// For the oracle: norms of the rows of each layer's down projection.
+    private let reach: [[Float]]
 
     /// nil if everything is dense.
     init?(_ engine: Engine, _ weights: Weights, _ mode: Sparsity, capacity: Int) throws(RuntimeError) {
@@ -70,6 +79,11 @@ final class Selector {
         inner = try AlignedBuffer(capacity * (ranks.max() ?? 0))
         scores = try AlignedBuffer(capacity * max(config.dFF, config.nHeads))
         sorted = try AlignedBuffer(config.dFF)
+        if case .oracle = mode {
+            reach = weights.layers.map { $0.down.inputEnergies.map { $0.squareRoot() } }
+        } else {
+            reach = []
+        }
     }
 
     /// The neurons of a layer, from the norm its predictor was trained on; nil for all.
@@ -80,12 +94,13 @@ final class Selector {
             guard let list = lists[layer] else { return nil }
             for t in 0..<tokens { neurons.set(t, list) }
             return neurons
-        case .predicted(let margin):
+        case .predicted(let margin, _):
             guard let predictor = weights.layers[layer].neuronPredictor else { return nil }
-            score(predictor, x, tokens)
-            choose(predictor.threshold - margin, tokens, neurons)
-            return neurons
-        case .keep(let share):
+            return choose(predictor, predictor.threshold - margin, x, tokens, neurons)
+        case .thresholds(let thresholds, _):
+            guard let predictor = weights.layers[layer].neuronPredictor, let threshold = thresholds[layer] else { return nil }
+            return choose(predictor, threshold, x, tokens, neurons)
+        case .keep(let share, _):
             guard let predictor = weights.layers[layer].neuronPredictor else { return nil }
             score(predictor, x, tokens)
             keepLargest(share, UnsafePointer(scores.pointer), tokens)
@@ -97,24 +112,28 @@ final class Selector {
     /// has no layer before, so nothing is predicted there.
     func heads(_ layer: Int, _ x: Activations, tokens: Int) -> ActiveSets? {
         switch mode {
-        case .off, .oracle: return nil
+        case .off, .oracle, .predicted(_, heads: false), .keep(_, heads: false): return nil
         case .fixed(_, let lists):
             guard let list = lists[layer] else { return nil }
             for t in 0..<tokens { heads.set(t, list) }
             return heads
         case .predicted, .keep:
             guard layer > 0, let predictor = weights.layers[layer].headPredictor else { return nil }
-            score(predictor, x, tokens)
-            choose(predictor.threshold, tokens, heads)
-            return heads
+            return choose(predictor, predictor.threshold, x, tokens, heads)
+        case .thresholds(_, let thresholds):
+            guard layer > 0, let predictor = weights.layers[layer].headPredictor, let threshold = thresholds[layer] else { return nil }
+            return choose(predictor, threshold, x, tokens, heads)
         }
     }
 
-    /// For the oracle: the neurons with the largest `[tokens, dFF]` activations; nil in other modes.
-    func largest(_ activations: UnsafePointer<Float>, tokens: Int) -> ActiveSets? {
+    /// For the oracle: the neurons of a layer with the largest `[tokens, dFF]` activations, by what these add to
+    /// the residual stream; nil in other modes.
+    func largest(_ layer: Int, _ activations: UnsafePointer<Float>, tokens: Int) -> ActiveSets? {
         guard case .oracle(let share) = mode else { return nil }
-        let magnitudes = scores.pointer
-        for i in 0..<tokens * engine.config.dFF { magnitudes[i] = activations[i].magnitude }
+        let magnitudes = scores.pointer, total = engine.config.dFF
+        for t in 0..<tokens {
+            for i in 0..<total { magnitudes[t * total + i] = activations[t * total + i].magnitude * reach[layer][i] }
+        }
         keepLargest(share, magnitudes, tokens)
         return neurons
     }
@@ -131,28 +150,56 @@ final class Selector {
             reduced.rows(), tokens: tokens, .init(map: predictor.expand, out: scores.pointer))
     }
 
-    private func choose(_ threshold: Float, _ tokens: Int, _ sets: ActiveSets) {
+    private func choose(
+        _ predictor: Predictor, _ threshold: Float, _ x: Activations, _ tokens: Int, _ sets: ActiveSets
+    ) -> ActiveSets {
+        score(predictor, x, tokens)
         for t in 0..<tokens {
             let row = scores.pointer + t * sets.total
             sets.choose(t) { row[$0] >= threshold }
         }
+        return sets
     }
 
     /// Keeps `share` of the neurons of each token, those with the largest values; of equals, all.
     private func keepLargest(_ share: Double, _ values: UnsafePointer<Float>, _ tokens: Int) {
         let total = engine.config.dFF
-        let count = Int((Double(total) * share).rounded(.up))
+        let count = min(Int((Double(total) * share).rounded(.up)), total)
         for t in 0..<tokens {
             let row = values + t * total
             guard count > 0 else {
                 neurons.set(t, [])
                 continue
             }
-            sorted.pointer.update(from: row, count: total)
-            var buffer = UnsafeMutableBufferPointer(start: sorted.pointer, count: total)
-            buffer.sort(by: >)
-            let least = buffer[min(count, total) - 1]
+            let least = largest(count, of: row, total)
             neurons.choose(t) { row[$0] >= least }
+        }
+    }
+
+    /// The value that `rank` of `count` values reach. O(count): the values fall into bins by their upper bits, and
+    /// only the bin that holds the wanted one is sorted.
+    private func largest(_ rank: Int, of values: UnsafePointer<Float>, _ count: Int) -> Float {
+        /// Upper bits that order as the values do.
+        func bin(_ x: Float) -> Int {
+            let bits = x.bitPattern
+            return Int((bits ^ (bits >> 31 == 0 ? 0x8000_0000 : 0xFFFF_FFFF)) >> 20)
+        }
+        return withUnsafeTemporaryAllocation(of: Int32.self, capacity: 4096) { sizes in
+            sizes.initialize(repeating: 0)
+            for i in 0..<count { sizes[bin(values[i])] += 1 }
+            var wanted = 4095, left = rank
+            while left > Int(sizes[wanted]) {
+                left -= Int(sizes[wanted])
+                wanted -= 1
+            }
+            var members = 0
+            for i in 0..<count where bin(values[i]) == wanted {
+                sorted.pointer[members] = values[i]
+                members += 1
+            }
+            var few = UnsafeMutableBufferPointer(start: sorted.pointer, count: members)
+            few.sort(by: >)
+            return few[left - 1]
         }
     }
 }

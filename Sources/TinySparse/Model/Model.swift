@@ -14,23 +14,31 @@ public final class Model: Sendable {
     public let file: NativeModelFile
     let weights: Weights
 
+    #if !hasFeature(Embedded)
     /// Opens a native model file by mapping it, or converts a foreign one (.gguf, or a directory of a
     /// Hugging Face model) in memory, which takes longer and needs the memory: see `convert`.
     ///
     /// - Parameter verify: compare checksums; one pass over the file.
     /// - Parameter residence: whether weights are mapped or copied to huge pages.
-    /// - Throws: `FormatError`, `TokenizerError`.
+    /// - Throws: `FormatError`.
     public convenience init(
         path: String, verify: Bool = true, residence: NativeModelFile.Residence = .automatic
     ) throws {
         try self.init(NativeModelFile(path: path, verify: verify, residence: residence))
     }
+    #endif
 
     /// Uses a file that is open already.
-    public init(_ file: NativeModelFile) throws {
+    /// - Throws: `FormatError`, also for a vocabulary that cannot be used.
+    public init(_ file: NativeModelFile) throws(FormatError) {
         self.file = file
         config = file.config
-        tokenizer = try Tokenizer(file.tokenizerSpec())
+        let spec = try file.tokenizerSpec()
+        do throws(TokenizerError) {
+            tokenizer = try Tokenizer(spec)
+        } catch {
+            throw FormatError(.unsupported, path: file.path, error.description)
+        }
         weights = try Weights(file)
     }
 

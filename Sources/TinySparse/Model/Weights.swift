@@ -33,19 +33,19 @@ struct Weights: Sendable {
     /// Neurons are predicted from the norm before the attention of their layer, not from that before the MLP.
     let predictsAhead: Bool
 
-    init(_ file: NativeModelFile) throws {
+    init(_ file: NativeModelFile) throws(FormatError) {
         let config = file.config
         let predictors = config.predictors
-        func norm(_ name: String) throws -> Norm {
+        func norm(_ name: String) throws(FormatError) -> Norm {
             let bias = config.normKind == .layer ? try file.vector(name + ".bias").baseAddress : nil
             return Norm(weight: try file.vector(name + ".weight").baseAddress!, bias: bias)
         }
-        func linear(_ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases) throws -> Linear {
+        func linear(_ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases) throws(FormatError) -> Linear {
             let vector = bias ? try file.vector(name + ".bias").baseAddress : nil
             if let matrix = file.fourBitMatrix(name) { return Linear(matrix, bias: vector) }
             return Linear(try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor)
         }
-        func predictor(_ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float]) throws -> Predictor? {
+        func predictor(_ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float]) throws(FormatError) -> Predictor? {
             guard !ranks.isEmpty, ranks[i] > 0 else { return nil }
             return Predictor(
                 reduce: try linear(name + "_a", bias: false), expand: try linear(name + "_b", bias: true),
@@ -57,7 +57,7 @@ struct Weights: Sendable {
         } else {
             positions = nil
         }
-        layers = try (0..<config.nLayers).map { i in
+        layers = try (0..<config.nLayers).map { i throws(FormatError) in
             let blk = "blk.\(i)."
             return Layer(
                 attentionNorm: try norm(blk + "attn_norm"),
@@ -138,4 +138,32 @@ struct Linear: @unchecked Sendable {
 
     /// Bytes that a row takes, about.
     var rowBytes: Int { bytes / (isNeuronMajor ? inputs : outputs) }
+}
+
+extension Linear {
+    /// A stored row as floats: an output's weights, or an input's if the map is neuron-major.
+    func decode(row: Int, into weights: inout [Float]) {
+        switch rows {
+        case .int8(let rows):
+            let q = rows.weights + row * rows.stride
+            for i in weights.indices { weights[i] = Float(q[i]) * rows.scales[isNeuronMajor ? i : row] }
+        case .fourBit(let rows):
+            Kernels.available[0].fourBit.expandRow(rows, row, weights.count, &weights)
+        }
+    }
+
+    /// The squared norm of what each input is multiplied with.
+    var inputEnergies: [Float] {
+        var sums = [Float](repeating: 0, count: inputs)
+        var row = [Float](repeating: 0, count: isNeuronMajor ? outputs : inputs)
+        for r in 0..<(isNeuronMajor ? inputs : outputs) {
+            decode(row: r, into: &row)
+            if isNeuronMajor {
+                sums[r] = row.reduce(0) { $0 + $1 * $1 }
+            } else {
+                for i in row.indices { sums[i] += row[i] * row[i] }
+            }
+        }
+        return sums
+    }
 }

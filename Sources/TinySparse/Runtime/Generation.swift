@@ -111,6 +111,7 @@ extension Session {
         try Generation(self, prompt: prompt, options)
     }
 
+    #if !hasFeature(Embedded)  // Embedded Swift knows neither errors of any type nor tasks.
     /// Reads a prompt and writes on, calling `onPiece` with every piece until it returns false.
     ///
     /// - Parameter prompt: text; a beginning-of-text token is put before it if the model has one and nothing
@@ -137,8 +138,10 @@ extension Session {
     public func stream(_ prompt: String, _ options: GenerationOptions = GenerationOptions()) -> TextStream {
         TextStream(session: self, prompt: prompt, options: options)
     }
+    #endif
 }
 
+#if !hasFeature(Embedded)
 /// Pieces of a text as it is written: see `Session.stream`.
 public struct TextStream: AsyncSequence {
     let session: Session
@@ -170,3 +173,4 @@ public struct TextStream: AsyncSequence {
         }
     }
 }
+#endif

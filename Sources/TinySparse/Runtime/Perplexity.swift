@@ -1,3 +1,5 @@
+import SIMDKernels
+
 /// How well a model expects a text: the exponential of the mean negative log likelihood of its tokens.
 public struct Perplexity: Sendable {
     public internal(set) var tokens = 0

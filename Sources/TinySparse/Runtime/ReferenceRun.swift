@@ -77,10 +77,10 @@ extension Reference {
     /// - Parameters:
     ///   - count: tokens to write after each prompt.
     ///   - options: which kernels, threads and block size; no result depends on them.
-    /// - Throws: what `Session` throws.
+    /// - Throws: `RuntimeError`.
     public static func record(
         _ model: Model, prompts: [String], writing count: Int, options: Session.Options, provenance: [String]
-    ) throws -> Reference {
+    ) throws(RuntimeError) -> Reference {
         var reference = Reference(modelHash: xxHash64(model.file.gguf.file.bytes), provenance: provenance, texts: [])
         for mode in modes(of: model) {
             let session = try Session(model, options, mode)
@@ -102,8 +102,8 @@ extension Reference {
 
     /// Computes everything again and compares.
     /// - Returns: the first difference, or nil.
-    /// - Throws: what `Session` throws, for instance if the reference is of another model's size.
-    public func firstDifference(_ model: Model, _ options: Session.Options) throws -> ReferenceDifference? {
+    /// - Throws: `RuntimeError`, for instance if the reference is of another model's size.
+    public func firstDifference(_ model: Model, _ options: Session.Options) throws(RuntimeError) -> ReferenceDifference? {
         for mode in Mode.allCases where texts.contains(where: { $0.mode == mode }) {
             let session = try Session(model, options, mode)
             for text in texts where text.mode == mode {
@@ -113,11 +113,11 @@ extension Reference {
         return nil
     }
 
-    private func difference(_ text: Text, _ session: Session) throws -> ReferenceDifference? {
+    private func difference(_ text: Text, _ session: Session) throws(RuntimeError) -> ReferenceDifference? {
         func found(_ position: Int, _ what: ReferenceDifference.What) -> ReferenceDifference {
             ReferenceDifference(text: text, position: position, what: what)
         }
-        let tokens = text.positions.map(\.token)
+        let tokens = text.positions.map { $0.token }
         var prompt = session.model.tokenizer.encode(text.prompt, addSpecial: true)
         if prompt.isEmpty { prompt = [0] }
         prompt = Array(prompt.prefix(session.contextLimit))
@@ -172,18 +172,18 @@ public struct ReferenceDifference: Sendable, CustomStringConvertible {
 
     /// Computes what differs with two sets of options.
     /// - Returns: the first element in which they differ and its two values, or nil if they agree.
-    /// - Throws: what `Session` throws.
+    /// - Throws: `RuntimeError`.
     public func firstElement(
         _ model: Model, _ one: Session.Options, _ other: Session.Options
-    ) throws -> (index: Int, Float, Float)? {
+    ) throws(RuntimeError) -> (index: Int, Float, Float)? {
         let layer: Int?
         switch what {
         case .layer(let index): layer = index
         case .logits: layer = nil
         default: return nil
         }
-        let tokens = text.positions.prefix(position + 1).map(\.token)
-        func compute(_ options: Session.Options) throws -> [Float] {
+        let tokens = text.positions.prefix(position + 1).map { $0.token }
+        func compute(_ options: Session.Options) throws(RuntimeError) -> [Float] {
             try Session(model, options, text.mode).values(of: tokens, layer: layer)
         }
         let (a, b) = (try compute(one), try compute(other))
@@ -193,7 +193,7 @@ public struct ReferenceDifference: Sendable, CustomStringConvertible {
 }
 
 extension Session {
-    fileprivate convenience init(_ model: Model, _ options: Options, _ mode: Reference.Mode) throws {
+    fileprivate convenience init(_ model: Model, _ options: Options, _ mode: Reference.Mode) throws(RuntimeError) {
         var options = options
         options.sparsity = mode.sparsity
         try self.init(model, options)

@@ -15,16 +15,23 @@ public final class Session {
         public var kernels: String?
         /// Which neurons and heads are computed.
         public var sparsity = Sparsity.off
+        /// How keys and values are kept.
+        public var cacheType = CacheType.half
+        /// Most bytes that the process may have with the model and this session, or nil: the block size is
+        /// chosen to fit, and the context too if it is left to be chosen. See `memoryNeeded`.
+        public var memoryLimit: Int?
 
         public init(
             threads: Int = 0, context: Int = 0, blockSize: Int = 128, kernels: String? = nil,
-            sparsity: Sparsity = .off
+            sparsity: Sparsity = .off, cacheType: CacheType = .half, memoryLimit: Int? = nil
         ) {
             self.threads = threads
             self.context = context
             self.blockSize = blockSize
             self.kernels = kernels
             self.sparsity = sparsity
+            self.cacheType = cacheType
+            self.memoryLimit = memoryLimit
         }
     }
 
@@ -45,9 +52,9 @@ public final class Session {
     /// Threads at work.
     public var threads: Int { pool.threads }
 
-    /// - Throws: `RuntimeError` for options that make no sense or memory that is not there,
-    ///   `KernelError` for a kernel set that this CPU or build does not have.
-    public init(_ model: Model, _ options: Options = Options()) throws {
+    /// - Throws: `RuntimeError` for options that make no sense, a kernel set that this CPU or build does not
+    ///   have, or memory that is not there.
+    public init(_ model: Model, _ options: Options = Options()) throws(RuntimeError) {
         guard (0...256).contains(options.threads) else {
             throw RuntimeError.badOption("\(options.threads) threads; 1 to 256 can be asked for, 0 takes all cores")
         }
@@ -60,14 +67,20 @@ public final class Session {
             throw RuntimeError.badOption("a context of \(limit) tokens; this model has at most \(most)")
         }
         try options.sparsity.check(model.config)
+        let (context, blockSize) = try options.fitted(to: model, context: limit)
         self.model = model
-        contextLimit = limit
-        kernels = try options.kernels.map { name throws(KernelError) in try Kernels.named(name) } ?? Kernels.best()
+        contextLimit = context
+        do throws(KernelError) {
+            kernels = if let name = options.kernels { try Kernels.named(name) } else { try Kernels.best() }
+        } catch {
+            throw .badOption(error.description)
+        }
         kernelName = kernels.name
         pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
         forward = try ForwardPass(
-            model, kernels: kernels, pool: pool, cache: KVCache(model.config, limit: limit),
-            blockSize: min(options.blockSize, limit), sparsity: options.sparsity)
+            model, kernels: kernels, pool: pool,
+            cache: KVCache(model.config, limit: context, type: options.cacheType), blockSize: blockSize,
+            sparsity: options.sparsity)
         lastLogits = try AlignedBuffer(model.config.vocabularySize)
     }
 
@@ -141,4 +154,9 @@ public final class Session {
     public func observeLayers(_ body: ((_ layer: Int, _ hidden: UnsafeBufferPointer<Float>) -> Void)?) {
         forward.observer = body
     }
+    /// Calls `body` after every layer of each block read from now on; nil ends it.
+    func probeLayers(_ body: ((LayerProbe) -> Void)?) { forward.probe = body }
+
+    /// Neurons and heads computed since the session was made.
+    package var activity: Activity { forward.activity }
 }

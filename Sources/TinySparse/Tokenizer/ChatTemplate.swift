@@ -59,7 +59,7 @@ public enum ChatTemplate: Sendable, Equatable {
     /// - Parameter addGenerationPrompt: whether to end with the beginning of an assistant's
     ///   message.
     public func render(messages: [ChatMessage], addGenerationPrompt: Bool = true) -> String {
-        segments(messages: messages, addGenerationPrompt: addGenerationPrompt).map(\.text).joined()
+        segments(messages: messages, addGenerationPrompt: addGenerationPrompt).map { $0.text }.joined()
     }
 
     /// The text of a conversation, told apart into the template's own and that of the messages.

@@ -14,8 +14,8 @@ struct PrefixMatcher: Sendable {
         let sorted = entries.filter { !$0.string.isEmpty }.sorted {
             $0.string.lexicographicallyPrecedes($1.string)
         }
-        strings = sorted.map(\.string)
-        values = sorted.map(\.value)
+        strings = sorted.map { $0.string }
+        values = sorted.map { $0.value }
         var counts = Array(repeating: 0, count: 257)
         for string in strings { counts[Int(string[0]) + 1] += 1 }
         for byte in 0..<256 { counts[byte + 1] += counts[byte] }

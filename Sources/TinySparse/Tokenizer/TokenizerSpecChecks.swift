@@ -32,7 +32,7 @@ extension TokenizerSpec {
         guard scores.count == tokens.count else {
             throw .countMismatch(field: "scores", expected: tokens.count, found: scores.count)
         }
-        if let id = scores.firstIndex(where: \.isNaN) { throw .badScore(id: id) }
+        if let id = scores.firstIndex(where: { $0.isNaN }) { throw .badScore(id: id) }
         return scores
     }
 

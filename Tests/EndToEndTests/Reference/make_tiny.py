@@ -49,6 +49,13 @@ MODELS = {
                            factors=[1 + i * i / 16 for i in range(12)]),
     "opt-gelu": shape(OPT, 48, 1, 3, 3, 16, 100, 64, activation="gelu", tied_head=False,
                       vocabulary_size=300),
+    # Predictors: of odd ranks and more than a group, of some layers only, that name none or all.
+    "opt-predictors": shape(OPT, 64, 4, 4, 4, 16, 192, 64, predictors=dict(
+        neuron_ranks=[8, 0, 70, 5], neuron_thresholds=[0.2, 0.0, -0.1, 1e9],
+        head_ranks=[0, 4, 3, 5], head_thresholds=[0.0, 0.1, 1e9, -1e9], lookahead=False)),
+    "llama-predictors": shape(LLAMA, 96, 3, 6, 2, 16, 160, 64, predictors=dict(
+        neuron_ranks=[24, 16, 65], neuron_thresholds=[-1e9, 0.4, 0.0],
+        head_ranks=[0, 6, 16], head_thresholds=[0.0, 0.0, 0.3], lookahead=True)),
     # 4-bit weights: all of them; and where a model that skips neurons has them, with biases.
     "llama-w4": shape(LLAMA, 96, 2, 6, 2, 16, 160, 128, four_bit=four_bit.NAMES[:-1]),
     "opt-w4": shape(OPT, 72, 2, 3, 3, 24, 130, 64, tied_head=False, vocabulary_size=300,
@@ -134,6 +141,13 @@ def weights(config, seed):
     norm("output_norm")
     if not config["tied_head"]:
         matrix("output", config["vocabulary_size"], d, 2.0, bias=False)
+    predictors = config.get("predictors")
+    for n in range(config["layer_count"] if predictors else 0):
+        for kind, part, outputs in (("neuron", "ffn", d_ff), ("head", "attn", config["head_count"])):
+            rank = predictors[kind + "_ranks"][n]
+            if rank:
+                matrix(f"blk.{n}.{part}_predictor_a", rank, d, bias=False)
+                matrix(f"blk.{n}.{part}_predictor_b", outputs, rank, bias=True)
     return {name: array.astype(F) for name, array in w.items()}
 
 
@@ -180,6 +194,12 @@ def native_metadata(config, name, tensors):
                  ("tinysparse.rope.dimensions", gg.U32, config["rope_dimensions"])]
         if config["factors"]:
             meta += [("tinysparse.rope.factors", (gg.ARRAY, gg.F32), config["factors"])]
+    if config.get("predictors"):
+        p = config["predictors"]
+        for kind, type in (("neuron", gg.I32), ("neuron", gg.F32), ("head", gg.I32), ("head", gg.F32)):
+            what = kind + ("_ranks" if type == gg.I32 else "_thresholds")
+            meta.append(("tinysparse.predictors." + what, (gg.ARRAY, type), p[what]))
+        meta.append(("tinysparse.predictors.lookahead", gg.BOOL, p["lookahead"]))
     if "four_bit" in config:
         meta += [("tinysparse.four_bit", (gg.ARRAY, gg.STRING), config["four_bit"])]
     end = len(vocabulary) - 1
@@ -335,7 +355,8 @@ def write_mask(path, neurons, heads):
 
 
 def write_goldens(path, prefix, seed=7):
-    """PREFIX.tokens.txt, PREFIX.{sparse,edge}.mask.txt, PREFIX.{dense,sparse,edge}.{hashes.txt,logits.f32}"""
+    """PREFIX.tokens.txt, PREFIX.{sparse,edge}.mask.txt, PREFIX.{dense,sparse,edge}.{hashes.txt,logits.f32},
+    PREFIX.predicted.hashes.txt if the model has predictors"""
     model = Reference(path)
     random = np.random.default_rng(seed)
     count = min(model.context, 72)
@@ -354,8 +375,20 @@ def write_goldens(path, prefix, seed=7):
             for t in range(count):
                 print(t, fn.hash_floats(logits[t]), *(fn.hash_floats(h) for h in hidden[t]),
                       file=file)
+        if case == "dense":
+            logits8, hidden8 = Reference(path, cache="int8").run(tokens)
+            with open(prefix + ".int8.hashes.txt", "w") as file:
+                for t in range(count):
+                    print(t, fn.hash_floats(logits8[t]), *(fn.hash_floats(h) for h in hidden8[t]),
+                          file=file)
         kept = [0, 1, count - 1] if case == "dense" else [count - 1]
         logits[kept].astype("<f4").tofile(f"{prefix}.{case}.logits.f32")
+    if model.predictors:
+        logits, hidden = model.run(tokens, predicted=True)
+        with open(prefix + ".predicted.hashes.txt", "w") as file:
+            for t in range(count):
+                print(t, fn.hash_floats(logits[t]), *(fn.hash_floats(h) for h in hidden[t]),
+                      file=file)
 
 
 def main():

@@ -1,6 +1,6 @@
 """An independent forward pass that follows docs/NUMERICS.md to the bit.
 
-    python reference.py MODEL --tokens 1,2,3 [--out logits.f32] [--layers] [--mask FILE]
+    python reference.py MODEL --tokens 1,2,3 [--out logits.f32] [--layers] [--mask FILE] [--cache int8]
     python reference.py --selftest [MODEL ...]
 """
 import argparse
@@ -36,10 +36,23 @@ class Matrix:
         return self.weight[index, :columns].astype(F) * self.scale[index]
 
 
+class Predictor:
+    """Names the active ones (section 10)."""
+
+    def __init__(self, tensors, name, threshold):
+        self.a, self.b = Matrix(tensors, name + "_a"), Matrix(tensors, name + "_b")
+        self.threshold = F(threshold)
+
+    def __call__(self, norm):
+        return np.flatnonzero(self.b(fn.quantize(self.a(norm))) >= self.threshold)
+
+
 class Reference:
     """A model. `logits(tokens)` starts a new context; `step(token)` goes on with the present one."""
 
-    def __init__(self, path, check=True):
+    def __init__(self, path, check=True, cache="half"):
+        """cache: "half" or "int8" (section 8)."""
+        self.cache = cache
         meta, tensors = gguf_file.read(path)
         if meta["tinysparse.format"] != 1:
             raise ValueError(f"{path}: unknown format")
@@ -82,7 +95,22 @@ class Reference:
             if four_bit.is_four_bit(meta, "ffn_down"):
                 sizes["ffn_down"] = self.d_model
             self.layers.append({k: self.matrix(f"blk.{n}.{k}", size) for k, size in sizes.items()})
+        self.predictors, self.lookahead = {}, False
+        if "tinysparse.predictors.neuron_ranks" in meta:
+            get = lambda key: meta["tinysparse.predictors." + key]
+            self.lookahead = get("lookahead")
+            for kind, name in (("neuron", "ffn"), ("head", "attn")):
+                for n, (rank, threshold) in enumerate(
+                        zip(get(kind + "_ranks"), get(kind + "_thresholds"))):
+                    if rank:
+                        self.predictors[kind, n] = Predictor(
+                            tensors, f"blk.{n}.{name}_predictor", threshold)
         self.reset()
+
+    def predict(self, kind, n, norm):
+        """The active ones of a layer, or None for all of them."""
+        predictor = self.predictors.get((kind, n))
+        return predictor(norm) if predictor else None
 
     def matrix(self, name, outputs):
         if four_bit.is_four_bit(self.meta, name):
@@ -92,8 +120,11 @@ class Reference:
     def reset(self):
         shape = (self.context, self.n_kv_heads, self.head_dim)
         self.position = 0
-        self.keys = [np.zeros(shape, np.float16) for _ in range(self.n_layers)]
-        self.values = [np.zeros(shape, np.float16) for _ in range(self.n_layers)]
+        kind = {"half": np.float16, "int8": np.int8}[self.cache]
+        self.keys = [np.zeros(shape, kind) for _ in range(self.n_layers)]
+        self.values = [np.zeros(shape, kind) for _ in range(self.n_layers)]
+        self.key_scales = np.zeros((self.n_layers,) + shape[:2], F)
+        self.value_scales = np.zeros((self.n_layers,) + shape[:2], F)
 
     def norm(self, x, name):
         w = self.tensors[name + ".weight"]
@@ -101,27 +132,34 @@ class Reference:
             return fn.layer_norm(x, w, self.tensors[name + ".bias"], self.eps)
         return fn.rms_norm(x, w, self.eps)
 
-    def attend(self, n, x, heads):
+    def attend(self, n, x, a, heads):
+        """a: the quantized norm of x."""
         layer, t = self.layers[n], self.position
-        a = fn.quantize(self.norm(x, f"blk.{n}.attn_norm"))
         q = layer["attn_q"](a).reshape(self.n_heads, self.head_dim)
         k = layer["attn_k"](a).reshape(self.n_kv_heads, self.head_dim)
         v = layer["attn_v"](a).reshape(self.n_kv_heads, self.head_dim)
         if not self.learned:
             c, s = fn.rope_row(t, self.frequencies, self.scaling)
             q, k = fn.rope(q, c, s), fn.rope(k, c, s)
-        self.keys[n][t] = fn.to_half(k)
-        self.values[n][t] = fn.to_half(v)
-        out = fn.attention(q, self.keys[n][:t + 1], self.values[n][:t + 1])
+        if self.cache == "int8":
+            self.keys[n][t], self.key_scales[n, t] = fn.to_bytes(k)
+            self.values[n][t], self.value_scales[n, t] = fn.to_bytes(v)
+            out = fn.attention_bytes(
+                q, self.keys[n][:t + 1], self.key_scales[n, :t + 1],
+                self.values[n][:t + 1], self.value_scales[n, :t + 1])
+        else:
+            self.keys[n][t] = fn.to_half(k)
+            self.values[n][t] = fn.to_half(v)
+            out = fn.attention(q, self.keys[n][:t + 1], self.values[n][:t + 1])
         if heads is not None:
             kept = np.zeros_like(out)
             kept[heads] = out[heads]
             out = kept
         return x + layer["attn_output"](fn.quantize(out.reshape(-1)))
 
-    def feed_forward(self, n, x, active):
+    def feed_forward(self, n, x, a, active):
+        """a: the quantized norm of x."""
         layer = self.layers[n]
-        a = fn.quantize(self.norm(x, f"blk.{n}.ffn_norm"))
         h = layer["ffn_up"](a, active)
         if self.gated:
             h = fn.f32(self.activation(layer["ffn_gate"](a, active)) * h)
@@ -139,25 +177,35 @@ class Reference:
             self.tensors.get(down + ".bias"), active, h)
         return x + y
 
-    def step(self, token, neurons=None, heads=None):
+    def step(self, token, neurons=None, heads=None, predicted=False):
         """-> logits [vocabulary], hidden states after each layer [layers, d_model].
 
-        neurons, heads: for each layer the active ones, ascending, or None for all of them."""
+        neurons, heads: for each layer the active ones, ascending, or None for all of them.
+        predicted: they are what the model's predictors say."""
         if not 0 <= token < self.vocabulary or self.position >= self.context:
             raise ValueError(f"token {token} at position {self.position}")
         x = self.embedding.row(token, self.d_model)
         if self.learned:
             x = x + self.tensors["position_embd.weight"][self.position]
         hidden = []
+        before = None
         for n in range(self.n_layers):
-            x = self.attend(n, x, None if heads is None else heads[n])
-            x = self.feed_forward(n, x, None if neurons is None else neurons[n])
+            some = None if heads is None else heads[n]
+            if predicted and n > 0:
+                some = self.predict("head", n, before)
+            a = fn.quantize(self.norm(x, f"blk.{n}.attn_norm"))
+            x = self.attend(n, x, a, some)
+            before = fn.quantize(self.norm(x, f"blk.{n}.ffn_norm"))
+            some = None if neurons is None else neurons[n]
+            if predicted:
+                some = self.predict("neuron", n, a if self.lookahead else before)
+            x = self.feed_forward(n, x, before, some)
             hidden.append(fn.f32(x))
         logits = self.head(fn.quantize(self.norm(x, "output_norm")))
         self.position += 1
         return fn.f32(logits), np.stack(hidden)
 
-    def run(self, tokens, neurons=None, heads=None):
+    def run(self, tokens, neurons=None, heads=None, predicted=False):
         """-> logits [T, vocabulary], hidden [T, layers, d_model], from an empty context.
 
         neurons and heads as in `step`, or functions of the position that return such lists."""
@@ -166,7 +214,7 @@ class Reference:
         for t, token in enumerate(tokens):
             rows.append(self.step(
                 int(token), neurons(t) if callable(neurons) else neurons,
-                heads(t) if callable(heads) else heads))
+                heads(t) if callable(heads) else heads, predicted))
         return np.stack([r[0] for r in rows]), np.stack([r[1] for r in rows])
 
     def logits(self, tokens, neurons=None, heads=None):
@@ -194,6 +242,8 @@ def main():
     parser.add_argument("--out", help="write the logits here, little-endian float32 [T, vocabulary]")
     parser.add_argument("--layers", action="store_true", help="hash the hidden states too")
     parser.add_argument("--mask", help="active neurons and heads, see README.md")
+    parser.add_argument("--cache", choices=["half", "int8"], default="half")
+    parser.add_argument("--predicted", action="store_true", help="as the model's predictors say")
     parser.add_argument("--selftest", action="store_true")
     args = parser.parse_args()
     if args.selftest:
@@ -201,9 +251,10 @@ def main():
         return selftest.main(args.models)
     if len(args.models) != 1 or not args.tokens:
         parser.error("one MODEL and --tokens are needed")
-    model = Reference(args.models[0])
+    model = Reference(args.models[0], cache=args.cache)
     neurons, heads = read_mask(args.mask, model.n_layers) if args.mask else (None, None)
-    logits, hidden = model.run([int(t) for t in args.tokens.split(",")], neurons, heads)
+    logits, hidden = model.run(
+        [int(t) for t in args.tokens.split(",")], neurons, heads, args.predicted)
     for t in range(len(logits)):
         print(t, fn.hash_floats(logits[t]), *(
             [fn.hash_floats(h) for h in hidden[t]] if args.layers else []))

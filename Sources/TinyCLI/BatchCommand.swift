@@ -1,0 +1,135 @@
+import TinySparse
+
+extension Command {
+    static let batch = Command(
+        name: "batch", summary: "answer many prompts, JSON lines in and out",
+        operands: "[MODEL]",
+        details: """
+            Every line of standard input is an object:
+              {"id": "a", "prompt": "Once", "max_tokens": 20, "temperature": 0, "seed": 7, "stop": ["."]}
+            Only the prompt has to be there; further members are top_k, top_p, min_p, repeat_penalty and
+            context_shift. What a line leaves open is as the options below say. Without an id, the number of the
+            line is one. Every line is answered by a line, written at once:
+              {"id": "a", "text": " upon a time.", "tokens": 5, "prompt_tokens": 1, "reason": "stop"}
+              {"id": "b", "line": 2, "error": "max_tokens: a whole number is needed"}
+            The reason is end, max_tokens, stop or context. A bad line costs one error; exit code 0 then, too.
+            """,
+        options: Option.running + [
+            .context,
+            Option("jobs", "j", value: "N", "N sessions beside each other; answers come as they are finished (default: 1, in order)"),
+            Option("resume", value: "FILE", "skip the ids that FILE, earlier output, answers without an error"),
+            Option("json", "print what ends the program as JSON, too"),
+        ] + Option.sampling.map { $0.long == "seed" ? .batchSeed : $0 },
+        examples: [
+            ("-n 40 --greedy < prompts.jsonl > answers.jsonl", "one after another"),
+            ("-j 4 --resume answers.jsonl < prompts.jsonl >> answers.jsonl", "go on where it was interrupted"),
+        ],
+        run: batchCommand)
+}
+
+extension Option {
+    /// Batches are repeated and compared, so they do not get a new seed each time.
+    fileprivate static let batchSeed = Option("seed", value: "N", "the same seed gives the same text on every machine (default: 0)")
+}
+
+private func batchCommand(_ arguments: Arguments) throws {
+    do {
+        try runBatch(arguments)
+    } catch Failure.problem(let message) where arguments.has("json") {
+        try Console.writeLine(JSON.object([("error", .string(message))]).text(depth: 0))
+        throw Failure.problem(message)
+    } catch let error where arguments.has("json") && !(error is Failure) {
+        try Console.writeLine(JSON.object([("error", .string("\(error)"))]).text(depth: 0))
+        throw error
+    }
+}
+
+private func runBatch(_ arguments: Arguments) throws {
+    let (path, _) = try arguments.modelAndRest(0, hint: "; prompts come from standard input")
+    let jobs = try arguments.integer("jobs", in: 1...256) ?? 1
+    var defaults = try GenerationOptions(arguments)
+    if !arguments.has("seed") { defaults.sampling.seed = 0 }
+    let answered = try arguments.string("resume").map(answeredIDs) ?? []
+
+    var options = try Session.Options(arguments)
+    if jobs > 1, !arguments.has("threads") { options.threads = 1 }
+
+    let model = try Model.open(path, arguments)
+    // The sessions share the model and what the program takes, and part the rest.
+    if jobs > 1, let limit = options.memoryLimit {
+        let shared = Session.Options.modelBytes(model)
+        options.memoryLimit = shared + max(limit - shared, 0) / jobs
+    }
+    let batch = Batch(defaults: defaults, answered: answered) { [options] in
+        try Session.open(model, options)
+    }
+    try jobs == 1 ? batch.runInOrder() : batch.run(jobs)
+    try Signals.check()
+}
+
+/// The ids that an earlier output answers. If it is also where this output goes, a last line that was cut
+/// off in the middle is taken away.
+private func answeredIDs(_ path: String) throws -> Set<String> {
+    guard fileExists(path) else { return [] }
+    let bytes = try readAll(path)
+    let complete = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+    if complete < bytes.count { Console.cutOutput(ifItIs: path, to: complete) }
+    var ids: Set<String> = []
+    for line in bytes[..<complete].split(separator: UInt8(ascii: "\n")) {
+        guard let answer = try? JSON.parse(Array(line)), answer["error"] == nil, let id = answer["id"] else { continue }
+        ids.insert(id.text(depth: 0))
+    }
+    return ids
+}
+
+/// One line of the input.
+struct BatchRequest {
+    let line: Int
+    /// What the request is called in the answer.
+    let id: JSON
+    private let content: Result<Request, RequestError>
+
+    /// nil for an empty line.
+    init?(_ text: String, line: Int) {
+        guard text.contains(where: { !$0.isWhitespace }) else { return nil }
+        self.line = line
+        content = Result { () throws(RequestError) in try Request(Array(text.utf8)) }
+        id = (try? content.get())?["id"] ?? .number(line)
+    }
+
+    /// - Throws: `RequestError` for a request that makes no sense, `RuntimeError`, `Failure.interrupted`.
+    func answer(_ session: Session, _ defaults: GenerationOptions) throws -> JSON {
+        let request = try content.get()
+        let options = try GenerationOptions(request: request, also: ["id", "prompt"], defaults: defaults)
+        guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
+        let ids = session.model.tokenizer.encode(prompt)
+        session.rewind(to: 0)
+        try session.readInterruptibly(ids)
+        var generation = try session.generation(prompt: [], options)
+        var text = ""
+        while let piece = try generation.next() {
+            text += piece
+            try Signals.check()
+        }
+        return .object([
+            ("id", id), ("text", .string(text)), ("tokens", .number(generation.generated.count)),
+            ("prompt_tokens", .number(ids.count)), ("reason", .string(generation.reason?.word ?? "cancelled")),
+        ])
+    }
+
+    func failure(_ message: String) -> JSON {
+        .object([("id", id), ("line", .number(line)), ("error", .string(message))])
+    }
+}
+
+extension StopReason {
+    fileprivate var word: String {
+        switch self {
+        case .endOfText: "end"
+        case .maxTokens: "max_tokens"
+        case .stopString: "stop"
+        case .contextFull: "context"
+        case .cancelled: "cancelled"
+        }
+    }
+}

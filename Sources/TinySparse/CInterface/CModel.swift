@@ -1,0 +1,86 @@
+// The functions of include/tinysparse.h about models. What they do is said there.
+
+@c(tinysparse_model_open)
+public func tinysparseModelOpen(
+    _ path: UnsafePointer<CChar>?, _ status: UnsafeMutablePointer<Int32>?,
+    _ message: UnsafeMutablePointer<CChar>?, _ size: Int
+) -> OpaquePointer? {
+    CMessage(buffer: message, size: size).handle(status) {
+        guard let path else { throw RequestError("the path is missing") }
+        return try Model(path: String(cString: path))
+    }
+}
+
+@c(tinysparse_model_from_memory)
+public func tinysparseModelFromMemory(
+    _ bytes: UnsafeRawPointer?, _ count: Int, _ status: UnsafeMutablePointer<Int32>?,
+    _ message: UnsafeMutablePointer<CChar>?, _ size: Int
+) -> OpaquePointer? {
+    CMessage(buffer: message, size: size).handle(status) {
+        try Model(bytes: UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : count))
+    }
+}
+
+@c(tinysparse_model_close)
+public func tinysparseModelClose(_ model: OpaquePointer?) { release(model, as: Model.self) }
+
+@c(tinysparse_vocabulary_size)
+public func tinysparseVocabularySize(_ model: OpaquePointer) -> Int32 {
+    Int32(object(model, as: Model.self).config.vocabularySize)
+}
+
+@c(tinysparse_context_length)
+public func tinysparseContextLength(_ model: OpaquePointer) -> Int32 {
+    Int32(object(model, as: Model.self).config.contextLength)
+}
+
+@c(tinysparse_tokenize)
+public func tinysparseTokenize(
+    _ model: OpaquePointer, _ bytes: UnsafePointer<CChar>?, _ size: Int, _ addSpecial: Int32,
+    _ tokens: UnsafeMutablePointer<Int32>?, _ capacity: Int
+) -> Int {
+    let ids = object(model, as: Model.self).tokenizer.encode(text(bytes, size), addSpecial: addSpecial != 0)
+    copy(ids, tokens, capacity)
+    return ids.count
+}
+
+@c(tinysparse_detokenize)
+public func tinysparseDetokenize(
+    _ model: OpaquePointer, _ tokens: UnsafePointer<Int32>?, _ count: Int,
+    _ out: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int {
+    let tokenizer = object(model, as: Model.self).tokenizer
+    let ids = UnsafeBufferPointer(start: tokens, count: tokens == nil ? 0 : count)
+    let known = ids.filter { $0 >= 0 && Int($0) < tokenizer.vocabularySize }
+    let bytes = tokenizer.decodeBytes(known).map { CChar(bitPattern: $0) }
+    copy(bytes, out, capacity)
+    return bytes.count
+}
+
+@c(tinysparse_is_end)
+public func tinysparseIsEnd(_ model: OpaquePointer, _ token: Int32) -> Int32 {
+    object(model, as: Model.self).tokenizer.isEndOfGeneration(token) ? 1 : 0
+}
+
+private func copy<T>(_ values: [T], _ out: UnsafeMutablePointer<T>?, _ capacity: Int) {
+    out?.update(from: values, count: min(max(capacity, 0), values.count))
+}
+
+extension Model {
+    /// Uses a model that is in memory, for instance one that is part of the program.
+    ///
+    /// A native model on a 64-byte boundary is used where it lies: it has to stay there, unchanged, as long
+    /// as this object. Anything else is copied, a foreign .gguf file converted.
+    /// - Throws: `FormatError`, `TokenizerError`.
+    public convenience init(bytes: UnsafeRawBufferPointer, verify: Bool = true) throws {
+        guard !bytes.isEmpty else { throw FormatError(.truncated, path: "memory", "there are no bytes") }
+        let isAligned = Int(bitPattern: bytes.baseAddress!) % 64 == 0
+        let file =
+            isAligned
+            ? MappedFile(borrowing: bytes, named: "memory")
+            : try MappedFile(memoryNamed: "memory", size: bytes.count) { $0.copyMemory(from: bytes) }
+        let gguf = try GGUF(file)
+        let isNative = gguf.entry(ModelConfig.nativeFormatKey) != nil
+        try self.init(NativeModelFile(image: isNative ? file : nativeImage(gguf), verify: verify && isNative))
+    }
+}

@@ -1,0 +1,104 @@
+/* TinySparse for C: small language models on the CPU. See docs/EMBEDDING.md.
+ *
+ * Errors. Functions that can fail return a status; whoever wants to know more gives a buffer, which then
+ * holds a message for people (cut to the buffer, always ended by a zero). Nothing here throws or exits.
+ *
+ * Threads. A model may be used by any number of threads at once. A session belongs to one thread at a
+ * time; sessions of one model may run beside each other. A model may be closed while its sessions are open;
+ * its memory is given back with the last of them. No function may be called from a signal handler.
+ *
+ * Text is UTF-8 with a length in bytes and needs no zero at its end; what is not UTF-8 is repaired. */
+#ifndef TINYSPARSE_H
+#define TINYSPARSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tinysparse_model tinysparse_model;
+typedef struct tinysparse_session tinysparse_session;
+
+typedef enum {
+    TINYSPARSE_OK = 0,
+    TINYSPARSE_BAD_FILE = 1,     /* the model is not there, damaged, or none that can be run */
+    TINYSPARSE_BAD_OPTION = 2,   /* an option or argument makes no sense */
+    TINYSPARSE_CONTEXT_FULL = 3, /* more tokens than the session holds; nothing was read */
+    TINYSPARSE_NO_MEMORY = 4,
+    TINYSPARSE_BROKEN_MODEL = 5, /* the model's output is not finite */
+    TINYSPARSE_OTHER = 6
+} tinysparse_status;
+
+/* Why a text ended. */
+typedef enum {
+    TINYSPARSE_END_OF_TEXT = 0,
+    TINYSPARSE_MAX_TOKENS = 1,
+    TINYSPARSE_STOP_STRING = 2,
+    TINYSPARSE_END_OF_CONTEXT = 3,
+    TINYSPARSE_CANCELLED = 4
+} tinysparse_reason;
+
+/* Opens a model: a native file, a .gguf file or a Hugging Face folder (the last two are converted in
+ * memory, which takes longer). NULL on failure; `status` and `message` may be NULL. */
+tinysparse_model *tinysparse_model_open(const char *path, int *status, char *message, size_t message_size);
+
+/* Opens a model in memory, for instance one that is part of the program. A native model on a 64-byte
+ * boundary is used where it lies and has to stay there, unchanged, until the model and its sessions are
+ * closed; anything else is copied. */
+tinysparse_model *tinysparse_model_from_memory(
+    const void *bytes, size_t size, int *status, char *message, size_t message_size);
+
+void tinysparse_model_close(tinysparse_model *model);
+
+int32_t tinysparse_vocabulary_size(const tinysparse_model *model);
+int32_t tinysparse_context_length(const tinysparse_model *model);
+
+/* The tokens of a text, after the beginning-of-text token if `add_special` is not 0 and the model has one.
+ * Returns how many there are, and writes as many of them as fit. */
+size_t tinysparse_tokenize(
+    const tinysparse_model *model, const char *text, size_t size, int add_special, int32_t *tokens, size_t capacity);
+
+/* The text of tokens. Returns how many bytes it has, and writes as many as fit. Unknown tokens have none. */
+size_t tinysparse_detokenize(
+    const tinysparse_model *model, const int32_t *tokens, size_t count, char *text, size_t capacity);
+
+/* Whether a token ends a text. */
+int tinysparse_is_end(const tinysparse_model *model, int32_t token);
+
+/* Begins a text. `options` is a JSON object or NULL: {"threads": 2, "context": 512, "kernels": "avx2",
+ * "block_size": 128, "sparsity": "off" or "predicted", "cache": "half" or "int8", "memory_limit": BYTES}. */
+tinysparse_session *tinysparse_session_open(
+    const tinysparse_model *model, const char *options, int *status, char *message, size_t message_size);
+
+void tinysparse_session_close(tinysparse_session *session);
+
+/* Reads tokens after those read so far. */
+int tinysparse_read(
+    tinysparse_session *session, const int32_t *tokens, size_t count, char *message, size_t message_size);
+
+/* One number for every token of the vocabulary: what the model expects after the last token read. Valid
+ * until the session reads again or is closed. */
+const float *tinysparse_logits(const tinysparse_session *session);
+
+/* How many tokens were read. */
+size_t tinysparse_position(const tinysparse_session *session);
+
+/* Forgets all but the first `count` tokens. */
+void tinysparse_rewind(tinysparse_session *session, size_t count);
+
+/* Called with each piece of a text, whole characters without a zero at the end; returning 0 ends the text. */
+typedef int (*tinysparse_callback)(const char *piece, size_t size, void *context);
+
+/* Reads a prompt and writes on. `options` is a JSON object or NULL: {"max_tokens": 256, "temperature": 0.7,
+ * "top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1, "seed": 0, "stop": ["\n"],
+ * "context_shift": false}. The same seed gives the same text on every machine. `reason` may be NULL. */
+int tinysparse_generate(
+    tinysparse_session *session, const char *prompt, size_t size, const char *options,
+    tinysparse_callback callback, void *context, int *reason, char *message, size_t message_size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,198 @@
+import SIMDKernels
+
+/// Quantized vectors of many tokens, as the runtime made them.
+final class CapturedRows: @unchecked Sendable {
+    let width: Int
+    private let groups: Int
+    private let values: AlignedBuffer<Int8>
+    private let scales: AlignedBuffer<Float>
+    private let sums: AlignedBuffer<Int32>
+
+    init(width: Int, count: Int) throws(RuntimeError) {
+        self.width = width
+        groups = (width + groupSize - 1) / groupSize
+        values = try AlignedBuffer(count * groups * groupSize)
+        scales = try AlignedBuffer(count * groups)
+        sums = try AlignedBuffer(count * groups)
+    }
+
+    func set(_ t: Int, _ row: QuantizedRows) {
+        (values.pointer + t * groups * groupSize).update(from: row.values, count: groups * groupSize)
+        (scales.pointer + t * groups).update(from: row.scales, count: groups)
+        (sums.pointer + t * groups).update(from: row.sums, count: groups)
+    }
+
+    func row(_ t: Int) -> QuantizedRows {
+        QuantizedRows(
+            values: values.pointer + t * groups * groupSize, scales: scales.pointer + t * groups,
+            sums: sums.pointer + t * groups, groups: groups)
+    }
+
+    /// The `width` numbers of a row.
+    func expand(_ t: Int, into out: UnsafeMutablePointer<Float>) {
+        let row = row(t)
+        for g in 0..<groups {
+            let q = row.values + g * groupSize, scale = row.scales[g]
+            let out = out + g * groupSize
+            for i in 0..<min(groupSize, width - g * groupSize) { out[i] = Float(q[i]) * scale }
+        }
+    }
+}
+
+/// What to predict from what, for one layer: inputs, and how large each neuron or head was.
+final class PredictorData: @unchecked Sendable {
+    let inputs: CapturedRows
+    let outputs: Int
+    let count: Int
+    /// `[count, outputs]` sizes (`Level`), `unit` standing for the norm of the token's residual stream.
+    let levels: AlignedBuffer<UInt8>
+    /// Squared norm of what an activation of 1 adds to the residual stream, one an output.
+    let reach: [Float]
+    /// Whether to learn how much an output adds rather than whether it is active.
+    let learnsEnergy: Bool
+    /// What is at least this large is to be computed; one a token.
+    fileprivate(set) var bounds: [UInt8]
+
+    static let unit: Float = 256
+
+    init(inputs: CapturedRows, reach: [Float], count: Int, learnsEnergy: Bool) throws(RuntimeError) {
+        self.inputs = inputs
+        self.reach = reach
+        self.learnsEnergy = learnsEnergy
+        outputs = reach.count
+        self.count = count
+        levels = try AlignedBuffer(count * outputs)
+        bounds = [UInt8](repeating: 1, count: count)
+    }
+
+    fileprivate func set(_ t: Int, _ sizes: UnsafePointer<Float>, _ scale: Float) {
+        let row = levels.pointer + t * outputs
+        for i in 0..<outputs { row[i] = Level.of(sizes[i] * scale) }
+    }
+
+    /// What each level adds to the residual stream, by the mean over tokens and outputs, before `reach`.
+    var energies: [Float] {
+        var sum = 0.0, seen = 0.0
+        for t in stride(from: 0, to: count, by: max(count / 1000, 1)) {
+            let row = levels.pointer + t * outputs
+            for i in 0..<outputs { sum += Double(Level.values[Int(row[i])] * Level.values[Int(row[i])] * reach[i]) }
+            seen += Double(outputs)
+        }
+        let mean = Float(max(sum / max(seen, 1), 1e-20))
+        return Level.values.map { $0 * $0 / mean }
+    }
+
+    /// Makes the largest `share` of a token's outputs those to be computed.
+    func boundByShare(_ t: Int, _ share: Double) {
+        var counts = [Int](repeating: 0, count: 256)
+        let row = levels.pointer + t * outputs
+        for i in 0..<outputs { counts[Int(row[i])] += 1 }
+        var left = Int(Double(outputs) * share)
+        var level = 255
+        while level > 1, left - counts[level] > 0 {
+            left -= counts[level]
+            level -= 1
+        }
+        bounds[t] = UInt8(level)
+    }
+}
+
+/// What some layers of a dense model saw and did on a text.
+///
+/// Memory: about d_model + d_ff bytes a token and layer, which is why layers are captured in groups.
+struct Capture {
+    /// Neurons of the layers, in order.
+    private(set) var neurons: [PredictorData] = []
+    /// Heads of the layers; nil for layer 0, whose heads nothing foretells.
+    private(set) var heads: [PredictorData?] = []
+
+    static func bytesPerToken(_ config: ModelConfig, lookahead: Bool) -> Int {
+        let input = config.dModel + config.dModel / 8
+        return (lookahead ? 2 : 1) * input + config.dFF + config.nHeads
+    }
+
+    /// Reads the sample once.
+    /// - Parameters:
+    ///   - topShare: of layers without ReLU, the share of the neurons that counts as active.
+    ///   - progress: called after every piece; returning false ends the capture.
+    /// - Throws: `RuntimeError`.
+    init(
+        _ session: Session, _ sample: TextSample, layers: Range<Int>, lookahead: Bool, topShare: Double,
+        progress: (_ done: Int, _ of: Int) -> Bool
+    ) throws(RuntimeError) {
+        let config = session.model.config
+        let count = sample.tokens
+        // The heads of a layer are foretold by the norm before the MLP of the layer before.
+        var mlpInputs: [Int: CapturedRows] = [:], attentionInputs: [Int: CapturedRows] = [:]
+        for layer in max(layers.lowerBound - 1, 0)..<layers.upperBound {
+            mlpInputs[layer] = try CapturedRows(width: config.dModel, count: count)
+            if lookahead { attentionInputs[layer] = try CapturedRows(width: config.dModel, count: count) }
+        }
+        var contributions: [HeadContributions] = []
+        for layer in layers {
+            let input = lookahead ? attentionInputs[layer]! : mlpInputs[layer]!
+            let reach = session.model.weights.layers[layer].down.inputEnergies
+            neurons.append(try PredictorData(
+                inputs: input, reach: reach, count: count, learnsEnergy: config.activation != .relu))
+            heads.append(layer == 0 ? nil : try PredictorData(
+                inputs: mlpInputs[layer - 1]!, reach: [Float](repeating: 1, count: config.nHeads), count: count,
+                learnsEnergy: true))
+            contributions.append(HeadContributions(config, session.model.weights.layers[layer].output))
+        }
+        var start = 0
+        let (neurons, heads) = (neurons, heads)
+        session.probeLayers { probe in
+            nonisolated(unsafe) let probe = probe
+            let from = start
+            let mlp = mlpInputs[probe.layer], attention = attentionInputs[probe.layer]
+            for t in 0..<probe.tokens {
+                mlp?.set(from + t, probe.mlpInput.row(t))
+                attention?.set(from + t, probe.attentionInput.row(t))
+            }
+            if layers.contains(probe.layer) {
+                let data = neurons[probe.layer - layers.lowerBound], head = heads[probe.layer - layers.lowerBound]
+                let norms = contributions[probe.layer - layers.lowerBound].norms(
+                    of: probe.heads, tokens: probe.tokens, session.pool)
+                session.pool.run(probe.tokens) { t, _ in
+                    let x = probe.hidden + t * config.dModel
+                    let scale = PredictorData.unit / max(MatrixMath.dot(x, x, config.dModel).squareRoot(), 1e-20)
+                    data.set(from + t, probe.neurons + t * config.dFF, scale)
+                    norms.withUnsafeBufferPointer { head?.set(from + t, $0.baseAddress! + t * config.nHeads, scale) }
+                }
+            }
+            if probe.layer == config.nLayers - 1 { start += probe.tokens }
+        }
+        defer { session.probeLayers(nil) }
+        for (index, chunk) in sample.chunks.enumerated() {
+            session.rewind(to: 0)
+            try session.read(chunk)
+            if !progress(index + 1, sample.chunks.count) { break }
+        }
+        session.rewind(to: 0)
+        for (data, head) in zip(neurons, heads) {
+            if config.activation != .relu { for t in 0..<count { data.boundByShare(t, topShare) } }
+            head?.boundByMedianShare()
+        }
+    }
+}
+
+extension PredictorData {
+    /// Makes active what has at least the median share of its token's sum: half of all, and of each token as
+    /// many as are large there.
+    fileprivate func boundByMedianShare() {
+        var totals: [Float] = []
+        var counts = [Int](repeating: 0, count: 256)
+        for t in 0..<count {
+            let row = levels.pointer + t * outputs
+            let total = (0..<outputs).reduce(Float(0)) { $0 + Level.values[Int(row[$1])] }
+            totals.append(total)
+            for i in 0..<outputs where total > 0 { counts[Int(Level.of(Level.values[Int(row[i])] / total))] += 1 }
+        }
+        var below = 0, median = 0
+        while median < 255, below + counts[median] <= count * outputs / 2 {
+            below += counts[median]
+            median += 1
+        }
+        for t in 0..<count { bounds[t] = max(Level.of(Level.values[median] * totals[t]), 1) }
+    }
+}

@@ -1,0 +1,79 @@
+import Quant
+
+/// A native file with other predictors: everything else is copied as it is.
+struct PredictorFile {
+    /// By layer; nil stands for a layer that runs dense.
+    var neurons: [QuantizedPredictor?]
+    var heads: [QuantizedPredictor?]
+    var neuronThresholds: [Float]
+    var headThresholds: [Float]
+    var lookahead: Bool
+
+    var config: PredictorConfig {
+        var config = PredictorConfig()
+        config.neuronRanks = neurons.map { $0?.rank ?? 0 }
+        config.headRanks = heads.map { $0?.rank ?? 0 }
+        config.neuronThresholds = neuronThresholds
+        config.headThresholds = headThresholds
+        config.lookahead = lookahead
+        return config
+    }
+
+    /// Writes the file, which appears when it is complete.
+    /// - Throws: `FormatError`.
+    func write(_ model: NativeModelFile, to path: String) throws {
+        let layout = try layout(model)
+        let file = try AtomicFile(path: path)
+        try write(model, layout, into: file)
+        try file.setSize(layout.size)
+        try file.commit()
+    }
+
+    /// The same in memory.
+    func image(_ model: NativeModelFile) throws -> MappedFile {
+        let layout = try layout(model)
+        return try MappedFile(memoryNamed: model.path, size: layout.size) { memory in
+            try write(model, layout, into: MemorySink(memory: memory))
+        }
+    }
+
+    private func parts(_ model: NativeModelFile) -> [NativePart] {
+        var config = model.config
+        config.predictors = self.config
+        return config.nativeParts
+    }
+
+    private func layout(_ model: NativeModelFile) throws -> GGUFLayout {
+        var writer = GGUFWriter(alignment: Matrix.alignment)
+        var config = model.config
+        config.predictors = self.config
+        config.write(to: &writer)
+        let own: Set = ["general.architecture", "general.name", "general.alignment"]
+        for entry in model.gguf.entries where !own.contains(entry.key) && !entry.key.hasPrefix("tinysparse.") {
+            writer.copy(entry, from: model.gguf.file)
+        }
+        let tensors = parts(model).flatMap(\.tensors)
+        writer.addChecksums(NativeModelFile.checksumsKey, count: tensors.count)
+        for tensor in tensors { writer.addTensor(tensor.name, tensor.format, dimensions: tensor.dimensions) }
+        return writer.finish()
+    }
+
+    private func write(_ model: NativeModelFile, _ layout: GGUFLayout, into sink: some ByteSink) throws {
+        var new: [String: UnsafeRawBufferPointer] = [:]
+        for (layer, pair) in zip(neurons, heads).enumerated() {
+            for (predictor, name) in [(pair.0, "ffn_predictor"), (pair.1, "attn_predictor")] {
+                for tensor in predictor?.tensors ?? [] { new["blk.\(layer).\(name)\(tensor.suffix)"] = tensor.bytes }
+            }
+        }
+        var layout = layout
+        for (index, tensor) in parts(model).flatMap(\.tensors).enumerated() {
+            guard let bytes = new[tensor.name] ?? model.gguf.tensor(tensor.name).map(model.gguf.bytes) else {
+                throw FormatError(.missing, path: model.path, item: tensor.name, "the tensor is missing")
+            }
+            layout.set(checksum: xxHash64(bytes), ofTensor: index)
+            try sink.write(bytes, at: layout.tensors[index].lowerBound)
+        }
+        try layout.header.withUnsafeBytes { try sink.write($0, at: 0) }
+        withExtendedLifetime((neurons, heads)) {}
+    }
+}

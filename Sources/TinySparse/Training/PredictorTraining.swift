@@ -1,0 +1,224 @@
+import Dispatch
+import Quant
+import SIMDKernels
+import Synchronization
+
+/// How predictors are trained and how much they may cost.
+package struct PredictorOptions: Sendable {
+    /// Rank of the predictors of neurons; 0 trains none.
+    package var rank = 32
+    /// Rank of the predictors of heads, at most as many as there are heads; 0 trains none.
+    package var headRank = 16
+    /// Predict neurons from the norm before attention, so that they are known before it runs.
+    package var lookahead = false
+    /// Tokens to learn from.
+    package var tokens = 50_000
+    package var epochs = 6
+    /// How much perplexity may grow: 0.01 is one per cent.
+    package var budget = 0.01
+    /// The part of it that skipped heads may take.
+    package var headBudget = 0.5
+    /// Least share of the firing neurons of a ReLU layer that has to be found.
+    package var recall = 0.95
+    /// Of layers without ReLU, the share of the neurons that counts as active in training.
+    package var topShare = 0.25
+    package var seed: UInt64 = 1
+    package var context = 512
+    package var session = Session.Options()
+
+    package init() {}
+}
+
+/// Something worth telling while predictors are trained.
+package enum TrainingEvent: Sendable {
+    case reading(layers: Range<Int>, done: Int, of: Int)
+    /// Epoch 0 is the closed form.
+    case epoch(layer: Int, heads: Bool, Int, of: Int, PredictorScore)
+    case resumed(predictors: Int)
+    case calibrating(step: Int, of: Int, Quality?)
+}
+
+/// The caller ended the training; what was finished is in the state file.
+package struct TrainingStopped: Error {}
+
+/// Trains predictors of neurons and heads for a model on a text, chooses thresholds, and writes a model file.
+///
+/// Source: Deja Vu (Liu et al., ICML 2023), with a start in closed form, and with thresholds chosen for a budget.
+package final class PredictorTraining {
+    let model: Model
+    let options: PredictorOptions
+    private let training, validation: TextSample
+    let calibration: TextSample
+    private let state: TrainingState
+    private let report: (TrainingEvent) -> Bool
+    /// Bytes of captured layers in memory at a time.
+    private static let memory = 640 << 20
+
+    /// - Parameters:
+    ///   - statePath: where finished predictors are kept until the model is written.
+    ///   - report: called by one thread at a time; returning false ends the training.
+    /// - Throws: `RuntimeError`, `FormatError`.
+    package init(
+        _ model: Model, text: [UInt8], _ options: PredictorOptions, statePath: String,
+        report: @escaping (TrainingEvent) -> Bool
+    ) throws {
+        self.model = model
+        var options = options
+        options.context = min(options.context, model.config.contextLength)
+        options.session.context = options.context
+        options.headRank = min(options.headRank, model.config.nHeads)
+        self.options = options
+        self.report = report
+        let sample = try TextSample(text, model, context: options.context, tokens: options.tokens * 5 / 4)
+        (training, validation, calibration) = sample.split()
+        state = try TrainingState(path: statePath, fingerprint: Self.fingerprint(model, text, options))
+    }
+
+    /// Trains what is not trained yet, chooses thresholds and writes the model to `path`.
+    /// - Throws: `TrainingStopped`, `RuntimeError`, `FormatError`.
+    package func run(to path: String) throws -> TrainingResult {
+        if !state.finished.isEmpty { try tell(.resumed(predictors: state.finished.count)) }
+        try train()
+        let candidates = try evaluate()
+        let calibrated = try Calibration(self, candidates).run()
+        try calibrated.file.write(model.file, to: path)
+        state.remove()
+        return calibrated.result
+    }
+
+    func tell(_ event: TrainingEvent) throws {
+        if !report(event) { throw TrainingStopped() }
+    }
+
+    // MARK: Training
+
+    private struct Job {
+        let key: UInt64
+        let layer: Int
+        let isHeads: Bool
+        let rank: Int
+        let data, validation: PredictorData
+    }
+
+    private static func key(_ layer: Int, heads: Bool) -> UInt64 { UInt64(2 * layer + (heads ? 1 : 0)) }
+
+    private func isWanted(_ layer: Int, heads: Bool) -> Bool {
+        heads ? options.headRank > 0 && layer > 0 : options.rank > 0
+    }
+
+    private func isMissing(_ layer: Int) -> Bool {
+        [false, true].contains { isWanted(layer, heads: $0) && state.finished[Self.key(layer, heads: $0)] == nil }
+    }
+
+    private func train() throws {
+        let missing = (0..<model.config.nLayers).filter(isMissing)
+        for group in groups(missing, tokens: training.tokens) {
+            let data = try capture(training, group), check = try capture(validation, group)
+            var jobs: [Job] = []
+            for (i, layer) in group.enumerated() {
+                for heads in [false, true] where isWanted(layer, heads: heads) {
+                    let key = Self.key(layer, heads: heads)
+                    guard state.finished[key] == nil else { continue }
+                    jobs.append(Job(
+                        key: key, layer: layer, isHeads: heads, rank: heads ? options.headRank : options.rank,
+                        data: heads ? data.heads[i]! : data.neurons[i],
+                        validation: heads ? check.heads[i]! : check.neurons[i]))
+                }
+            }
+            try run(jobs)
+        }
+    }
+
+    /// Neighbouring layers whose captures fit in memory together.
+    private func groups(_ layers: [Int], tokens: Int) -> [Range<Int>] {
+        let bytes = Capture.bytesPerToken(model.config, lookahead: options.lookahead) * max(tokens, 1)
+        let size = max(Self.memory / bytes, 1)
+        var groups: [Range<Int>] = []
+        for layer in layers {
+            if let last = groups.last, last.upperBound == layer, last.count < size {
+                groups[groups.count - 1] = last.lowerBound..<layer + 1
+            } else {
+                groups.append(layer..<layer + 1)
+            }
+        }
+        return groups
+    }
+
+    private func capture(_ sample: TextSample, _ layers: Range<Int>) throws -> Capture {
+        var isStopped = false
+        let session = try Session(model, options.session)
+        let capture = try Capture(
+            session, sample, layers: layers, lookahead: options.lookahead, topShare: options.topShare
+        ) { done, count in
+            isStopped = !report(.reading(layers: layers, done: done, of: count))
+            return !isStopped
+        }
+        if isStopped { throw TrainingStopped() }
+        return capture
+    }
+
+    /// One predictor a thread; the largest first, so that no thread is left with a large one.
+    private func run(_ jobs: [Job]) throws {
+        let jobs = jobs.sorted { ($0.isHeads ? 1 : 0, $0.layer) < ($1.isHeads ? 1 : 0, $1.layer) }
+        let threads = options.session.threads == 0 ? availableCores : options.session.threads
+        let next = Atomic<Int>(0)
+        let failure = Mutex<(any Error)?>(nil)
+        nonisolated(unsafe) let this = self
+        DispatchQueue.concurrentPerform(iterations: min(threads, jobs.count)) { _ in
+            while true {
+                let index = next.add(1, ordering: .relaxed).oldValue
+                guard index < jobs.count, failure.withLock({ $0 == nil }) else { return }
+                let job = jobs[index]
+                do {
+                    let trainer = PredictorTrainer(
+                        rank: job.rank, epochs: this.options.epochs, seed: this.options.seed &* 1000 &+ job.key)
+                    let weights = try trainer.train(job.data, validation: job.validation) { epoch, score in
+                        let event = TrainingEvent.epoch(
+                            layer: job.layer, heads: job.isHeads, epoch, of: this.options.epochs, score)
+                        return failure.withLock { $0 == nil && this.report(event) }
+                    }
+                    guard let weights else { throw TrainingStopped() }
+                    try failure.withLock { _ in try this.state.add(job.key, weights) }
+                } catch {
+                    failure.withLock { $0 = $0 ?? error }
+                }
+            }
+        }
+        if let error = failure.withLock({ $0 }) { throw error }
+    }
+
+    // MARK: Evaluation
+
+    /// Every trained predictor as the runtime will compute it, with what its thresholds would mean.
+    private func evaluate() throws -> Candidates {
+        let config = model.config
+        var candidates = Candidates(layers: config.nLayers)
+        let kernels = try Kernels.best()
+        for group in groups(Array(0..<config.nLayers), tokens: validation.tokens) {
+            let data = try capture(validation, group)
+            for layer in group {
+                func candidate(_ heads: Bool, _ data: PredictorData?, bytes: Int) throws -> Candidate? {
+                    guard let data, let weights = state.finished[Self.key(layer, heads: heads)] else { return nil }
+                    let predictor = try QuantizedPredictor(weights)
+                    return Candidate(predictor: predictor, curve: ScoreCurve(predictor, data, kernels: kernels), bytes: bytes)
+                }
+                let i = layer - group.lowerBound
+                candidates.neurons[layer] = try candidate(
+                    false, data.neurons[i], bytes: config.dFF * config.dModel * (config.gated ? 3 : 2))
+                candidates.heads[layer] = try candidate(true, data.heads[i], bytes: config.dQuery * config.dModel)
+            }
+        }
+        return candidates
+    }
+
+    private static func fingerprint(_ model: Model, _ text: [UInt8], _ o: PredictorOptions) -> UInt64 {
+        var bytes: [UInt8] = []
+        let file = model.file.gguf
+        if let sums = file.entry(NativeModelFile.checksumsKey) { bytes += file.file.bytes[sums.range] }
+        bytes.append(integer: text.withUnsafeBytes { xxHash64($0) })
+        for value in [o.rank, o.headRank, o.tokens, o.epochs, o.context, o.lookahead ? 1 : 0] { bytes.append(integer: value) }
+        bytes.append(integer: o.seed)
+        bytes.append(integer: o.topShare.bitPattern)
+        return bytes.withUnsafeBytes { xxHash64($0) }
+    }
+}

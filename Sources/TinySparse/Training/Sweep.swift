@@ -1,0 +1,144 @@
+/// A way of choosing a fixed share of each layer's neurons.
+package enum SweepMethod: String, CaseIterable, Sendable {
+    /// The largest activations, known by computing all: the best there is.
+    case oracle
+    /// The highest scores of the model's predictors.
+    case predictor
+    /// The neurons that were most active on another text, the same for every token.
+    case `static`
+    /// Some neurons, the same for every token.
+    case random
+}
+
+/// One measurement of a sweep.
+package struct SweepPoint: Sendable {
+    /// nil for the model's own thresholds.
+    package let method: SweepMethod?
+    package let keep: Double
+    package let quality: Quality
+    /// Weights read a token; nil where computing all is part of the method.
+    package let bytes: Int?
+    /// Decoded tokens a second, and those of the dense model in alternation; predictor only.
+    package internal(set) var speed: (sparse: Double, dense: Double)?
+}
+
+/// Quality against the share of neurons that is computed, for several ways of choosing them.
+package struct Sweep {
+    private let model: Model
+    private let options: Session.Options
+    private let sample: TextSample
+    private let profile: Profile
+    private let seed: UInt64
+
+    /// - Parameters:
+    ///   - text: its first half is profiled, for `static`; pieces of the second are what is measured.
+    ///   - chunks: pieces measured.
+    /// - Throws: `RuntimeError`.
+    package init(
+        _ model: Model, text: [UInt8], chunks: Int, context: Int, seed: UInt64 = 1, _ options: Session.Options
+    ) throws {
+        self.model = model
+        self.seed = seed
+        var options = options
+        options.context = context
+        self.options = options
+        let half = text.count / 2
+        let first = try TextSample(Array(text[..<half]), model, context: context, tokens: 8192)
+        sample = try TextSample(Array(text[half...]), model, context: context, tokens: chunks * context)
+        profile = try Profile(Session(model, options), first)
+    }
+
+    package var hasPredictors: Bool { model.config.predictors.neuronRanks.contains { $0 > 0 } }
+
+    /// What the model's own thresholds give; nil without predictors.
+    package func automatic(_ progress: (Int, Int) -> Bool) throws -> SweepPoint? {
+        guard !model.config.predictors.isEmpty else { return nil }
+        let quality = try Comparison(model, sample, options).run([.predicted()], progress: progress)[0]
+        return SweepPoint(
+            method: nil, keep: quality.activity.neuronShare, quality: quality,
+            bytes: model.bytesRead(quality.activity, heads: true), speed: nil)
+    }
+
+    /// All methods at one share.
+    /// - Throws: what `Session` throws.
+    package func points(keep: Double, _ progress: (Int, Int) -> Bool) throws -> [SweepPoint] {
+        let methods = SweepMethod.allCases.filter { $0 != .predictor || hasPredictors }
+        let qualities = try Comparison(model, sample, options).run(methods.map { sparsity($0, keep) }, progress: progress)
+        return zip(methods, qualities).map { method, quality in
+            var bytes: Int? = nil
+            switch method {
+            case .oracle: break
+            case .predictor: bytes = model.bytesRead(quality.activity, heads: false)
+            case .static, .random: bytes = model.bytesRead(quality.activity)
+            }
+            return SweepPoint(method: method, keep: keep, quality: quality, bytes: bytes, speed: nil)
+        }
+    }
+
+    private func sparsity(_ method: SweepMethod, _ keep: Double) -> Sparsity {
+        let config = model.config
+        let count = Int((Double(config.dFF) * keep).rounded(.up))
+        let heads = [[Int32]?](repeating: nil, count: config.nLayers)
+        func fixed(_ order: (Int) -> [Int]) -> Sparsity {
+            .fixed(neurons: (0..<config.nLayers).map { order($0).prefix(count).map(Int32.init).sorted() }, heads: heads)
+        }
+        switch method {
+        case .oracle: return .oracle(keep: keep)
+        case .predictor: return .keep(keep, heads: false)
+        case .static: return fixed { profile.layers[$0].busiest }
+        case .random:
+            return fixed { layer in
+                var random = SeededRandom(state: seed &* 1000 &+ UInt64(layer))
+                return (0..<config.dFF).shuffled(using: &random)
+            }
+        }
+    }
+
+    /// Decodes the sample's first tokens in short turns, sparse and dense by turns, so that what else the machine
+    /// does falls on both alike. - Returns: medians of tokens a second.
+    package func speed(_ way: Sparsity, tokens: Int) throws -> (sparse: Double, dense: Double) {
+        var other = options
+        other.sparsity = way
+        let sessions = try [Session(model, other), Session(model, options)]
+        let ids = sample.chunks[0].prefix(tokens + 8)
+        var speeds: [[Double]] = [[], []]
+        for session in sessions { for id in ids.prefix(8) { try session.read(CollectionOfOne(id)) } }
+        for first in stride(from: 8, to: ids.count, by: 8) {
+            for (index, session) in sessions.enumerated() {
+                let turn = ids[first..<min(first + 8, ids.count)]
+                let start = ContinuousClock.now
+                for id in turn { try session.read(CollectionOfOne(id)) }
+                let (seconds, atto) = (ContinuousClock.now - start).components
+                speeds[index].append(Double(turn.count) / (Double(seconds) + Double(atto) * 1e-18))
+            }
+        }
+        func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+        return (median(speeds[0]), median(speeds[1]))
+    }
+}
+
+extension SweepPoint {
+    package func with(speed: (sparse: Double, dense: Double)) -> SweepPoint {
+        var point = self
+        point.speed = speed
+        return point
+    }
+}
+
+extension Model {
+    /// Weights that a token of decoding reads when so much is computed, predictors included.
+    /// - Parameter heads: whether the predictors of heads run, too; nil for no predictors at all.
+    package func bytesRead(_ activity: Activity, heads: Bool? = nil) -> Int {
+        var mlp = 0, queries = 0, predictors = 0
+        for layer in weights.layers {
+            mlp += layer.up.bytes + layer.down.bytes + (layer.gate?.bytes ?? 0)
+            queries += layer.query.bytes
+            guard let heads else { continue }
+            for predictor in [layer.neuronPredictor, heads ? layer.headPredictor : nil] {
+                predictors += predictor.map { $0.reduce.bytes + $0.expand.bytes } ?? 0
+            }
+        }
+        let skipped = Double(mlp) * (1 - activity.neuronShare) + Double(queries) * (1 - activity.headShare)
+        return bytesPerToken - Int(skipped) + predictors
+    }
+}

@@ -1,0 +1,85 @@
+/* Every function of tinysparse.h once. usage: interface MODEL PROMPT */
+#include "tinysparse.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char message[256];
+
+static void check(int ok, const char *what) {
+    if (ok) return;
+    fprintf(stderr, "%s failed: %s\n", what, message);
+    exit(1);
+}
+
+/* Prints a piece; stops after `*left` pieces. */
+static int print(const char *piece, size_t size, void *left) {
+    fwrite(piece, 1, size, stdout);
+    return --*(int *)left > 0;
+}
+
+int main(int argc, char **argv) {
+    check(argc == 3, "usage");
+    int status, reason = -1, many = 1000, few = 3;
+
+    /* What goes wrong comes back as a code and a message. */
+    check(!tinysparse_model_open("/no/such/model", &status, message, sizeof message), "a model that is not there");
+    check(status == TINYSPARSE_BAD_FILE && strstr(message, "/no/such/model"), "the message");
+    check(!tinysparse_model_from_memory("no model", 8, NULL, NULL, 0), "bytes that are no model");
+
+    tinysparse_model *model = tinysparse_model_open(argv[1], &status, message, sizeof message);
+    check(model && status == TINYSPARSE_OK, "opening");
+    check(!tinysparse_session_open(model, "{\"threats\": 2}", &status, message, sizeof message), "a slip");
+    check(status == TINYSPARSE_BAD_OPTION && strstr(message, "threats"), "its message");
+    tinysparse_session *session =
+        tinysparse_session_open(model, "{\"threads\": 2, \"context\": 64}", &status, message, sizeof message);
+    check(session != NULL, "a session");
+    /* The session keeps the model. Here it is used until the end, so it is closed there, too. */
+
+    int32_t tokens[64];
+    char text[256];
+    size_t count = tinysparse_tokenize(model, argv[2], strlen(argv[2]), 1, tokens, 64);
+    check(count > 0 && count <= 64, "tokens");
+    check(tinysparse_tokenize(model, argv[2], strlen(argv[2]), 1, NULL, 0) == count, "the number of tokens");
+    size_t size = tinysparse_detokenize(model, tokens, count, text, sizeof text);
+    check(size == strlen(argv[2]) && !memcmp(text, argv[2], size), "the text of the tokens");
+
+    /* A greedy text by hand. */
+    printf("read:");
+    check(tinysparse_read(session, tokens, count, message, sizeof message) == TINYSPARSE_OK, "reading");
+    for (int i = 0; i < 5; i++) {
+        const float *logits = tinysparse_logits(session);
+        int32_t best = 0;
+        for (int32_t t = 1; t < tinysparse_vocabulary_size(model); t++)
+            if (logits[t] > logits[best]) best = t;
+        printf(" %d", best);
+        if (tinysparse_is_end(model, best)) break;
+        check(tinysparse_read(session, &best, 1, message, sizeof message) == TINYSPARSE_OK, "reading on");
+    }
+    printf("\n");
+    check(tinysparse_position(session) >= count, "the position");
+    int32_t wrong = tinysparse_vocabulary_size(model);
+    check(tinysparse_read(session, &wrong, 1, message, sizeof message) == TINYSPARSE_BAD_OPTION, "no such token");
+    for (int i = 0; i < 64; i++) tokens[i] = 1;
+    check(tinysparse_read(session, tokens, 64, message, sizeof message) == TINYSPARSE_CONTEXT_FULL, "too much");
+
+    /* The same by callback. */
+    tinysparse_rewind(session, 0);
+    status = tinysparse_generate(
+        session, argv[2], strlen(argv[2]), "{\"max_tokens\": 5, \"temperature\": 0}", print, &many, &reason,
+        message, sizeof message);
+    check(status == TINYSPARSE_OK, "generating");
+    printf("\nreason: %d\n", reason);
+    tinysparse_rewind(session, 0);
+    status = tinysparse_generate(
+        session, argv[2], strlen(argv[2]), "{\"temperature\": 0}", print, &few, &reason, message, sizeof message);
+    check(status == TINYSPARSE_OK && (reason == TINYSPARSE_CANCELLED || reason == TINYSPARSE_END_OF_TEXT), "stopping");
+    printf("\n");
+
+    tinysparse_model_close(model);
+    check(tinysparse_position(session) > 0, "a session after its model was closed");
+    tinysparse_session_close(session);
+    tinysparse_session_close(NULL);
+    tinysparse_model_close(NULL);
+    return 0;
+}

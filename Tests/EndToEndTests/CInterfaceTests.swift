@@ -1,0 +1,69 @@
+import TinySparse
+import XCTest
+
+/// Programs in C that use the static library, one with its model inside.
+final class CInterfaceTests: XCTestCase {
+    private let sources = Tool.root + "/Tests/EndToEndTests/CInterface/"
+
+    private func build(_ name: String, _ options: [String] = [], in directory: TemporaryDirectory) throws -> String {
+        let library = Tool.products + "/libTinySparseStatic.a"
+        guard FileManager.default.fileExists(atPath: library) else {
+            throw XCTSkip("swift build --product TinySparseStatic makes the library")
+        }
+        try Tool.need("/usr/bin/cc", "there is no C compiler")
+        let output = directory.path + "/" + name
+        let result = try Tool.run(
+            Tool.root + "/.ci/cc-tinysparse", [library, output, "-Wall", "-Werror"] + options + [sources + name + ".c"])
+        XCTAssertEqual(result.code, 0, result.errors)
+        return output
+    }
+
+    /// The greedy text in Swift.
+    private func expected(_ path: String, _ prompt: String, _ count: Int) throws -> String {
+        var options = GenerationOptions()
+        options.maxTokens = count
+        options.sampling.temperature = 0
+        var text = ""
+        try Session(Model(path: path), .init(threads: 1)).generate(prompt, options) {
+            text += $0
+            return true
+        }
+        return text
+    }
+
+    func testEveryFunction() throws {
+        let directory = TemporaryDirectory()
+        let program = try build("interface", in: directory)
+        let model = Tool.fixture("tiny-llama-relu.gguf")
+        let result = try Tool.run(program, [model, "Once"])
+        XCTAssertEqual(result.code, 0, result.errors)
+        XCTAssert(result.output.contains("\n\(try expected(model, "Once", 5))\nreason: 1\n"), result.output)
+    }
+
+    func testModelInsideTheProgram() throws {
+        let directory = TemporaryDirectory()
+        let model = Tool.fixture("tiny-opt.gguf")
+        let program = try build("embedded", ["-DMODEL_FILE=\"\(model)\""], in: directory)
+        let result = try Tool.run(program, ["Once"])
+        XCTAssertEqual(result.code, 0, result.errors)
+        XCTAssertEqual(result.output, try expected(model, "Once", 16) + "\n")
+    }
+
+    func testModelsInMemory() throws {
+        let file = try Data(contentsOf: URL(fileURLWithPath: Tool.fixture("tiny-llama.gguf")))
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: file.count + 1, alignment: 64)
+        defer { memory.deallocate() }
+        for offset in [0, 1] {
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: memory[offset..<offset + file.count])
+            file.copyBytes(to: bytes)
+            let session = try Session(Model(bytes: UnsafeRawBufferPointer(bytes)), .init(threads: 1))
+            // Off a boundary it is a copy that is read.
+            if offset == 1 { bytes.initializeMemory(as: UInt8.self, repeating: 0) }
+            try session.read([1, 2, 3])
+            let other = try Session(Model(path: Tool.fixture("tiny-llama.gguf")), .init(threads: 1))
+            try other.read([1, 2, 3])
+            XCTAssertEqual(Array(session.logits), Array(other.logits))
+        }
+        XCTAssertThrowsError(try Model(bytes: UnsafeRawBufferPointer(start: nil, count: 0)))
+    }
+}

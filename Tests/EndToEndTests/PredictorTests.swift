@@ -1,0 +1,125 @@
+import SIMDKernels
+import TinySparse
+import XCTest
+
+/// Running with predictors: the bits of the reference, and files whose predictors are strange or broken.
+final class PredictorTests: XCTestCase {
+    private func models() throws -> [GoldenModel] {
+        try ["tiny-opt-predictors", "tiny-llama-predictors"].map { try GoldenModel(tiny: $0) }
+    }
+
+    func testPredictedBitsAreThoseOfTheReference() throws {
+        for golden in try models() {
+            let wanted = try Trace(hashes: stem(golden) + ".predicted.hashes.txt")
+            XCTAssertNotEqual(wanted, golden.golden, golden.name)
+            for kernels in kernelSets {
+                for (threads, block) in [(1, 1), (1, 128), (2, 1), (2, 7), (3, 64)] {
+                    let session = try golden.session(kernels, threads: threads, block: block, sparsity: .predicted())
+                    assertSame(
+                        try session.trace(golden.tokens), wanted, "\(golden.name), \(kernels), \(threads) threads, blocks of \(block)")
+                }
+            }
+        }
+    }
+
+    func testDenseAndGivenChoicesOfModelsWithPredictors() throws {
+        for golden in try models() {
+            assertSame(try golden.session(block: 7).trace(golden.tokens), golden.golden, golden.name)
+            for name in ["sparse", "edge"] {
+                let (mask, wanted) = try golden.sparse(name)
+                assertSame(try golden.session(threads: 2, block: 7, sparsity: mask).trace(golden.tokens), wanted, "\(golden.name) \(name)")
+            }
+        }
+    }
+
+    func testAMarginThatKeepsAllAndOneThatKeepsNothing() throws {
+        let golden = try GoldenModel(tiny: "tiny-llama-predictors")
+        assertSame(
+            try golden.session(sparsity: .predicted(margin: 1e30, heads: false)).trace(golden.tokens), golden.golden, "all")
+        let layers = golden.model.config.nLayers
+        let none = Sparsity.fixed(neurons: .init(repeating: [], count: layers), heads: .init(repeating: nil, count: layers))
+        assertSame(
+            try golden.session(sparsity: .predicted(margin: -1e30, heads: false)).trace(golden.tokens),
+            try golden.session(sparsity: none).trace(golden.tokens), "nothing")
+        let all = [Float?](repeating: nil, count: layers)
+        assertSame(try golden.session(sparsity: .thresholds(neurons: all, heads: all)).trace(golden.tokens), golden.golden, "dense")
+        XCTAssertThrowsError(try golden.session(sparsity: .thresholds(neurons: all.dropLast(), heads: all)))
+        XCTAssertThrowsError(try golden.session(sparsity: .thresholds(neurons: [.nan] + all.dropFirst(), heads: all)))
+    }
+
+    func testKeepComputesTheShareAsked() throws {
+        let golden = try GoldenModel(tiny: "tiny-llama-predictors")
+        for share in [0.05, 0.5, 0.999, 1] {
+            let session = try golden.session(block: 1, sparsity: .keep(share, heads: false))
+            _ = try session.trace(golden.tokens)
+            let most = Double(golden.model.config.dFF) * share
+            // Equal scores are kept together, and one never keeps less than asked.
+            XCTAssertGreaterThanOrEqual(session.activity.neuronShare, share - 1e-9)
+            XCTAssertLessThanOrEqual(session.activity.neuronShare, (most.rounded(.up) + 1) / Double(golden.model.config.dFF))
+            XCTAssertEqual(session.activity.headShare, 1)
+            let other = try golden.session("scalar", threads: 2, block: 7, sparsity: .keep(share, heads: false))
+            assertSame(try other.trace(golden.tokens), try golden.session(block: 64, sparsity: .keep(share, heads: false)).trace(golden.tokens), "\(share)")
+        }
+    }
+
+    func testBrokenPredictorsAreTypedErrors() throws {
+        let golden = try GoldenModel(tiny: "tiny-opt-predictors")
+        func file(_ change: (inout PredictorConfig) -> Void, without missing: String = "-") throws {
+            var predictors = golden.model.config.predictors
+            change(&predictors)
+            let image = try rewritten(golden.model.file, predictors, without: missing)
+            _ = try Model(NativeModelFile(image: image, verify: true))
+        }
+        XCTAssertNoThrow(try file { _ in })
+        func assertFails(_ kind: FormatError.Kind, _ item: String, _ body: () throws -> Void, line: UInt = #line) {
+            XCTAssertThrowsError(try body(), line: line) { error in
+                guard let error = error as? FormatError else { return XCTFail("\(error)", line: line) }
+                XCTAssertEqual(error.kind, kind, "\(error)", line: line)
+                XCTAssertTrue(error.item?.contains(item) == true, "\(error)", line: line)
+            }
+        }
+        assertFails(.malformed, "neuron_ranks") { try file { $0.neuronRanks.removeLast() } }
+        assertFails(.malformed, "neuron_ranks") { try file { $0.neuronRanks[0] = -1 } }
+        assertFails(.malformed, "head_ranks") { try file { $0.headRanks[1] = 5000 } }
+        assertFails(.malformed, "neuron_thresholds") { try file { $0.neuronThresholds[0] = .nan } }
+        assertFails(.malformed, "head_thresholds") { try file { $0.headThresholds[0] = .infinity } }
+        assertFails(.mismatch, "ffn_predictor_a") { try file { $0.neuronRanks[0] = 9 } }
+        assertFails(.missing, "ffn_predictor_a") { try file { $0.neuronRanks[1] = 4 } }
+        assertFails(.missing, "attn_predictor_b") { try file({ _ in }, without: "blk.1.attn_predictor_b.weight") }
+        // No predictor where the file names none: dense, and the tensor that is left over does not matter.
+        XCTAssertNoThrow(try file { $0.neuronRanks[0] = 0 })
+        for (name, value) in [("ffn_predictor_b.bias", Float.nan), ("ffn_predictor_a.scale", .infinity), ("ffn_predictor_b.scale", -1)] {
+            assertFails(.notFinite, name) {
+                _ = try changedModel(golden.path, "blk.0." + name) { $0.storeBytes(of: value, as: Float.self) }
+            }
+        }
+    }
+
+    private func stem(_ golden: GoldenModel) -> String { String(golden.path.dropLast(".gguf".count)) }
+
+    /// The same file with other metadata about predictors, and without one of the tensors.
+    private func rewritten(_ model: NativeModelFile, _ predictors: PredictorConfig, without missing: String) throws -> MappedFile {
+        var writer = GGUFWriter(alignment: 64)
+        for entry in model.gguf.entries {
+            let isOwn = entry.key == "general.alignment" || entry.key == "tinysparse.checksums"
+            if !isOwn, !entry.key.hasPrefix("tinysparse.predictors.") { writer.copy(entry, from: model.gguf.file) }
+        }
+        let key = "tinysparse.predictors."
+        writer.add(key + "neuron_ranks", predictors.neuronRanks.map(Int32.init))
+        writer.add(key + "neuron_thresholds", predictors.neuronThresholds)
+        writer.add(key + "head_ranks", predictors.headRanks.map(Int32.init))
+        writer.add(key + "head_thresholds", predictors.headThresholds)
+        writer.add(key + "lookahead", predictors.lookahead)
+        let tensors = model.gguf.tensors.filter { $0.name != missing }
+        writer.addChecksums("tinysparse.checksums", count: tensors.count)
+        for tensor in tensors { writer.addTensor(tensor.name, tensor.format!, dimensions: tensor.dimensions) }
+        var layout = writer.finish()
+        for (index, tensor) in tensors.enumerated() { layout.set(checksum: xxHash64(model.gguf.bytes(of: tensor)), ofTensor: index) }
+        return try MappedFile(memoryNamed: model.path, size: layout.size) { memory in
+            layout.header.withUnsafeBytes { memory.copyMemory(from: $0) }
+            for (index, tensor) in tensors.enumerated() {
+                UnsafeMutableRawBufferPointer(rebasing: memory[layout.tensors[index]]).copyMemory(from: model.gguf.bytes(of: tensor))
+            }
+        }
+    }
+}
