@@ -12,8 +12,9 @@ extension Command {
         operands: "IN OUT",
         details: """
             IN is a .gguf file, or a Hugging Face folder with config.json, safetensors and tokenizer.json. OUT
-            is a native file: int8 weights that are mapped into memory as they are, with checksums. Nothing is
-            left behind if a conversion fails or is interrupted.
+            is a native file: int8 or 4-bit weights that are mapped into memory as they are, with checksums.
+            Nothing is left behind if a conversion fails or is interrupted. 4 bits a weight are a third less to
+            read for each token and cost a little quality; weights that are Q4_0 or Q4_1 are kept as they are.
             """,
         options: [
             Option("weights", value: "FORMAT", "int8 (default); w4: 4 bits, output matrix int8; w4-all: all 4 bits"),
