@@ -12,6 +12,18 @@ public func floatFromHalf(_ bits: UInt16) -> Float {
     return Float(bitPattern: value | UInt32(bits & 0x8000) << 16)
 }
 
+/// The bits of the half nearest to `x`, ties to even; the largest finite half for what is larger.
+func halfFromFloat(_ x: Float) -> UInt16 {
+    let size = min(x.magnitude, 65504)
+    let bits = size.bitPattern
+    let half =
+        size < 0x1p-14
+        // The last place of 1/2 is that of subnormal halves, so the addition rounds to it.
+        ? (size + 0.5).bitPattern - Float(0.5).bitPattern
+        : ((bits + 0xfff + (bits >> 13 & 1)) >> 13) - (112 << 10)
+    return UInt16(half) | UInt16(x.bitPattern >> 16 & 0x8000)
+}
+
 /// The value of a bfloat16 given by its bits: the upper half of a `Float`.
 @inlinable @inline(__always)
 public func floatFromBFloat16(_ bits: UInt16) -> Float {

@@ -98,7 +98,7 @@ public func quantizeTransposed(
 private let groupSize = Matrix.alignment
 
 /// Runs `body` on groups of rows on all cores; the first bad row any reported.
-private func firstBadRow(rows: Int, _ body: @Sendable (Range<Int>) -> Int?) -> Int? {
+func firstBadRow(rows: Int, _ body: @Sendable (Range<Int>) -> Int?) -> Int? {
     let groups = (rows + groupSize - 1) / groupSize
     guard groups > 0 else { return nil }
     return withUnsafeTemporaryAllocation(of: Int.self, capacity: groups) { found in

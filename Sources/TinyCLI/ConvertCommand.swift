@@ -12,10 +12,12 @@ extension Command {
         operands: "IN OUT",
         details: """
             IN is a .gguf file, or a Hugging Face folder with config.json, safetensors and tokenizer.json. OUT
-            is a native file: int8 weights that are mapped into memory as they are, with checksums. Nothing is
-            left behind if a conversion fails or is interrupted.
+            is a native file: int8 or 4-bit weights that are mapped into memory as they are, with checksums.
+            Nothing is left behind if a conversion fails or is interrupted. 4 bits a weight are a third less to
+            read for each token and cost a little quality; weights that are Q4_0 or Q4_1 are kept as they are.
             """,
         options: [
+            Option("weights", value: "FORMAT", "int8 (default); w4: 4 bits, output matrix int8; w4-all: all 4 bits"),
             Option("force", "f", "write over OUT if it is there"),
             Option("quiet", "q", "no progress, no notes, no report"),
         ],
@@ -30,6 +32,10 @@ private func convertCommand(_ arguments: Arguments) throws {
     try arguments.limitOperands(to: 2)
     guard arguments.operands.count == 2 else { throw Failure.usage("give the model to read and the file to write") }
     let (input, output) = (arguments.operands[0], arguments.operands[1])
+    let name = arguments.string("weights") ?? WeightFormat.int8.rawValue
+    guard let weights = WeightFormat(rawValue: name) else {
+        throw Failure.usage("--weights \(escaped(name, limit: 80)): there are " + WeightFormat.allCases.map(\.rawValue).joined(separator: ", "))
+    }
     let isQuiet = arguments.has("quiet")
     if fileExists(output) {
         guard arguments.has("force") else {
@@ -43,7 +49,7 @@ private func convertCommand(_ arguments: Arguments) throws {
     let start = ContinuousClock.now
     var progress = Console.Progress()
     defer { progress.clear() }
-    try TinySparse.convert(input, to: output) { event in
+    try TinySparse.convert(input, to: output, weights: weights) { event in
         try Signals.check()
         guard !isQuiet else { return }
         switch event {

@@ -115,6 +115,7 @@ struct InspectionReport {
             ("positions", positions),
             ("context", "\(config.contextLength) tokens, \(readable(bytes: config.cacheBytesPerToken)) of cache each"),
             ("output", config.tiedHead ? "the embedding" : "a matrix of its own"),
+            ("4-bit weights", config.fourBit.isEmpty ? "none" : config.fourBit.names.joined(separator: ", ")),
             ("predictors", describe(config.predictors)),
         ]
     }
@@ -199,6 +200,7 @@ struct InspectionReport {
             ("gated", .bool(config.gated)), ("positions", .string(positions)), ("tied_head", .bool(config.tiedHead)),
             ("cache_bytes_per_token", .number(config.cacheBytesPerToken)),
             ("has_predictors", .bool(!config.predictors.isEmpty)),
+            ("four_bit", .array(config.fourBit.names.map { .string($0) })),
         ])
     }
 

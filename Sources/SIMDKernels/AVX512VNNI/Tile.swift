@@ -109,11 +109,6 @@ private func finish(
     }
 }
 
-@inline(__always)
-private func broadcast(_ p: UnsafeRawPointer) -> __m512i {
-    _mm512_set1_epi32(p.loadUnaligned(as: Int32.self))
-}
-
 /// Adds a finished group to a token's running sums.
 @inline(__always)
 private func close(

@@ -13,5 +13,8 @@ public func kernels() -> KernelTable {
         expandRow: expandRow, add: add, rmsNorm: rmsNorm, layerNorm: layerNorm, rope: rope,
         relu: relu, silu: silu, gelu: gelu, multiply: multiply, toHalf: toHalf,
         attentionScores: attentionScores, softmaxWeights: softmaxWeights,
-        weightedValues: weightedValues, toBytes: toBytes, byteScores: byteScores, byteValues: byteValues)
+        weightedValues: weightedValues, toBytes: toBytes, byteScores: byteScores, byteValues: byteValues,
+        fourBit: FourBitKernels(
+            halfSums: halfSums, rowDots: fourBitDots, tileBlocks: tileBlocks, packRows: packBlocks,
+            tileDots: blockTileDots, expandRow: expandFourBitRow))
 }

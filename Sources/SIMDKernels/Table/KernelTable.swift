@@ -32,6 +32,7 @@ public final class KernelTable: Sendable {
     public let toBytes: ToBytes
     public let byteScores: ByteScores
     public let byteValues: ByteValues
+    public let fourBit: FourBitKernels
 
     public init(
         name: String, rowDots: @escaping RowDots, neuronSums: @escaping NeuronSums,
@@ -43,7 +44,8 @@ public final class KernelTable: Sendable {
         multiply: @escaping Combine, toHalf: @escaping ToHalf,
         attentionScores: @escaping AttentionScores, softmaxWeights: @escaping SoftmaxWeights,
         weightedValues: @escaping WeightedValues, toBytes: @escaping ToBytes,
-        byteScores: @escaping ByteScores, byteValues: @escaping ByteValues
+        byteScores: @escaping ByteScores, byteValues: @escaping ByteValues,
+        fourBit: FourBitKernels
     ) {
         self.name = name
         self.rowDots = rowDots
@@ -71,6 +73,7 @@ public final class KernelTable: Sendable {
         self.toBytes = toBytes
         self.byteScores = byteScores
         self.byteValues = byteValues
+        self.fourBit = fourBit
     }
 }
 

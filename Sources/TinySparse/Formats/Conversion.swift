@@ -12,8 +12,9 @@ struct Conversion {
 
     /// Finds all tensors before anything is written or allocated.
     /// - Throws: `FormatError` naming the tensor that is missing or does not fit.
-    init(_ source: any ModelSource) throws {
+    init(_ source: any ModelSource, weights: WeightFormat = .int8) throws {
         self.source = source
+        config = source.config.native(weights)
         let names = source.fileNames
         // Cheaper than to list the parts of a million layers that are not there.
         guard source.config.nLayers <= names.count else {
@@ -28,7 +29,7 @@ struct Conversion {
                 "has \(spec.tokens.count) tokens, but the model only "
                     + "\(source.config.vocabularySize)")
         }
-        parts = try source.config.nativeParts.map { part in
+        parts = try config.nativeParts.map { part in
             let name = source.fileName(of: part.sourceName)
             guard let tensor = source.tensor(fileName: name) else {
                 throw FormatError(
@@ -40,7 +41,6 @@ struct Conversion {
         }
         try Self.checkSize(parts, path: source.path)
         notes = try Self.extraTensors(names, used: Set(parts.map(\.tensor.name)), source)
-        config = source.config.native
     }
 
     /// Rows are padded to 64 columns, so a file of absurdly narrow matrices would
@@ -131,7 +131,9 @@ struct Conversion {
         }
         for (number, (part, tensor)) in parts.enumerated() {
             try progress(.tensor(tensor.name, number: number + 1, of: parts.count))
-            if part.isMatrix {
+            if part.isFourBit {
+                try quantizedToFourBits(part, tensor, write)
+            } else if part.isMatrix {
                 try quantized(part, tensor, write)
             } else {
                 try decoded(part, tensor, write)
@@ -161,15 +163,11 @@ struct Conversion {
     private func quantized(
         _ part: NativePart, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        let (rows, cols) = (tensor.shape[0], tensor.shape[1])
-        guard
-            let matrix = EncodedMatrix(
-                format: tensor.format!, bytes: tensor.bytes.baseAddress!, rows: rows, cols: cols)
-        else { throw tensor.error(.mismatch, "a row is no whole number of blocks") }
+        let matrix = try encoded(tensor)
         let dimensions = part.tensors[0].dimensions
         let (stride, storedRows) = (dimensions[0], dimensions[1])
         let weights = UnsafeMutableBufferPointer<Int8>.allocate(capacity: stride * storedRows)
-        let scales = UnsafeMutableBufferPointer<Float>.allocate(capacity: rows)
+        let scales = UnsafeMutableBufferPointer<Float>.allocate(capacity: matrix.rows)
         defer {
             weights.deallocate()
             scales.deallocate()
@@ -183,12 +181,51 @@ struct Conversion {
                 matrix, sourceRow: rowOrder(of: part), weights: weights.baseAddress!,
                 stride: stride, scales: scales.baseAddress!)
         }
-        if let bad {
-            throw tensor.error(
-                .notFinite, "row \(bad) has a weight that is not finite; the model is damaged")
-        }
+        if let bad { throw notFinite(tensor, row: bad) }
         try write(UnsafeRawBufferPointer(weights))
         try write(UnsafeRawBufferPointer(scales))
+    }
+
+    private func quantizedToFourBits(
+        _ part: NativePart, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        let size = part.tensors[0].dimensions.reduce(1, *)
+        let blocks = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: Matrix.alignment)
+        defer { blocks.deallocate() }
+        let bad = quantizeToFourBits(
+            try encoded(tensor), importance: importance(of: part), sourceRow: rowOrder(of: part),
+            blocks: blocks.baseAddress!)
+        if let bad { throw notFinite(tensor, row: bad) }
+        try write(UnsafeRawBufferPointer(blocks))
+    }
+
+    /// What an error in each column of a matrix counts: where the input comes out of a norm, it is about as
+    /// large as the norm's weight.
+    private func importance(of part: NativePart) -> [Float] {
+        let norms = [
+            "attn_q": "attn_norm", "attn_k": "attn_norm", "attn_v": "attn_norm", "ffn_up": "ffn_norm",
+            "ffn_gate": "ffn_norm", "token_embd": "output_norm", "output": "output_norm",
+        ]
+        var path = part.name.split(separator: ".").map(String.init)
+        guard let norm = norms[path.removeLast()],
+            let (vector, tensor) = parts.first(where: { $0.part.name == (path + [norm, "weight"]).joined(separator: ".") })
+        else { return [Float](repeating: 1, count: part.sourceShape[1]) }
+        var weights = [Float](repeating: 0, count: vector.sourceShape[0])
+        decodeRow(tensor.format!, from: tensor.bytes.baseAddress!, count: weights.count, into: &weights)
+        return weights.map { $0 * $0 }
+    }
+
+    private func encoded(_ tensor: SourceTensor) throws -> EncodedMatrix {
+        guard
+            let matrix = EncodedMatrix(
+                format: tensor.format!, bytes: tensor.bytes.baseAddress!, rows: tensor.shape[0],
+                cols: tensor.shape[1])
+        else { throw tensor.error(.mismatch, "a row is no whole number of blocks") }
+        return matrix
+    }
+
+    private func notFinite(_ tensor: SourceTensor, row: Int) -> FormatError {
+        tensor.error(.notFinite, "row \(row) has a weight that is not finite; the model is damaged")
     }
 
     /// The row of the source that becomes row r: of interleaved rotary pairs
@@ -210,8 +247,9 @@ struct Conversion {
 extension ModelConfig {
     /// This configuration once converted: half-split rotary pairs, or a table of
     /// positions without offset.
-    var native: ModelConfig {
+    func native(_ weights: WeightFormat) -> ModelConfig {
         var config = self
+        config.fourBit = FourBitKinds(weights, self)
         switch positions {
         case .rope(let base, let scaling, let dims, _):
             config.positions = .rope(base: base, scaling: scaling, dims: dims, interleaved: false)

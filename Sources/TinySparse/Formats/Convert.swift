@@ -18,11 +18,13 @@ public typealias ConversionProgress = (ConversionEvent) throws -> Void
 ///   - input: a .gguf file, a directory with `config.json`, safetensors weights and
 ///     `tokenizer.json`, or a .safetensors file in such a directory.
 ///   - output: the native file to write.
+///   - weights: how matrices are stored.
 /// - Throws: `FormatError`, or what `progress` throws.
 public func convert(
-    _ input: String, to output: String, progress: ConversionProgress = { _ in }
+    _ input: String, to output: String, weights: WeightFormat = .int8,
+    progress: ConversionProgress = { _ in }
 ) throws {
-    let conversion = try Conversion(openSource(input))
+    let conversion = try Conversion(openSource(input), weights: weights)
     let layout = try conversion.layout()
     let file = try AtomicFile(path: output)
     try conversion.run(layout, into: file, progress: progress)

@@ -47,6 +47,8 @@ public struct ModelConfig: Sendable, Equatable {
     public var hasBiases: Bool
     /// Predictors of active neurons and heads, if the file has them.
     public var predictors = PredictorConfig()
+    /// Which matrices have 4-bit weights, if the file has any.
+    public var fourBit = FourBitKinds()
 
     /// Width of all query heads together.
     public var dQuery: Int { nHeads * headDim }

@@ -35,6 +35,7 @@ extension ModelConfig {
             writer.add("tinysparse.positions", "learned")
         }
         predictors.write(to: &writer)
+        fourBit.write(to: &writer)
     }
 
     /// Reads the configuration of a native file.
@@ -93,5 +94,6 @@ extension ModelConfig {
         ropeFactors = try gguf.entry("tinysparse.rope.factors")?.floats(in: gguf.file) ?? []
         try validate(path: gguf.path)
         predictors = try PredictorConfig(gguf, layers: nLayers)
+        fourBit = try FourBitKinds(gguf)
     }
 }

@@ -1,5 +1,6 @@
 import Dispatch
 import Quant
+import SIMDKernels
 
 /// A model ready to run: a native file, mapped, or the native image of a foreign
 /// one, in memory. Everything is checked on opening, so that no later access to
@@ -9,6 +10,7 @@ public final class NativeModelFile: @unchecked Sendable {
     /// The container; its metadata has the vocabulary.
     public let gguf: GGUF
     private let matrices: [String: Matrix]
+    private let fourBitMatrices: [String: FourBitMatrix]
     private let vectors: [String: UnsafeBufferPointer<Float>]
 
     static let checksumsKey = "tinysparse.checksums"
@@ -103,10 +105,16 @@ public final class NativeModelFile: @unchecked Sendable {
                 "there are \(gguf.tensors.count) tensors, too few for \(config.nLayers) layers")
         }
         var matrices: [String: Matrix] = [:]
+        var fourBitMatrices: [String: FourBitMatrix] = [:]
         var vectors: [String: UnsafeBufferPointer<Float>] = [:]
         for part in config.nativeParts {
             let found = try part.tensors.map { tensor throws(FormatError) in
                 try NativeModelFile.find(tensor.name, tensor.format, tensor.dimensions, in: gguf)
+            }
+            if case .fourBit(let rows, let cols) = part.shape {
+                let blocks = try NativeModelFile.blocks(found[0], in: gguf)
+                fourBitMatrices[part.name] = FourBitMatrix(rows: rows, cols: cols, blocks: blocks)
+                continue
             }
             let floats = try NativeModelFile.floats(
                 found[found.count - 1], nonNegative: part.isMatrix, in: gguf)
@@ -120,23 +128,33 @@ public final class NativeModelFile: @unchecked Sendable {
                 vectors[part.name] = floats
             }
         }
-        if config.tiedHead { matrices["output"] = matrices["token_embd"] }
-        if verify { try NativeModelFile.verify(gguf) }
+        if config.tiedHead {
+            matrices["output"] = matrices["token_embd"]
+            fourBitMatrices["output"] = fourBitMatrices["token_embd"]
+        }
+        if verify {
+            let fourBit = config.nativeParts.filter(\.isFourBit).map(\.tensors[0].name)
+            try NativeModelFile.verify(gguf, fourBit: Set(fourBit))
+        }
         self.config = config
         self.gguf = gguf
         self.matrices = matrices
+        self.fourBitMatrices = fourBitMatrices
         self.vectors = vectors
     }
 
     /// The vocabulary, as plain data.
     public func tokenizerSpec() throws(FormatError) -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
 
-    /// A matrix by name without ".weight": "token_embd", "output" (the embedding
+    /// An int8 matrix by name without ".weight": "token_embd", "output" (the embedding
     /// if the head is tied), "blk.N.attn_q", ... Valid as long as this object.
     public func matrix(_ name: String) throws(FormatError) -> Matrix {
         guard let matrix = matrices[name] else { throw missing(name) }
         return matrix
     }
+
+    /// A matrix of 4-bit weights by name, named as int8 ones are; nil if there is none.
+    public func fourBitMatrix(_ name: String) -> FourBitMatrix? { fourBitMatrices[name] }
 
     /// A vector or table by full name: "output_norm.weight", "blk.N.attn_q.bias",
     /// "position_embd.weight", ... 64-byte aligned; valid as long as this object.
@@ -197,9 +215,21 @@ extension NativeModelFile {
         return values
     }
 
+    /// The blocks of a matrix of 4-bit weights; every d and m is finite.
+    private static func blocks(_ tensor: GGUF.Tensor, in gguf: GGUF) throws(FormatError) -> UnsafeRawPointer {
+        let bytes = gguf.bytes(of: tensor)
+        if let bad = firstBadScale(inBlocks: bytes) {
+            throw FormatError(
+                .notFinite, path: gguf.path, item: tensor.name,
+                offset: tensor.range.lowerBound + bad * FourBitRows.recordBytes,
+                "a scale is not finite; the file is damaged, convert the original again")
+        }
+        return bytes.baseAddress!
+    }
+
     /// Compares the checksum of every tensor, on all cores, and checks that no
     /// int8 weight is −128, which kernels rely on.
-    private static func verify(_ gguf: GGUF) throws(FormatError) {
+    private static func verify(_ gguf: GGUF, fourBit: Set<String>) throws(FormatError) {
         guard let entry = gguf.entry(checksumsKey) else { throw gguf.missing(checksumsKey) }
         let checksums = try entry.uint64s(in: gguf.file)
         let tensors = gguf.tensors
@@ -213,7 +243,8 @@ extension NativeModelFile {
             DispatchQueue.concurrentPerform(iterations: tensors.count) { index in
                 let bytes = gguf.bytes(of: tensors[index])
                 good[index] = xxHash64(bytes) == checksums[index]
-                    && (tensors[index].format != .i8 || !containsMinus128(bytes))
+                    && (tensors[index].format != .i8 || fourBit.contains(tensors[index].name)
+                        || !containsMinus128(bytes))
             }
             return good.firstIndex(of: false)
         }

@@ -11,6 +11,8 @@ struct NativePart: Equatable {
         case table(rows: Int, cols: Int)
         /// int8 rows, one an output, in `name.weight`, and in `name.scale` one float a row.
         case matrix(rows: Int, cols: Int)
+        /// 4-bit rows with their scales, sixteen to a block, in `name.weight`, as bytes: see `FourBitKernels`.
+        case fourBit(rows: Int, cols: Int)
         /// int8 columns of the matrix as rows, one an input, in `name.weight`,
         /// and in `name.scale` one float an output.
         case neuronMajor(outputs: Int, inputs: Int)
@@ -27,7 +29,7 @@ struct NativePart: Equatable {
         switch shape {
         case .vector(let count): [count]
         case .table(let rows, let cols), .matrix(let rows, let cols),
-            .neuronMajor(let rows, let cols):
+            .fourBit(let rows, let cols), .neuronMajor(let rows, let cols):
             [rows, cols]
         }
     }
@@ -35,8 +37,12 @@ struct NativePart: Equatable {
     var isMatrix: Bool {
         switch shape {
         case .vector, .table: false
-        case .matrix, .neuronMajor: true
+        case .matrix, .fourBit, .neuronMajor: true
         }
+    }
+
+    var isFourBit: Bool {
+        if case .fourBit = shape { true } else { false }
     }
 
     var isNeuronMajor: Bool {
@@ -53,6 +59,13 @@ struct NativePart: Equatable {
                 (name + ".weight", .i8, [Matrix.stride(forColumns: cols), rows]),
                 (name + ".scale", .f32, [rows]),
             ]
+        case .fourBit(let rows, let cols):
+            [
+                (
+                    name + ".weight", .i8,
+                    [FourBitMatrix.blockBytes(forColumns: cols), FourBitMatrix.blocks(forRows: rows)]
+                )
+            ]
         case .neuronMajor(let outputs, let inputs):
             [
                 (name + ".weight", .i8, [Matrix.stride(forColumns: outputs), inputs]),
@@ -67,7 +80,11 @@ extension ModelConfig {
     var nativeParts: [NativePart] {
         var parts: [NativePart] = []
         func matrix(_ name: String, rows: Int, cols: Int) {
-            parts.append(NativePart(name: name, shape: .matrix(rows: rows, cols: cols)))
+            let isFourBit = fourBit.contains(name)
+            parts.append(
+                NativePart(
+                    name: name,
+                    shape: isFourBit ? .fourBit(rows: rows, cols: cols) : .matrix(rows: rows, cols: cols)))
         }
         func vector(_ name: String, _ count: Int) {
             parts.append(NativePart(name: name, shape: .vector(count: count)))
@@ -104,8 +121,11 @@ extension ModelConfig {
             layerMatrix(prefix + "ffn_up", rows: dFF, cols: dModel)
             if gated { layerMatrix(prefix + "ffn_gate", rows: dFF, cols: dModel) }
             let down = prefix + "ffn_down"
-            let shape = NativePart.Shape.neuronMajor(outputs: dModel, inputs: dFF)
-            parts.append(NativePart(name: down, shape: shape))
+            if fourBit.contains(down) {
+                matrix(down, rows: dModel, cols: dFF)
+            } else {
+                parts.append(NativePart(name: down, shape: .neuronMajor(outputs: dModel, inputs: dFF)))
+            }
             if hasBiases { vector(down + ".bias", dModel) }
             predictor(prefix + "ffn_predictor", rank: predictors.neuronRanks, of: dFF, layer)
             predictor(prefix + "attn_predictor", rank: predictors.headRanks, of: nHeads, layer)

@@ -82,12 +82,9 @@ final class Attention {
         }
         engine.multiplier.multiply(x.rows(), tokens: tokens, k, v)
         for t in 0..<tokens {
-            engine.pool.run(active.count(t)) { piece, _ in
-                let first = Int(active.list(t)[piece]) * config.headDim
-                engine.kernels.rowDots(
-                    layer.query.rows, nil, first, config.headDim, x.row(t),
-                    query.pointer + (t * config.dQuery + first))
-            }
+            engine.multiplier.multiply(
+                x.row(t), runs: active.list(t), count: active.count(t), length: config.headDim,
+                .init(map: layer.query, out: query.pointer + t * config.dQuery))
         }
     }
 

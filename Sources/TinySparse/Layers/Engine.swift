@@ -7,13 +7,13 @@ struct Engine {
     let pool: WorkerPool
     let multiplier: Multiplier
 
-    init(_ config: ModelConfig, kernels: KernelTable, pool: WorkerPool) throws(RuntimeError) {
+    init(_ config: ModelConfig, kernels: KernelTable, pool: WorkerPool, capacity: Int) throws(RuntimeError) {
         self.config = config
         self.kernels = kernels
         self.pool = pool
         multiplier = try Multiplier(
             kernels: kernels, pool: pool, widest: max(config.dModel, config.dQuery, config.dFF, 4096),
-            tallest: config.dModel)
+            tallest: config.dModel, capacity: capacity)
     }
 
     /// Work that is split by token. Few tokens are not worth waking anybody.

@@ -36,7 +36,7 @@ final class ForwardPass {
         config = model.config
         weights = model.weights
         self.blockSize = blockSize
-        engine = try Engine(config, kernels: kernels, pool: pool)
+        engine = try Engine(config, kernels: kernels, pool: pool, capacity: blockSize)
         attention = try Attention(engine, cache: cache, capacity: blockSize)
         mlp = try MLP(engine, capacity: blockSize)
         selector = try Selector(engine, weights, sparsity, capacity: blockSize)
@@ -84,11 +84,15 @@ final class ForwardPass {
     }
 
     private func embed(_ tokens: ArraySlice<Int32>, at start: Int) {
-        let rows = weights.embedding.rows
         for (t, token) in tokens.enumerated() {
             let x = hidden.pointer + t * config.dModel
-            engine.kernels.expandRow(
-                rows.weights + Int(token) * rows.stride, rows.scales[Int(token)], config.dModel, x)
+            switch weights.embedding.rows {
+            case .int8(let rows):
+                engine.kernels.expandRow(
+                    rows.weights + Int(token) * rows.stride, rows.scales[Int(token)], config.dModel, x)
+            case .fourBit(let rows):
+                engine.kernels.fourBit.expandRow(rows, Int(token), config.dModel, x)
+            }
             if let positions = weights.positions {
                 engine.kernels.add(x, positions.pointer + (start + t) * config.dModel, config.dModel)
             }

@@ -33,8 +33,7 @@ final class MLP {
             engine.forEach(tokens) { t in
                 quantized.set(t, neurons.pointer + t * engine.config.dFF, engine.config.dFF, engine.kernels)
             }
-            engine.multiplier.sumNeurons(
-                quantized, tokens: tokens, active: nil, .init(map: layer.down, out: out))
+            down(layer, tokens, nil, out)
             return
         }
         for t in 0..<tokens { computed += active.count(t) }
@@ -46,11 +45,29 @@ final class MLP {
             hidden(layer, x, tokens)
             engine.forEach(tokens) { t in compact(t, active) }
         }
-        engine.forEach(tokens) { t in
-            quantized.set(t, neurons.pointer + t * engine.config.dFF, active.count(t), engine.kernels)
+        if layer.down.isNeuronMajor {
+            engine.forEach(tokens) { t in
+                quantized.set(t, neurons.pointer + t * engine.config.dFF, active.count(t), engine.kernels)
+            }
+            down(layer, tokens, active, out)
+        } else {
+            engine.forEach(tokens) { t in
+                spread(t, active)
+                quantized.set(t, neurons.pointer + t * engine.config.dFF, engine.config.dFF, engine.kernels)
+            }
+            down(layer, tokens, nil, out)
         }
-        engine.multiplier.sumNeurons(
-            quantized, tokens: tokens, active: active, .init(map: layer.down, out: out))
+    }
+
+    private func down(
+        _ layer: Weights.Layer, _ tokens: Int, _ active: ActiveSets?, _ out: UnsafeMutablePointer<Float>
+    ) {
+        let target = Multiplier.Target(map: layer.down, out: out)
+        if layer.down.isNeuronMajor {
+            engine.multiplier.sumNeurons(quantized, tokens: tokens, active: active, target)
+        } else {
+            engine.multiplier.multiply(quantized.rows(), tokens: tokens, target)
+        }
     }
 
     /// Every neuron of several tokens.
@@ -87,6 +104,21 @@ final class MLP {
         case .gelu: kernels.gelu(target, count)
         }
         if engine.config.gated { kernels.multiply(h, target, count) }
+    }
+
+    /// The opposite of `compact`, with zeros for neurons that are not active.
+    private func spread(_ t: Int, _ active: ActiveSets) {
+        let h = neurons.pointer + t * engine.config.dFF
+        let list = active.list(t)
+        var end = engine.config.dFF
+        for i in (0..<active.count(t)).reversed() {
+            let place = Int(list[i])
+            let value = h[i]
+            (h + place).update(repeating: 0, count: end - place)
+            h[place] = value
+            end = place
+        }
+        h.update(repeating: 0, count: end)
     }
 
     private func compact(_ t: Int, _ active: ActiveSets) {

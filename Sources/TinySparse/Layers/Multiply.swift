@@ -13,6 +13,8 @@ struct Multiplier {
     private let scratchSize: Int
     /// What each group of neurons adds, when groups are split among workers.
     private let contributions: AlignedBuffer<Float>
+    /// Sums of half groups of the activations at hand, for 4-bit weights.
+    private let halves: AlignedBuffer<Float>
 
     /// Below this many tokens rearranging costs more than it saves.
     static let tileThreshold = 4
@@ -20,11 +22,18 @@ struct Multiplier {
     /// - Parameters:
     ///   - widest: the largest number of inputs of any map.
     ///   - tallest: the largest number of outputs of any neuron-major map.
-    init(kernels: KernelTable, pool: WorkerPool, widest: Int, tallest: Int) throws(RuntimeError) {
+    ///   - capacity: the largest number of tokens.
+    init(
+        kernels: KernelTable, pool: WorkerPool, widest: Int, tallest: Int, capacity: Int
+    ) throws(RuntimeError) {
         self.kernels = kernels
         self.pool = pool
-        let tile = (widest + groupSize) * kernels.tileRows
+        let groups = (widest + groupSize - 1) / groupSize
+        let tile = max(
+            groups * groupSize * kernels.tileRows,
+            FourBitRows.tileBytes(blocks: kernels.fourBit.tileBlocks, groups: groups))
         scratchSize = (max(tile, 8 * (tallest + 64)) + 4095) & ~4095
+        halves = try AlignedBuffer(capacity * groups * 2)
         scratch = try AlignedBuffer(pool.threads * scratchSize)
         contributions = try AlignedBuffer((widest / groupSize + 1) * (tallest + 64))
     }
@@ -37,6 +46,7 @@ struct Multiplier {
 
     /// `target.out[t] = target.map(x[t])` for every target, in one go; maps with a row for each output.
     func multiply(_ x: QuantizedRows, tokens: Int, _ targets: Target...) {
+        sumHalves(x, tokens, targets)
         if tokens >= Self.tileThreshold {
             split(targets, sizes: targets.map { ($0.map.outputs, tileBlock) }) { target, first, count, space in
                 tile(target, x, tokens, first, count, space)
@@ -45,8 +55,7 @@ struct Multiplier {
             split(targets, sizes: targets.map { ($0.map.outputs, share($0.map.outputs, $0.map)) }) {
                 target, first, count, _ in
                 for t in 0..<tokens {
-                    kernels.rowDots(
-                        target.map.rows, nil, first, count, x.row(t), target.out + (t * target.map.outputs + first))
+                    rowDots(target.map, nil, first, count, x, t, target.out + (t * target.map.outputs + first))
                 }
             }
         }
@@ -54,8 +63,20 @@ struct Multiplier {
 
     /// `target.out[i] = row rows[i] of target.map, times x` for every target: one token, some rows.
     func gather(_ x: QuantizedRows, rows: UnsafePointer<Int32>, count: Int, _ targets: Target...) {
+        sumHalves(x, 1, targets)
         split(targets, sizes: targets.map { (count, share(count, $0.map)) }) { target, first, count, _ in
-            kernels.rowDots(target.map.rows, rows + first, 0, count, x, target.out + first)
+            rowDots(target.map, rows + first, 0, count, x, 0, target.out + first)
+        }
+    }
+
+    /// The same for some runs of `length` rows, run r of the map becoming run r of the output.
+    func multiply(
+        _ x: QuantizedRows, runs: UnsafePointer<Int32>, count: Int, length: Int, _ target: Target
+    ) {
+        sumHalves(x, 1, [target])
+        pool.run(count) { piece, _ in
+            let first = Int(runs[piece]) * length
+            rowDots(target.map, nil, first, length, x, 0, target.out + first)
         }
     }
 
@@ -71,7 +92,7 @@ struct Multiplier {
             pool.run(tokens) { t, worker in
                 let count = active?.count(t) ?? map.inputs
                 kernels.neuronSums(
-                    map.rows, active?.list(t), count, map.outputs, x.row(t, count: count), space(worker),
+                    map.int8, active?.list(t), count, map.outputs, x.row(t, count: count), space(worker),
                     target.out + t * map.outputs)
             }
         } else {
@@ -84,22 +105,23 @@ struct Multiplier {
         _ x: Activations, _ list: UnsafePointer<Int32>?, _ count: Int, _ target: Target
     ) {
         let map = target.map
+        let whole = map.int8
         let all = x.row(0, count: count)
         let block = share(count, map) / groupSize * groupSize
         guard block > 0, count > block else {
-            kernels.neuronSums(map.rows, list, count, map.outputs, all, space(0), target.out)
+            kernels.neuronSums(whole, list, count, map.outputs, all, space(0), target.out)
             return
         }
         let width = (map.outputs + 63) & ~63
         pool.run((count + block - 1) / block) { piece, worker in
             let first = piece * block, some = min(block, count - first)
-            var rows = map.rows
+            var rows = whole
             if list == nil { rows.weights += first * rows.stride }
             kernels.neuronGroups(
                 rows, list.map { $0 + first }, some, map.outputs, all.groups(from: first / groupSize, count: some),
                 space(worker), contributions.pointer + first / groupSize * width)
         }
-        kernels.groupSums(map.rows, contributions.pointer, all.groups, map.outputs, target.out)
+        kernels.groupSums(whole, contributions.pointer, all.groups, map.outputs, target.out)
     }
 
     // MARK: Pieces of work
@@ -112,7 +134,7 @@ struct Multiplier {
     /// fall behind with.
     private func share(_ count: Int, _ map: Linear) -> Int {
         if pool.threads == 1 { return max(count, 1) }
-        let least = (1 << 16) / map.rows.stride, most = (1 << 20) / map.rows.stride
+        let least = (1 << 16) / map.rowBytes, most = (1 << 20) / map.rowBytes
         let share = min(max((count + pool.threads - 1) / pool.threads, least), max(most, 1))
         return (share + 63) & ~63
     }
@@ -143,15 +165,44 @@ struct Multiplier {
         _ space: UnsafeMutableRawPointer
     ) {
         let map = target.map
-        for start in stride(from: first, to: first + count, by: kernels.tileRows) {
-            let width = min(kernels.tileRows, first + count - start)
-            if map.isNeuronMajor {
-                kernels.packColumns(map.rows, map.inputs, start, x.groups, space)
-            } else {
-                kernels.packRows(map.rows, start, width, x.groups, space)
+        switch map.rows {
+        case .int8(let rows):
+            for start in stride(from: first, to: first + count, by: kernels.tileRows) {
+                let width = min(kernels.tileRows, first + count - start)
+                if map.isNeuronMajor {
+                    kernels.packColumns(rows, map.inputs, start, x.groups, space)
+                } else {
+                    kernels.packRows(rows, start, width, x.groups, space)
+                }
+                kernels.tileDots(space, rows, start, width, x, tokens, target.out + start, map.outputs)
             }
-            kernels.tileDots(space, map.rows, start, width, x, tokens, target.out + start, map.outputs)
+        case .fourBit(let rows):
+            let height = kernels.fourBit.tileBlocks * FourBitRows.blockRows
+            for start in stride(from: first, to: first + count, by: height) {
+                let width = min(height, first + count - start)
+                kernels.fourBit.packRows(rows, start, width, space)
+                kernels.fourBit.tileDots(
+                    space, rows, start, width, x, halves.pointer, tokens, target.out + start, map.outputs)
+            }
         }
+    }
+
+    /// Rows of a map times token `t` of `x`.
+    private func rowDots(
+        _ map: Linear, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ t: Int,
+        _ out: UnsafeMutablePointer<Float>
+    ) {
+        switch map.rows {
+        case .int8(let weights): kernels.rowDots(weights, rows, first, count, x.row(t), out)
+        case .fourBit(let weights):
+            kernels.fourBit.rowDots(
+                weights, rows, first, count, x.row(t), halves.pointer + 2 * t * x.groups, out)
+        }
+    }
+
+    /// Makes the half sums of the activations if a target wants them.
+    private func sumHalves(_ x: QuantizedRows, _ tokens: Int, _ targets: [Target]) {
+        if targets.contains(where: \.map.isFourBit) { kernels.fourBit.halfSums(x, tokens, halves.pointer) }
     }
 }
 

@@ -80,7 +80,7 @@ final class Selector {
         scores = try AlignedBuffer(capacity * max(config.dFF, config.nHeads))
         sorted = try AlignedBuffer(config.dFF)
         if case .oracle = mode {
-            reach = weights.layers.map { $0.down.rowEnergies.map { $0.squareRoot() } }
+            reach = weights.layers.map { $0.down.inputEnergies.map { $0.squareRoot() } }
         } else {
             reach = []
         }

@@ -42,6 +42,7 @@ struct Weights: Sendable {
         }
         func linear(_ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases) throws(FormatError) -> Linear {
             let vector = bias ? try file.vector(name + ".bias").baseAddress : nil
+            if let matrix = file.fourBitMatrix(name) { return Linear(matrix, bias: vector) }
             return Linear(try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor)
         }
         func predictor(_ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float]) throws(FormatError) -> Predictor? {
@@ -95,7 +96,12 @@ struct Predictor: Sendable {
 
 /// A linear map: `inputs` numbers in, `outputs` out.
 struct Linear: @unchecked Sendable {
-    let rows: WeightRows
+    enum Rows {
+        case int8(WeightRows)
+        case fourBit(FourBitRows)
+    }
+
+    let rows: Rows
     let inputs: Int
     let outputs: Int
     /// Rows are inputs (neurons) instead of outputs, so that inputs can be skipped.
@@ -103,25 +109,61 @@ struct Linear: @unchecked Sendable {
     let bytes: Int
 
     init(_ matrix: Matrix, bias: UnsafePointer<Float>?, isNeuronMajor: Bool) {
-        rows = WeightRows(weights: matrix.weights, stride: matrix.stride, scales: matrix.scales, bias: bias)
+        rows = .int8(
+            WeightRows(weights: matrix.weights, stride: matrix.stride, scales: matrix.scales, bias: bias))
         self.isNeuronMajor = isNeuronMajor
         outputs = isNeuronMajor ? matrix.cols : matrix.rows
         inputs = isNeuronMajor ? matrix.rows : matrix.cols
         bytes = matrix.rows * matrix.stride + 4 * outputs
     }
+
+    init(_ matrix: FourBitMatrix, bias: UnsafePointer<Float>?) {
+        let fourBit = FourBitRows(blocks: matrix.blocks, groups: matrix.groups, bias: bias)
+        rows = .fourBit(fourBit)
+        isNeuronMajor = false
+        outputs = matrix.rows
+        inputs = matrix.cols
+        bytes = FourBitMatrix.blocks(forRows: matrix.rows) * fourBit.blockBytes
+    }
+
+    /// The rows of a map that is known to have int8 weights, as neuron-major ones do.
+    var int8: WeightRows {
+        guard case .int8(let weights) = rows else { preconditionFailure("4-bit weights are not neuron-major") }
+        return weights
+    }
+
+    var isFourBit: Bool {
+        if case .fourBit = rows { true } else { false }
+    }
+
+    /// Bytes that a row takes, about.
+    var rowBytes: Int { bytes / (isNeuronMajor ? inputs : outputs) }
 }
 
 extension Linear {
-    /// Of a neuron-major map, the squared norm of each neuron's row.
-    var rowEnergies: [Float] {
-        (0..<inputs).map { neuron in
-            let row = rows.weights + neuron * rows.stride
-            var sum: Float = 0
-            for c in 0..<outputs {
-                let w = Float(row[c]) * rows.scales[c]
-                sum += w * w
-            }
-            return sum
+    /// A stored row as floats: an output's weights, or an input's if the map is neuron-major.
+    func decode(row: Int, into weights: inout [Float]) {
+        switch rows {
+        case .int8(let rows):
+            let q = rows.weights + row * rows.stride
+            for i in weights.indices { weights[i] = Float(q[i]) * rows.scales[isNeuronMajor ? i : row] }
+        case .fourBit(let rows):
+            Kernels.available[0].fourBit.expandRow(rows, row, weights.count, &weights)
         }
+    }
+
+    /// The squared norm of what each input is multiplied with.
+    var inputEnergies: [Float] {
+        var sums = [Float](repeating: 0, count: inputs)
+        var row = [Float](repeating: 0, count: isNeuronMajor ? outputs : inputs)
+        for r in 0..<(isNeuronMajor ? inputs : outputs) {
+            decode(row: r, into: &row)
+            if isNeuronMajor {
+                sums[r] = row.reduce(0) { $0 + $1 * $1 }
+            } else {
+                for i in row.indices { sums[i] += row[i] * row[i] }
+            }
+        }
+        return sums
     }
 }

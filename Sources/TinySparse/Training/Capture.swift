@@ -131,7 +131,7 @@ struct Capture {
         var contributions: [HeadContributions] = []
         for layer in layers {
             let input = lookahead ? attentionInputs[layer]! : mlpInputs[layer]!
-            let reach = session.model.weights.layers[layer].down.rowEnergies
+            let reach = session.model.weights.layers[layer].down.inputEnergies
             neurons.append(try PredictorData(
                 inputs: input, reach: reach, count: count, learnsEnergy: config.activation != .relu))
             heads.append(layer == 0 ? nil : try PredictorData(

@@ -14,15 +14,14 @@ struct HeadContributions {
         width = config.headDim
         let (heads, width) = (heads, width)
         var grams = [Float](repeating: 0, count: heads * width * width)
+        var weights = [Float](repeating: 0, count: heads * width)
         for row in 0..<output.outputs {
-            let weights = output.rows.weights + row * output.rows.stride
-            let square = output.rows.scales[row] * output.rows.scales[row]
+            output.decode(row: row, into: &weights)
             for h in 0..<heads {
-                let w = weights + h * width
                 for i in 0..<width {
-                    let factor = square * Float(w[i])
+                    let factor = weights[h * width + i]
                     let gram = (h * width + i) * width
-                    for j in 0..<width { grams[gram + j] += factor * Float(w[j]) }
+                    for j in 0..<width { grams[gram + j] += factor * weights[h * width + j] }
                 }
             }
         }

@@ -75,10 +75,10 @@ final class QuantizedPredictor: @unchecked Sendable {
                 let values = space.baseAddress!.bindMemory(to: Int8.self, capacity: groups * groupSize)
                 let scales = (space.baseAddress! + groups * groupSize).bindMemory(to: Float.self, capacity: groups)
                 let sums = (space.baseAddress! + groups * (groupSize + 4)).bindMemory(to: Int32.self, capacity: groups)
-                kernels.rowDots(reduce.rows, nil, 0, rank, x, inner.baseAddress!)
+                kernels.rowDots(reduce.int8, nil, 0, rank, x, inner.baseAddress!)
                 kernels.quantize(inner.baseAddress!, rank, values, scales, sums)
                 let reduced = QuantizedRows(values: values, scales: scales, sums: sums, groups: groups)
-                kernels.rowDots(expand.rows, nil, 0, outputs, reduced, out)
+                kernels.rowDots(expand.int8, nil, 0, outputs, reduced, out)
             }
         }
     }

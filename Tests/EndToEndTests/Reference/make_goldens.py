@@ -8,6 +8,7 @@ import struct
 
 import numpy as np
 
+import four_bit
 import functions as fn
 
 F = np.float32
@@ -160,6 +161,23 @@ def main():
             fields += [ints(neurons, outputs, w.shape[1]), w, scale, normal(0) if b is None else b,
                        active, v, y]
     write("matvec_neuron_major", fields)
+
+    # Numbers of its own, so that those of the other files stay as they are.
+    own, fields = np.random.default_rng(11), []
+    for rows, n, bias, extreme in ((16, 64, False, 0), (1, 32, True, 0), (40, 96, True, 0), (70, 130, False, 0),
+                                   (33, 577, True, 0), (17, 64, False, 1), (18, 200, True, 1)):
+        d, m, q = four_bit.round_matrix(own.standard_normal((rows, n)).astype(F))
+        if extreme:  # the largest sums, odd scales
+            q[:, :n // 32] = own.choice(np.array([0, 15], np.uint8), q[:, :n // 32].shape)
+            d = (d * own.choice(np.array([1, -1, 1e-4, 1e3]), d.shape)).astype(np.float16)
+            m = (m * own.choice(np.array([1, -1, 1e-5, 1e3]), m.shape)).astype(np.float16)
+        x = own.choice(np.array([-1, 1]), n).astype(F) if extreme else own.standard_normal(n).astype(F)
+        b = own.standard_normal(rows).astype(F) if bias else None
+        matrix4 = four_bit.FourBitMatrix({"w.weight": four_bit.pack(d, m, q)}, "w", rows)
+        matrix4.bias = b
+        fields += [ints(rows, n), four_bit.pack(d, m, q), b if bias else np.zeros(0, F), x, matrix4(fn.quantize(x)),
+                   np.concatenate([matrix4.row(r, n) for r in range(rows)])]
+    write("four_bit", fields)
 
     # Norms.
     rms, layer = [], []

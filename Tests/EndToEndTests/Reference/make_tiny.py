@@ -15,6 +15,7 @@ import struct
 
 import numpy as np
 
+import four_bit
 import functions as fn
 import gguf_file as gg
 from reference import Reference, read_mask
@@ -55,6 +56,10 @@ MODELS = {
     "llama-predictors": shape(LLAMA, 96, 3, 6, 2, 16, 160, 64, predictors=dict(
         neuron_ranks=[24, 16, 65], neuron_thresholds=[-1e9, 0.4, 0.0],
         head_ranks=[0, 6, 16], head_thresholds=[0.0, 0.0, 0.3], lookahead=True)),
+    # 4-bit weights: all of them; and where a model that skips neurons has them, with biases.
+    "llama-w4": shape(LLAMA, 96, 2, 6, 2, 16, 160, 128, four_bit=four_bit.NAMES[:-1]),
+    "opt-w4": shape(OPT, 72, 2, 3, 3, 24, 130, 64, tied_head=False, vocabulary_size=300,
+                    four_bit=["attn_q", "attn_k", "attn_v", "attn_output", "output"]),
 }
 BIG = shape(LLAMA, 256, 8, 8, 4, 32, 704, 512, vocabulary_size=4096)
 
@@ -148,12 +153,15 @@ def weights(config, seed):
 
 # Native files
 
-def native_tensors(w):
+def native_tensors(w, four_bits=()):
     tensors = {}
     for name, array in w.items():
         stem = name.removesuffix(".weight")
         if array.ndim == 1 or stem == "position_embd":
             tensors[name] = array
+            continue
+        if stem.split(".")[-1] in four_bits:
+            tensors[name] = four_bit.pack(*four_bit.round_matrix(array))
             continue
         scale = np.abs(array).max(axis=1) / F(127)
         q = np.rint(array / scale[:, None]).astype(np.int8)
@@ -192,6 +200,8 @@ def native_metadata(config, name, tensors):
             what = kind + ("_ranks" if type == gg.I32 else "_thresholds")
             meta.append(("tinysparse.predictors." + what, (gg.ARRAY, type), p[what]))
         meta.append(("tinysparse.predictors.lookahead", gg.BOOL, p["lookahead"]))
+    if "four_bit" in config:
+        meta += [("tinysparse.four_bit", (gg.ARRAY, gg.STRING), config["four_bit"])]
     end = len(vocabulary) - 1
     kinds = [3 if i == end else 5 if v.startswith("<unused") else 1
              for i, v in enumerate(vocabulary)]
@@ -209,7 +219,7 @@ def native_metadata(config, name, tensors):
 
 
 def write_native(path, name, config, seed):
-    tensors = native_tensors(weights(config, seed))
+    tensors = native_tensors(weights(config, seed), config.get("four_bit", ()))
     gg.write(path, native_metadata(config, name, tensors), tensors)
 
 

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 
+import four_bit
 import functions as fn
 import gguf_file
 
@@ -30,6 +31,9 @@ class Matrix:
             return fn.matvec(self.groups, self.scale, self.bias, q, scale)
         bias = None if self.bias is None else self.bias[rows]
         return fn.matvec(self.groups[:, rows], self.scale[rows], bias, q, scale)
+
+    def row(self, index, columns):
+        return self.weight[index, :columns].astype(F) * self.scale[index]
 
 
 class Predictor:
@@ -79,13 +83,18 @@ class Reference:
             self.frequencies = fn.rope_frequencies(
                 get("rope.base"), get("rope.dimensions"), factors)
             self.scaling = get("rope.scaling")
-        self.embedding = Matrix(tensors, "token_embd")
-        self.head = self.embedding if get("tied_head") else Matrix(tensors, "output")
+        self.embedding = self.matrix("token_embd", self.vocabulary)
+        self.head = self.embedding if get("tied_head") else self.matrix("output", self.vocabulary)
         self.layers = []
         for n in range(self.n_layers):
-            names = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up"]
-            names += ["ffn_gate"] * self.gated
-            self.layers.append({name: Matrix(tensors, f"blk.{n}.{name}") for name in names})
+            sizes = {"attn_q": self.n_heads * self.head_dim, "attn_k": self.n_kv_heads * self.head_dim,
+                     "attn_v": self.n_kv_heads * self.head_dim, "attn_output": self.d_model,
+                     "ffn_up": self.d_ff}
+            if self.gated:
+                sizes["ffn_gate"] = self.d_ff
+            if four_bit.is_four_bit(meta, "ffn_down"):
+                sizes["ffn_down"] = self.d_model
+            self.layers.append({k: self.matrix(f"blk.{n}.{k}", size) for k, size in sizes.items()})
         self.predictors, self.lookahead = {}, False
         if "tinysparse.predictors.neuron_ranks" in meta:
             get = lambda key: meta["tinysparse.predictors." + key]
@@ -102,6 +111,11 @@ class Reference:
         """The active ones of a layer, or None for all of them."""
         predictor = self.predictors.get((kind, n))
         return predictor(norm) if predictor else None
+
+    def matrix(self, name, outputs):
+        if four_bit.is_four_bit(self.meta, name):
+            return four_bit.FourBitMatrix(self.tensors, name, outputs)
+        return Matrix(self.tensors, name)
 
     def reset(self):
         shape = (self.context, self.n_kv_heads, self.head_dim)
@@ -153,6 +167,10 @@ class Reference:
             h = self.activation(h)
         if active is None:
             active = np.arange(self.d_ff)
+        if "ffn_down" in layer:
+            whole = np.zeros(self.d_ff, F)
+            whole[active] = h
+            return x + layer["ffn_down"](fn.quantize(whole))
         down = f"blk.{n}.ffn_down"
         y = fn.matvec_neuron_major(
             self.tensors[down + ".weight"][:, :self.d_model], self.tensors[down + ".scale"],
@@ -166,7 +184,7 @@ class Reference:
         predicted: they are what the model's predictors say."""
         if not 0 <= token < self.vocabulary or self.position >= self.context:
             raise ValueError(f"token {token} at position {self.position}")
-        x = self.embedding.weight[token, :self.d_model].astype(F) * self.embedding.scale[token]
+        x = self.embedding.row(token, self.d_model)
         if self.learned:
             x = x + self.tensors["position_embd.weight"][self.position]
         hidden = []

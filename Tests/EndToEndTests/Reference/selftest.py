@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+import four_bit
 import functions as fn
 from reference import Reference, read_mask
 
@@ -22,7 +23,14 @@ def plain(model, tokens, neurons=None, heads=None):
     d, hd = meta["embedding_length"], meta["head_dimension"]
     H, KV, T = meta["head_count"], meta["kv_head_count"], len(tokens)
 
+    outputs = {"token_embd": meta["vocabulary_size"], "output": meta["vocabulary_size"], "attn_q": H * hd,
+               "attn_k": KV * hd, "attn_v": KV * hd, "attn_output": d, "ffn_down": d}
+
     def weight(name, columns):
+        if four_bit.is_four_bit(model.meta, name):
+            rows = outputs.get(name.split(".")[-1], meta["feed_forward_length"])
+            scale, offset, q = (a.astype(np.float64) for a in four_bit.unpack(model.tensors[name + ".weight"], rows))
+            return (q * scale[:, :, None] + offset[:, :, None]).reshape(rows, -1)[:, :columns]
         return t64[name + ".weight"][:, :columns] * t64[name + ".scale"][:, None]
 
     def linear(name, x):
@@ -69,7 +77,10 @@ def plain(model, tokens, neurons=None, heads=None):
         h = act(linear(b + "ffn_gate", a)) * up if meta["gated"] else act(up)
         if neurons is not None and neurons[n] is not None:
             h[:, np.setdiff1d(np.arange(h.shape[1]), neurons[n])] = 0
-        down = t64[b + "ffn_down.weight"][:, :d] * t64[b + "ffn_down.scale"]
+        if four_bit.is_four_bit(model.meta, "ffn_down"):
+            down = weight(b + "ffn_down", h.shape[1]).T
+        else:
+            down = t64[b + "ffn_down.weight"][:, :d] * t64[b + "ffn_down.scale"]
         x = x + h @ down + t64.get(b + "ffn_down.bias", 0.0)
     return linear("token_embd" if meta["tied_head"] else "output", norm("output_norm", x))
 

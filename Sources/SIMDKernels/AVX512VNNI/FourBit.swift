@@ -1,0 +1,53 @@
+#if arch(x86_64) && KERNELS_AVX512
+import KernelTable
+import _Builtin_intrinsics.intel
+
+/// How far ahead in a block's stream the memory is asked for.
+private let prefetchBytes = 4096
+
+func fourBitDots(
+    _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
+    _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
+) {
+    forEachBlock(w, rows, first, count, out) { block in
+        var acc = F16.zero
+        var record = block
+        var values = UnsafeRawPointer(x.values)
+        for g in 0..<x.groups {
+            let a = half(record, values, halves[2 &* g])
+            let b = half(record + FourBitRows.recordBytes, values + halfGroupSize, halves[2 &* g &+ 1])
+            acc += (a + b) * x.scales[g]
+            record += 2 &* FourBitRows.recordBytes
+            values += groupSize
+        }
+        return acc
+    }
+}
+
+/// What a half group of sixteen rows adds, without the activations' scale: eight vpdpbusd. The product of
+/// the sum and m is exact, so that to fuse it with the addition changes nothing.
+@inline(__always)
+private func half(_ record: UnsafeRawPointer, _ values: UnsafeRawPointer, _ sum: Float) -> F16 {
+    var products = _mm512_setzero_si512()
+    for k in 0..<4 {
+        prefetch(record + (prefetchBytes &+ 64 &* k))
+        let bytes = load64(record + (64 &+ 64 &* k))
+        products = _mm512_dpbusd_epi32(products, low(bytes), broadcast(values + 8 &* k))
+        products = _mm512_dpbusd_epi32(products, high(bytes), broadcast(values + (8 &* k &+ 4)))
+    }
+    prefetch(record + (prefetchBytes &+ 256))
+    let scales = record.assumingMemoryBound(to: UInt16.self)
+    return _mm512_fmadd_ps(
+        loadHalves(scales + 16), F16(repeating: sum), _mm512_cvtepi32_ps(products) * loadHalves(scales))
+}
+
+@inline(__always)
+func broadcast(_ p: UnsafeRawPointer) -> __m512i { _mm512_set1_epi32(p.loadUnaligned(as: Int32.self)) }
+
+/// The low nibbles, a byte each.
+@inline(__always)
+func low(_ v: Bytes64) -> Bytes64 { _mm512_and_si512(v, _mm512_set1_epi8(15)) }
+
+@inline(__always)
+func high(_ v: Bytes64) -> Bytes64 { low(_mm512_srli_epi16(v, 4)) }
+#endif

@@ -1,0 +1,88 @@
+// Compiled once in every instruction set's target: what the kernels for 4-bit weights have in common.
+
+import KernelTable
+
+func halfSums(_ x: QuantizedRows, _ tokens: Int, _ out: UnsafeMutablePointer<Float>) {
+    for h in 0..<2 &* tokens &* x.groups {
+        let values = UnsafeRawPointer(x.values + h &* halfGroupSize)
+        let v = values.loadUnaligned(as: SIMD32<Int8>.self)
+        var sum = SIMD16<Int16>.zero
+        for i in 0..<16 { sum[i] = Int16(v[i]) &+ Int16(v[i &+ 16]) }
+        out[h] = Float(sum.wrappedSum())
+    }
+}
+
+/// Row `row & 15` of a record's (d, m).
+@inline(__always)
+private func halfScale(_ record: UnsafeRawPointer, _ offset: Int, _ lane: Int) -> Float {
+    let bits = UInt32((record + (offset &+ 2 &* lane)).load(as: UInt16.self))
+    let size = Float(bitPattern: (bits & 0x7FFF) &<< 13) * Float(bitPattern: 0x7780_0000)
+    return Float(bitPattern: size.bitPattern | (bits & 0x8000) &<< 16)
+}
+
+func expandFourBitRow(
+    _ w: FourBitRows, _ row: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
+) {
+    let lane = row & 15
+    var record = w.blocks + (row &>> 4) &* w.blockBytes
+    var column = 0
+    while column < count {
+        let d = halfScale(record, 0, lane), m = halfScale(record, 32, lane)
+        for i in 0..<Swift.min(halfGroupSize, count &- column) {
+            let at = 64 &* (1 &+ i &>> 3) &+ 4 &* lane &+ (i & 3)
+            let byte = record.load(fromByteOffset: at, as: UInt8.self)
+            let q = i & 4 == 0 ? byte & 15 : byte &>> 4
+            out[column &+ i] = Float(q) * d + m
+        }
+        record += FourBitRows.recordBytes
+        column &+= halfGroupSize
+    }
+}
+
+/// Runs `dots` on every block of which rows are wanted, and puts those where they belong.
+@inline(__always)
+func forEachBlock(
+    _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int,
+    _ out: UnsafeMutablePointer<Float>, _ dots: (UnsafeRawPointer) -> F16
+) {
+    var i = 0
+    while i < count {
+        let row = rows.map { Int($0[i]) } ?? first &+ i
+        let block = row &>> 4
+        let y = dots(w.blocks + block &* w.blockBytes)
+        if rows == nil, row & 15 == 0, i &+ 16 <= count {
+            store(w.bias.map { y + load($0 + row) } ?? y, out + i)
+            i &+= 16
+        } else {
+            i &+= place(y, w, rows, first, block, i, count, out)
+        }
+    }
+}
+
+/// Stores those of the outputs from the i-th on that lie in the block; returns how many.
+@inline(never)
+private func place(
+    _ y: F16, _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ block: Int, _ i: Int,
+    _ count: Int, _ out: UnsafeMutablePointer<Float>
+) -> Int {
+    var j = i
+    while j < count {
+        let row = rows.map { Int($0[j]) } ?? first &+ j
+        guard row &>> 4 == block else { break }
+        out[j] = w.bias.map { y[row & 15] + $0[row] } ?? y[row & 15]
+        j &+= 1
+    }
+    return j &- i
+}
+
+/// The outputs of one block of a tile, `count` of them wanted.
+@inline(__always)
+func finishBlock(
+    _ y: F16, _ w: FourBitRows, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
+) {
+    if count >= 16 {
+        store(w.bias.map { y + load($0 + first) } ?? y, out)
+    } else {
+        for i in 0..<count { out[i] = w.bias.map { y[i] + $0[first &+ i] } ?? y[i] }
+    }
+}
