@@ -70,7 +70,9 @@ let package = Package(
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["TinySparse", "SIMDKernels"],
-            exclude: ["Reference", "Fixtures", "CInterface", "FuzzCorpus"]),
+            exclude: ["Reference", "Fixtures", "CInterface", "Fuzz", "FuzzCorpus"]),
+        // Drivers for libFuzzer: docs/HARDENING.md.
+        .executableTarget(name: "TinyFuzz", dependencies: ["TinySparse"], path: "Tests/EndToEndTests/Fuzz"),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -56,7 +56,7 @@ private func runBatch(_ arguments: Arguments) throws {
 
     let model = try Model.open(path, arguments)
     // The sessions share the model and what the program takes, and part the rest.
-    if let limit = options.memoryLimit {
+    if jobs > 1, let limit = options.memoryLimit {
         let shared = Session.Options.modelBytes(model)
         options.memoryLimit = shared + max(limit - shared, 0) / jobs
     }
@@ -117,8 +117,8 @@ struct BatchRequest {
         ])
     }
 
-    func failure(_ error: any Error) -> JSON {
-        .object([("id", id), ("line", .number(line)), ("error", .string("\(error)"))])
+    func failure(_ message: String) -> JSON {
+        .object([("id", id), ("line", .number(line)), ("error", .string(message))])
     }
 }
 

@@ -81,10 +81,12 @@ final class Batch: Sendable {
         let answer: JSON
         do {
             answer = try request.answer(session, defaults)
+        } catch Failure.problem(let message) {
+            answer = request.failure(message)
         } catch let error as Failure {
             throw error
         } catch {
-            answer = request.failure(error)
+            answer = request.failure("\(error)")
         }
         let text = answer.text(depth: 0)
         // Whole lines, however many threads write.

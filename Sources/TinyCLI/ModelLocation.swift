@@ -49,7 +49,9 @@ extension Model {
             #if hasFeature(Embedded)
             return try Model(NativeModelFile(path: path, verify: verify))
             #else
-            return try isNativeModel(path) ? Model(path: path, verify: verify) : converted(path)
+            // Whoever counts bytes wants no second copy of the weights.
+            let residence = arguments.has("memory-limit") ? NativeModelFile.Residence.mapped : .automatic
+            return try isNativeModel(path) ? Model(path: path, verify: verify, residence: residence) : converted(path)
             #endif
         } catch {
             throw Failure(error)

@@ -49,4 +49,5 @@ func exitCode(_ words: ArraySlice<String>) -> Int32 {
 }
 
 Signals.install()
+BusError.install()
 exit(exitCode(programArguments.dropFirst()))

@@ -33,15 +33,21 @@ final class StaticBinaryTests: XCTestCase {
         XCTAssertEqual(verified.code, 0, verified.errors)
     }
 
-    /// From the start of the process to its end after the first token.
+    /// From the start of the process to its end after the first token. A shell starts many, for Foundation
+    /// takes its time to notice the end of a process.
     func testStartsQuickly() throws {
-        let arguments = ["run", "-m", Tool.fixture("tiny-llama.gguf"), "-n", "1", "--greedy", "Once"]
-        let milliseconds = try (0..<10).map { _ in
+        let command = "\"\(binary)\" run -m \(Tool.fixture("tiny-llama.gguf")) -n 1 --greedy Once > /dev/null"
+        let count = 20
+        func time(_ command: String) throws -> Double {
             let start = ContinuousClock.now
-            XCTAssertEqual(try Tool.run(binary, arguments).code, 0)
+            XCTAssertEqual(try Tool.run("/bin/sh", ["-c", command]).code, 0)
             return Double((ContinuousClock.now - start).components.attoseconds) / 1e15
+                + Double((ContinuousClock.now - start).components.seconds) * 1e3
         }
-        print("static binary, first token: \(milliseconds.min()!) ms at best")
-        XCTAssertLessThan(milliseconds.min()!, 50)
+        let once = try time(command)
+        let many = try time(Array(repeating: command, count: count + 1).joined(separator: " && "))
+        let milliseconds = (many - once) / Double(count)
+        print("static binary, first token: \(milliseconds) ms")
+        XCTAssertLessThan(milliseconds, 50)
     }
 }

@@ -150,6 +150,46 @@ final class KernelGoldenTests: XCTestCase {
         }
     }
 
+    func testEverySetAttendsToBytesAsTheReference() throws {
+        var file = try GoldenFile("attention_int8")
+        while file.hasMore {
+            let shape = file.ints()
+            let q = file.floats(), k = file.floats(), v = file.floats()
+            let keys = file.bytes(), keyScales = file.floats(), values = file.bytes(), valueScales = file.floats()
+            let wanted = file.floats()
+            let (heads, kvHeads, d, positions) = (shape[0], shape[1], shape[2], shape[3])
+            let width = (d + 15) / 16 * 16
+            forEverySet { set in
+                /// One head of [positions, kv heads, d], padded, as the set's own `toBytes` makes it.
+                func stream(_ x: [Float], _ bytes: [Int8], _ scales: [Float], _ head: Int) -> ([Int8], [Float]) {
+                    var stream = [Int8](repeating: 0, count: positions * width), own: [Float] = []
+                    for t in 0..<positions {
+                        let place = t * kvHeads + head
+                        let range = place * d..<(place + 1) * d
+                        stream.withUnsafeMutableBufferPointer { out in
+                            own.append(set.toBytes(Array(x[range]), d, out.baseAddress! + t * width))
+                        }
+                        XCTAssertEqual(stream[t * width..<t * width + d], bytes[range], "\(set.name) bytes")
+                        assertSameBits([own[t]], [scales[place]], "\(set.name) scale of bytes")
+                    }
+                    return (stream, own)
+                }
+                var out: [Float] = []
+                for h in 0..<heads {
+                    let (key, ks) = stream(k, keys, keyScales, h / (heads / kvHeads))
+                    let (value, vs) = stream(v, values, valueScales, h / (heads / kvHeads))
+                    let query = Array(q[h * d..<(h + 1) * d]) + [Float](repeating: 0, count: width - d)
+                    var scores = [Float](repeating: 0, count: positions), sum = [Float](repeating: 0, count: width)
+                    let largest = set.byteScores(query, key, ks, width, positions, 1 / Float(d).squareRoot(), &scores)
+                    let softmax = set.softmax(scores, largest)
+                    set.byteValues(softmax.weights, value, vs, width, positions, softmax.total, &sum)
+                    out += sum.prefix(d)
+                }
+                assertSameBits(out, wanted, "\(set.name) attention to bytes \(shape)")
+            }
+        }
+    }
+
     func testEverySetAttendsAsTheReference() throws {
         var file = try GoldenFile("attention")
         while file.hasMore {

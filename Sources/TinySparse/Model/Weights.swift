@@ -110,3 +110,18 @@ struct Linear: @unchecked Sendable {
         bytes = matrix.rows * matrix.stride + 4 * outputs
     }
 }
+
+extension Linear {
+    /// Of a neuron-major map, the squared norm of each neuron's row.
+    var rowEnergies: [Float] {
+        (0..<inputs).map { neuron in
+            let row = rows.weights + neuron * rows.stride
+            var sum: Float = 0
+            for c in 0..<outputs {
+                let w = Float(row[c]) * rows.scales[c]
+                sum += w * w
+            }
+            return sum
+        }
+    }
+}

@@ -2,7 +2,7 @@ import SIMDKernels
 
 extension Session.Options {
     /// What the process takes besides models and sessions: code, stacks, the allocator's rest.
-    private static let programBytes = 6 << 20
+    private static let programBytes = 12 << 20
 
     /// Bytes that a process needs with this model and one session with these options, all of the context in
     /// use. The weights count in full: mapped pages can be given back, but a token needs all of them.

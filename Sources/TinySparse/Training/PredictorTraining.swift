@@ -224,18 +224,3 @@ package final class PredictorTraining {
         return bytes.withUnsafeBytes { xxHash64($0) }
     }
 }
-
-extension Linear {
-    /// Of a neuron-major map, the squared norm of each neuron's row.
-    var rowEnergies: [Float] {
-        (0..<inputs).map { neuron in
-            let row = rows.weights + neuron * rows.stride
-            var sum: Float = 0
-            for c in 0..<outputs {
-                let w = Float(row[c]) * rows.scales[c]
-                sum += w * w
-            }
-            return sum
-        }
-    }
-}

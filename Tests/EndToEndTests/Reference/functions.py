@@ -238,6 +238,32 @@ def attention(q, k, v):
     return f32(acc / z[:, None])
 
 
+def to_bytes(x):
+    """float32 [..., d], one head a row -> int8 [..., d], scale float32 [...]."""
+    f32(x)
+    amax = np.abs(x).max(axis=-1)
+    zero = amax < F(1e-30)
+    safe = np.where(zero, F(1), amax)
+    inv = F(127) / safe
+    q = np.where(zero[..., None], F(0), np.rint(x * inv[..., None]))
+    assert np.abs(q).max() <= 127
+    return q.astype(np.int8), f32(np.where(zero, F(0), safe / F(127)))
+
+
+def attention_bytes(q, k, ks, v, vs):
+    """As `attention`; k, v int8 [positions, kv_heads, d], ks, vs float32 [positions, kv_heads]."""
+    heads, d = q.shape
+    owner = np.arange(heads) // (heads // k.shape[1])
+    k, ks = k.astype(F)[:, owner], ks[:, owner]
+    v, vs = v.astype(F)[:, owner], vs[:, owner]
+    s = (lane_sum(q * k) * ks) * (F(1) / np.sqrt(F(d)))
+    e, z = softmax_parts(np.ascontiguousarray(s.T))
+    acc = np.zeros((heads, d), F)
+    for t in range(len(v)):
+        acc = acc + (e[:, t] * vs[t])[:, None] * v[t]
+    return f32(acc / z[:, None])
+
+
 # Hash of files and of logits: xxHash64, seed 0
 
 _MASK = (1 << 64) - 1

@@ -200,6 +200,19 @@ def main():
                    fn.attention(q, k, v)]
     write("attention", fields)
 
+    # A generator of its own, so that the files made after this one stay as they are.
+    fields, own = [], np.random.default_rng(8)
+    for heads, kv, d, positions, size in ((1, 1, 16, 1, 1), (4, 2, 16, 5, 1), (3, 1, 24, 37, 1),
+                                          (2, 2, 64, 70, 3), (2, 1, 40, 17, 60), (6, 2, 8, 33, 0),
+                                          (2, 1, 128, 20, 1)):
+        q = own.standard_normal((heads, d)).astype(F) * F(size)
+        k, v = (own.standard_normal((positions, kv, d)).astype(F) for _ in range(2))
+        k[-1, 0], v[0] = 0, v[0] * F(1e-32)  # scale 0
+        (kb, ks), (vb, vs) = fn.to_bytes(k), fn.to_bytes(v)
+        fields += [ints(heads, kv, d, positions), q, k, v, kb, ks, vb, vs,
+                   fn.attention_bytes(q, kb, ks, vb, vs)]
+    write("attention_int8", fields)
+
     fields = []
     for n in (0, 1, 3, 4, 7, 8, 12, 31, 32, 33, 63, 64, 100, 1000):
         data = random.integers(0, 256, n).astype(np.uint8)

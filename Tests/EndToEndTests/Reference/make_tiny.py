@@ -365,6 +365,12 @@ def write_goldens(path, prefix, seed=7):
             for t in range(count):
                 print(t, fn.hash_floats(logits[t]), *(fn.hash_floats(h) for h in hidden[t]),
                       file=file)
+        if case == "dense":
+            logits8, hidden8 = Reference(path, cache="int8").run(tokens)
+            with open(prefix + ".int8.hashes.txt", "w") as file:
+                for t in range(count):
+                    print(t, fn.hash_floats(logits8[t]), *(fn.hash_floats(h) for h in hidden8[t]),
+                          file=file)
         kept = [0, 1, count - 1] if case == "dense" else [count - 1]
         logits[kept].astype("<f4").tofile(f"{prefix}.{case}.logits.f32")
     if model.predictors:

@@ -1,6 +1,6 @@
 """An independent forward pass that follows docs/NUMERICS.md to the bit.
 
-    python reference.py MODEL --tokens 1,2,3 [--out logits.f32] [--layers] [--mask FILE]
+    python reference.py MODEL --tokens 1,2,3 [--out logits.f32] [--layers] [--mask FILE] [--cache int8]
     python reference.py --selftest [MODEL ...]
 """
 import argparse
@@ -46,7 +46,9 @@ class Predictor:
 class Reference:
     """A model. `logits(tokens)` starts a new context; `step(token)` goes on with the present one."""
 
-    def __init__(self, path, check=True):
+    def __init__(self, path, check=True, cache="half"):
+        """cache: "half" or "int8" (section 8)."""
+        self.cache = cache
         meta, tensors = gguf_file.read(path)
         if meta["tinysparse.format"] != 1:
             raise ValueError(f"{path}: unknown format")
@@ -104,8 +106,11 @@ class Reference:
     def reset(self):
         shape = (self.context, self.n_kv_heads, self.head_dim)
         self.position = 0
-        self.keys = [np.zeros(shape, np.float16) for _ in range(self.n_layers)]
-        self.values = [np.zeros(shape, np.float16) for _ in range(self.n_layers)]
+        kind = {"half": np.float16, "int8": np.int8}[self.cache]
+        self.keys = [np.zeros(shape, kind) for _ in range(self.n_layers)]
+        self.values = [np.zeros(shape, kind) for _ in range(self.n_layers)]
+        self.key_scales = np.zeros((self.n_layers,) + shape[:2], F)
+        self.value_scales = np.zeros((self.n_layers,) + shape[:2], F)
 
     def norm(self, x, name):
         w = self.tensors[name + ".weight"]
@@ -122,9 +127,16 @@ class Reference:
         if not self.learned:
             c, s = fn.rope_row(t, self.frequencies, self.scaling)
             q, k = fn.rope(q, c, s), fn.rope(k, c, s)
-        self.keys[n][t] = fn.to_half(k)
-        self.values[n][t] = fn.to_half(v)
-        out = fn.attention(q, self.keys[n][:t + 1], self.values[n][:t + 1])
+        if self.cache == "int8":
+            self.keys[n][t], self.key_scales[n, t] = fn.to_bytes(k)
+            self.values[n][t], self.value_scales[n, t] = fn.to_bytes(v)
+            out = fn.attention_bytes(
+                q, self.keys[n][:t + 1], self.key_scales[n, :t + 1],
+                self.values[n][:t + 1], self.value_scales[n, :t + 1])
+        else:
+            self.keys[n][t] = fn.to_half(k)
+            self.values[n][t] = fn.to_half(v)
+            out = fn.attention(q, self.keys[n][:t + 1], self.values[n][:t + 1])
         if heads is not None:
             kept = np.zeros_like(out)
             kept[heads] = out[heads]
@@ -212,6 +224,7 @@ def main():
     parser.add_argument("--out", help="write the logits here, little-endian float32 [T, vocabulary]")
     parser.add_argument("--layers", action="store_true", help="hash the hidden states too")
     parser.add_argument("--mask", help="active neurons and heads, see README.md")
+    parser.add_argument("--cache", choices=["half", "int8"], default="half")
     parser.add_argument("--predicted", action="store_true", help="as the model's predictors say")
     parser.add_argument("--selftest", action="store_true")
     args = parser.parse_args()
@@ -220,7 +233,7 @@ def main():
         return selftest.main(args.models)
     if len(args.models) != 1 or not args.tokens:
         parser.error("one MODEL and --tokens are needed")
-    model = Reference(args.models[0])
+    model = Reference(args.models[0], cache=args.cache)
     neurons, heads = read_mask(args.mask, model.n_layers) if args.mask else (None, None)
     logits, hidden = model.run(
         [int(t) for t in args.tokens.split(",")], neurons, heads, args.predicted)

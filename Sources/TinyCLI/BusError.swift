@@ -1,0 +1,27 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// A model file that is shortened, or whose disk fails, while it is mapped: the next look at what is gone
+/// raises SIGBUS. Nothing can go on then, but the end can say why.
+enum BusError {
+    private static let message: StaticString =
+        "tinysparse: error: the model file was shortened or its disk failed while it was in use; replace files by renaming\n"
+
+    static func install() {
+        var action = sigaction()
+        // Only what is safe in a signal handler: a write of constant bytes, and the end.
+        let handler: @convention(c) (Int32) -> Void = { _ in
+            _ = write(STDERR_FILENO, BusError.message.utf8Start, BusError.message.utf8CodeUnitCount)
+            _exit(1)
+        }
+        #if canImport(Glibc)
+        action.__sigaction_handler.sa_handler = handler
+        #else
+        action.__sa_handler.sa_handler = handler
+        #endif
+        sigaction(SIGBUS, &action, nil)
+    }
+}

@@ -1,0 +1,83 @@
+import TinySparse
+
+/// What the drivers read, and how: an input must end in a typed error or be usable to its last byte.
+enum FuzzTarget: String, CaseIterable {
+    /// A foreign .gguf file, converted and run.
+    case gguf
+    /// A native file without its checksums, so that the other checks stand alone, and run.
+    case native
+    case safetensors
+    /// A tokenizer.json, then used.
+    case tokenizer
+    /// Bytes as a prompt, as JSON options, and as token ids, for a model that is good.
+    case prompt
+
+    /// - Throws: nothing but what a damaged input may throw; anything else is a fault.
+    func read(_ input: [UInt8]) {
+        guard !input.isEmpty else { return }
+        do {
+            switch self {
+            case .gguf:
+                let gguf = try GGUF(memory(input))
+                try run(NativeModelFile(image: nativeImage(gguf), verify: true))
+            case .native:
+                try run(NativeModelFile(image: memory(input), verify: false))
+            case .safetensors:
+                let file = try Safetensors(memory(input))
+                for tensor in file.tensors { _ = xxHash64(file.bytes(of: tensor)) }
+            case .tokenizer:
+                try use(Tokenizer(TokenizerSpec(huggingFaceTokenizerJSON: input)))
+            case .prompt: try prompt(input)
+            }
+        } catch is FormatError {
+        } catch is TokenizerError {
+        } catch is RuntimeError {
+        } catch is RequestError {
+        } catch {
+            fatalError("an error of another type: \(error)")
+        }
+    }
+
+    private func memory(_ bytes: [UInt8]) throws -> MappedFile {
+        try MappedFile(memoryNamed: "input", size: bytes.count) { $0.copyBytes(from: bytes) }
+    }
+
+    /// A few tokens, if the model is so small that a run takes no time.
+    private func run(_ file: NativeModelFile) throws {
+        let model = try Model(file)
+        use(model.tokenizer)
+        let config = model.config
+        guard config.nLayers * (config.dModel + config.dFF) * config.dModel < 1 << 20,
+            config.vocabularySize < 1 << 14
+        else { return }
+        let session = try Session(model, .init(threads: 1, context: min(config.contextLength, 8)))
+        try session.read(0..<Int32(min(session.contextLimit, config.vocabularySize, 6)))
+    }
+
+    private func use(_ tokenizer: Tokenizer) {
+        let ids = tokenizer.encode("Once upon a time\n <|x|> 1+1 \u{1F642}")
+        _ = tokenizer.decode(ids)
+        for id in 0..<Int32(min(tokenizer.vocabularySize, 100)) { _ = tokenizer.piece(of: id) }
+    }
+
+    private func prompt(_ bytes: [UInt8]) throws {
+        let tokenizer = Self.good.tokenizer
+        let ids = tokenizer.encode(bytes, addSpecial: false, parseSpecial: bytes[0] & 1 == 0)
+        // Text survives both ways; what is none is repaired.
+        let decoded = tokenizer.decodeBytes(ids, skipSpecial: false)
+        if String(validating: bytes, as: UTF8.self) != nil, decoded != bytes {
+            fatalError("another text after encoding and decoding: \(bytes)")
+        }
+        let session = try Session(Self.good, .init(threads: 1, context: 32))
+        try? session.read(ids.prefix(12))
+        _ = try? session.read(bytes.prefix(8).map { Int32($0) - 8 })
+        var options = GenerationOptions()
+        options.maxTokens = 2
+        if let request = try? Request(bytes), let asked = try? GenerationOptions(request: request) { options = asked }
+        options.maxTokens = min(options.maxTokens, 2)
+        try session.generate(String(decoding: bytes, as: UTF8.self), options) { _ in true }
+    }
+
+    /// The model for prompts; its path is the environment's TINYSPARSE_MODEL.
+    private static let good = try! Model(path: modelPath())
+}
