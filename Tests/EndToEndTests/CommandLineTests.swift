@@ -38,7 +38,7 @@ final class CommandLineTests: XCTestCase {
             (["run", "--top-p", "0", "x"], "above 0"),
             (["run", "-n", "-1", "x"], "a whole number"),
             (["run", "--raw", "--chat", "x"], "exclude each other"),
-            (["run", "-m", "/nowhere", "--sparse", "maybe", "x"], "--sparse"),
+            (["run", "-m", "/nowhere", "--sparsity", "maybe", "x"], "--sparsity"),
             (["bench", "-p", "0", "-n", "0"], "nothing to measure"),
             (["convert", "one"], "the file to write"),
             (["tokenize", "-m", Self.model, "--decode", "1 x"], "no token id"),
@@ -60,7 +60,7 @@ final class CommandLineTests: XCTestCase {
         let kernels = try tinysparse("run", "-m", Self.model, "--kernels", "abacus", "x")
         XCTAssertEqual(kernels.status, 1)
         XCTAssert(kernels.errors.contains("scalar"), kernels.errors)
-        let predictors = try tinysparse("run", "-m", Self.model, "--sparse", "predicted", "x")
+        let predictors = try tinysparse("run", "-m", Self.model, "--sparsity", "predicted", "x")
         XCTAssertEqual(predictors.status, 1)
         XCTAssert(predictors.errors.contains("no predictors"), predictors.errors)
     }

@@ -91,7 +91,7 @@ struct Calibration {
         candidates.indices.map { layer in
             guard let candidate = candidates[layer] else { return nil }
             let (curve, bytes) = (candidate.curve, Double(candidate.bytes) / total)
-            let overhead = Double(candidate.predictor.bytes) / total
+            let overhead = training.options.mustPay ? Double(candidate.predictor.bytes) / total : 0
             func cost(_ k: Int) -> Double {
                 costs[layer] * curve.lost[k] + price * (bytes * curve.kept[k] + overhead)
             }

@@ -22,6 +22,8 @@ package struct PredictorOptions: Sendable {
     package var recall = 0.95
     /// Of layers without ReLU, the share of the neurons that counts as active in training.
     package var topShare = 0.25
+    /// Leave a layer dense whose predictor would read more than it saves.
+    package var mustPay = true
     package var seed: UInt64 = 1
     package var context = 512
     package var session = Session.Options()
