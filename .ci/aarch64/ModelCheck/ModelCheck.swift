@@ -9,7 +9,7 @@ import Glibc
 import SIMDKernels
 import TinySparse
 
-private let names = ["tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu"]
+private let names = ["tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-llama-w4", "tiny-opt-w4"]
 
 /// How a prompt may be cut and shared out, which changes nothing.
 private let ways = [(threads: 1, block: 128), (threads: 2, block: 7), (threads: 3, block: 1)]

@@ -6,9 +6,6 @@ import _Builtin_intrinsics.intel
 /// sixteen rows, then d and m as floats.
 let tileBlocks = 1
 
-/// How far ahead in a block's stream the memory is asked for.
-private let prefetchBytes = 4096
-
 func fourBitDots(
     _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
     _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
@@ -33,12 +30,10 @@ func fourBitDots(
 private func half(_ record: UnsafeRawPointer, _ values: UnsafeRawPointer, _ sum: Float) -> F16 {
     var p = Products()
     for k in 0..<4 {
-        prefetch(record + (prefetchBytes &+ 64 &* k))
         let a = load32(record + (64 &+ 64 &* k)), b = load32(record + (96 &+ 64 &* k))
         p.add(low(a), low(b), broadcast(values + 8 &* k))
         p.add(high(a), high(b), broadcast(values + (8 &* k &+ 4)))
     }
-    prefetch(record + (prefetchBytes &+ 256))
     let scales = record.assumingMemoryBound(to: UInt16.self)
     return p.scaled(loadHalves(scales), loadHalves(scales + 16), sum)
 }

@@ -2,9 +2,6 @@
 import KernelTable
 import _Builtin_intrinsics.intel
 
-/// How far ahead in a block's stream the memory is asked for.
-private let prefetchBytes = 4096
-
 func fourBitDots(
     _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
     _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
@@ -30,12 +27,10 @@ func fourBitDots(
 private func half(_ record: UnsafeRawPointer, _ values: UnsafeRawPointer, _ sum: Float) -> F16 {
     var products = _mm512_setzero_si512()
     for k in 0..<4 {
-        prefetch(record + (prefetchBytes &+ 64 &* k))
         let bytes = load64(record + (64 &+ 64 &* k))
         products = _mm512_dpbusd_epi32(products, low(bytes), broadcast(values + 8 &* k))
         products = _mm512_dpbusd_epi32(products, high(bytes), broadcast(values + (8 &* k &+ 4)))
     }
-    prefetch(record + (prefetchBytes &+ 256))
     let scales = record.assumingMemoryBound(to: UInt16.self)
     return _mm512_fmadd_ps(
         loadHalves(scales + 16), F16(repeating: sum), _mm512_cvtepi32_ps(products) * loadHalves(scales))

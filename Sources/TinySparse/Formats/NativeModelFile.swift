@@ -133,7 +133,7 @@ public final class NativeModelFile: @unchecked Sendable {
             fourBitMatrices["output"] = fourBitMatrices["token_embd"]
         }
         if verify {
-            let fourBit = config.nativeParts.filter(\.isFourBit).map(\.tensors[0].name)
+            let fourBit = config.nativeParts.filter { $0.isFourBit }.map { $0.tensors[0].name }
             try NativeModelFile.verify(gguf, fourBit: Set(fourBit))
         }
         self.config = config

@@ -202,7 +202,7 @@ struct Multiplier {
 
     /// Makes the half sums of the activations if a target wants them.
     private func sumHalves(_ x: QuantizedRows, _ tokens: Int, _ targets: [Target]) {
-        if targets.contains(where: \.map.isFourBit) { kernels.fourBit.halfSums(x, tokens, halves.pointer) }
+        if targets.contains(where: { $0.map.isFourBit }) { kernels.fourBit.halfSums(x, tokens, halves.pointer) }
     }
 }
 

@@ -35,4 +35,18 @@ func arrangeHigh(_ ab: int8x16_t, _ cd: int8x16_t) -> int8x16_t {
         vzip2q_s64(unsafeBitCast(ab, to: int64x2_t.self), unsafeBitCast(cd, to: int64x2_t.self)),
         to: int8x16_t.self)
 }
+
+/// The sums of four outputs with 4-bit weights, four adjacent inputs of each at a time. The products of eight
+/// such steps, and pairs of their sums, fit 16 bits: 2 * 8 * 15 * 127 = 30480.
+struct QuadSums {
+    private var low = int16x8_t.zero, high = int16x8_t.zero
+
+    @inline(__always)
+    mutating func add(_ weights: int8x16_t, _ x: int8x16_t) {
+        low = vmlal_s8(low, vget_low_s8(weights), vget_low_s8(x))
+        high = vmlal_high_s8(high, weights, x)
+    }
+
+    var total: int32x4_t { vpaddlq_s16(vpaddq_s16(low, high)) }
+}
 #endif

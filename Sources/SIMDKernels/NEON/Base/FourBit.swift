@@ -1,1 +1,1 @@
-../../Scalar/FourBit.swift
+../Shared/FourBit.swift

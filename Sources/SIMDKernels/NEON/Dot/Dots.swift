@@ -31,4 +31,12 @@ func arrangeHigh(_ ab: int8x16_t, _ cd: int8x16_t) -> int8x16_t {
         vzip2q_s16(unsafeBitCast(ab, to: int16x8_t.self), unsafeBitCast(cd, to: int16x8_t.self)),
         to: int8x16_t.self)
 }
+
+/// The sums of four outputs with 4-bit weights, four adjacent inputs of each at a time.
+struct QuadSums {
+    private(set) var total = int32x4_t.zero
+
+    @inline(__always)
+    mutating func add(_ weights: int8x16_t, _ x: int8x16_t) { total = vdotq_s32(total, weights, x) }
+}
 #endif
