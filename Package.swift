@@ -43,7 +43,7 @@ let vectorKernels: [Target] =
 /// Kernels are optimised in debug builds too: without it, tests in debug would take hours.
 func kernelSettings(define: String, clang: [String]) -> [SwiftSetting] {
     let flags = ["-Ounchecked", "-wmo"] + clang.flatMap { ["-Xcc", $0] }
-    return [.define(define), .unsafeFlags(flags)]
+    return [.define(define), .enableExperimentalFeature("BuiltinModule"), .unsafeFlags(flags)]
 }
 
 let package = Package(

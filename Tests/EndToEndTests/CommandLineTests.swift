@@ -60,7 +60,7 @@ final class CommandLineTests: XCTestCase {
         let kernels = try tinysparse("run", "-m", Self.model, "--kernels", "abacus", "x")
         XCTAssertEqual(kernels.status, 1)
         XCTAssert(kernels.errors.contains("scalar"), kernels.errors)
-        let predictors = try tinysparse("run", "-m", Self.model, "--sparsity", "predicted", "x")
+        let predictors = try tinysparse("run", "-m", Self.model, "--sparsity", "0.5", "x")
         XCTAssertEqual(predictors.status, 1)
         XCTAssert(predictors.errors.contains("no predictors"), predictors.errors)
     }

@@ -26,12 +26,15 @@ func groupProducts(
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
         let q = _mm256_set1_epi32(UnsafeRawPointer(x.values + i).loadUnaligned(as: Int32.self))
+        let isAhead = neurons != nil || w.comesFromMemory
         var at = 0
         while at < width {
-            prefetch(p0 + at)
-            prefetch(p1 + at)
-            prefetch(p2 + at)
-            prefetch(p3 + at)
+            if isAhead {
+                prefetch(p0 + at)
+                prefetch(p1 + at)
+                prefetch(p2 + at)
+                prefetch(p3 + at)
+            }
             let a = load32(r0 + at), b = load32(r1 + at), c = load32(r2 + at), d = load32(r3 + at)
             let abLow = _mm256_unpacklo_epi8(a, b), abHigh = _mm256_unpackhi_epi8(a, b)
             let cdLow = _mm256_unpacklo_epi8(c, d), cdHigh = _mm256_unpackhi_epi8(c, d)
@@ -47,7 +50,7 @@ func groupProducts(
 }
 
 /// Neurons from the one being added to the one whose row is asked for.
-private let ahead = 24
+private let ahead = 16
 
 @inline(__always)
 func integersAsFloats(_ p: UnsafeMutableRawPointer) -> F16 {

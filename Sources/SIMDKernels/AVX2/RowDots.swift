@@ -2,14 +2,14 @@
 import KernelTable
 import _Builtin_intrinsics.intel
 
-/// How far ahead of the row being read the memory is asked for.
-private let prefetchBytes = 12288
+/// Rows from the one being read to the one that is asked for.
+private let ahead = 8
 
 func rowDots(
     _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
     _ out: UnsafeMutablePointer<Float>
 ) {
-    let ahead = Swift.max(4, prefetchBytes / w.stride & ~3)
+    let isAhead = rows != nil || w.comesFromMemory
     let last = count &- 1
     var i = 0
     while i < count {
@@ -24,10 +24,12 @@ func rowDots(
         var acc = SIMD4<Float>.zero
         for g in 0..<x.groups {
             let at = g &* groupSize
-            prefetch(p0 + at)
-            prefetch(p1 + at)
-            prefetch(p2 + at)
-            prefetch(p3 + at)
+            if isAhead {
+                prefetch(p0 + at)
+                prefetch(p1 + at)
+                prefetch(p2 + at)
+                prefetch(p3 + at)
+            }
             let xa = load32(UnsafeRawPointer(x.values) + at)
             let xb = load32(UnsafeRawPointer(x.values) + at + 32)
             @inline(__always) func product(_ row: UnsafeRawPointer) -> __m256i {

@@ -1,6 +1,7 @@
 #if arch(x86_64) && KERNELS_AVX2
 // The words of Shared/*.swift that Swift's SIMD types do not lower to a few instructions.
 
+import Builtin
 import _Builtin_intrinsics.intel
 
 let setName = "avx2"
@@ -56,8 +57,12 @@ func quadDots(_ magnitude: Bytes32, _ weight: Bytes32, _ x: Bytes32) -> __m256i 
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
 }
 
+/// Asks for a cache line. Through Swift's `Builtin`, because `_mm_prefetch` is a macro and `_m_prefetch` only
+/// declared: calls to it vanish without a word.
 @inline(__always)
-func prefetch(_ p: UnsafeRawPointer) { _m_prefetch(UnsafeMutableRawPointer(mutating: p)) }
+func prefetch(_ p: UnsafeRawPointer) {
+    Builtin.int_prefetch_RawPointer(p._rawValue, Int32(0)._value, Int32(3)._value, Int32(1)._value)
+}
 
 /// The tree sums of four vectors, their lanes meeting side by side.
 @inline(__always)

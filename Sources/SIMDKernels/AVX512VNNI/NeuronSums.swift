@@ -32,16 +32,19 @@ func groupProducts(
         let q = UnsafeRawPointer(x.values + i)
         let q0 = _mm512_set1_epi32(q.loadUnaligned(as: Int32.self))
         let q1 = _mm512_set1_epi32((q + 4).loadUnaligned(as: Int32.self))
+        let isAhead = neurons != nil || w.comesFromMemory
         var at = 0
         while at < width {
-            prefetch(p0 + at)
-            prefetch(p1 + at)
-            prefetch(p2 + at)
-            prefetch(p3 + at)
-            prefetch(p4 + at)
-            prefetch(p5 + at)
-            prefetch(p6 + at)
-            prefetch(p7 + at)
+            if isAhead {
+                prefetch(p0 + at)
+                prefetch(p1 + at)
+                prefetch(p2 + at)
+                prefetch(p3 + at)
+                prefetch(p4 + at)
+                prefetch(p5 + at)
+                prefetch(p6 + at)
+                prefetch(p7 + at)
+            }
             let s = sums + at &* 4
             let (a0, a1, a2, a3) = interleave(r0 + at, r1 + at, r2 + at, r3 + at)
             let (b0, b1, b2, b3) = interleave(r4 + at, r5 + at, r6 + at, r7 + at)
@@ -56,7 +59,7 @@ func groupProducts(
 }
 
 /// Neurons from the one being added to the one whose row is asked for.
-private let ahead = 24
+private let ahead = 16
 
 @inline(__always)
 func integersAsFloats(_ p: UnsafeMutableRawPointer) -> F16 { _mm512_cvtepi32_ps(p.load(as: __m512i.self)) }

@@ -2,14 +2,13 @@
 import KernelTable
 import _Builtin_intrinsics.intel
 
-/// How far ahead of the row being read the memory is asked for.
-private let prefetchBytes = 24576
+/// Rows from the one being read to the one that is asked for. More is worse: measured up to 24 KiB.
+private let ahead = 8
 
 func rowDots(
     _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
     _ out: UnsafeMutablePointer<Float>
 ) {
-    let ahead = Swift.max(8, prefetchBytes / w.stride & ~7)
     var i = 0
     while i < count {
         // The last rows are repeated to make eight; only what exists is stored.
@@ -21,22 +20,25 @@ func rowDots(
         }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
-        // The same place in rows to come. Rows that follow each other are one distance away; gathered ones
-        // are nobody's stream and are looked up. Past the end the last row is asked for again.
-        let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
-        let p4 = row(ahead &+ 4), p5 = row(ahead &+ 5), p6 = row(ahead &+ 6), p7 = row(ahead &+ 7)
         var acc = SIMD8<Float>.zero
-        for g in 0..<x.groups {
-            let at = g &* groupSize
-            prefetch(p0 + at)
-            prefetch(p1 + at)
-            prefetch(p2 + at)
-            prefetch(p3 + at)
-            prefetch(p4 + at)
-            prefetch(p5 + at)
-            prefetch(p6 + at)
-            prefetch(p7 + at)
-            acc = step(acc, g, x, r0, r1, r2, r3, r4, r5, r6, r7)
+        if rows != nil || w.comesFromMemory {
+            // The same place in rows to come; past the end, the last row again.
+            let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
+            let p4 = row(ahead &+ 4), p5 = row(ahead &+ 5), p6 = row(ahead &+ 6), p7 = row(ahead &+ 7)
+            for g in 0..<x.groups {
+                let at = g &* groupSize
+                prefetch(p0 + at)
+                prefetch(p1 + at)
+                prefetch(p2 + at)
+                prefetch(p3 + at)
+                prefetch(p4 + at)
+                prefetch(p5 + at)
+                prefetch(p6 + at)
+                prefetch(p7 + at)
+                acc = step(acc, g, x, r0, r1, r2, r3, r4, r5, r6, r7)
+            }
+        } else {
+            for g in 0..<x.groups { acc = step(acc, g, x, r0, r1, r2, r3, r4, r5, r6, r7) }
         }
         if rows == nil, i &+ 8 <= count {
             let at = first &+ i

@@ -18,10 +18,9 @@ final class Attention {
     /// `[tokens, dQuery]` outputs of the heads of the last run, for those who study them.
     var outputs: UnsafePointer<Float> { UnsafePointer(heads.pointer) }
 
-    init(_ engine: Engine, cache: KVCache, capacity: Int) throws(RuntimeError) {
+    init(_ engine: Engine, _ config: ModelConfig, cache: KVCache, capacity: Int) throws(RuntimeError) {
         self.engine = engine
         self.cache = cache
-        let config = engine.config
         if case .rope(let base, let scaling, let dims, _) = config.positions {
             rotary = try RotaryTable(
                 base: base, scaling: scaling, dims: dims, factors: config.ropeFactors, positions: cache.limit)
@@ -45,33 +44,34 @@ final class Attention {
         _ layer: Weights.Layer, _ index: Int, _ x: Activations, tokens: Int, at start: Int,
         active: ActiveSets?, into out: UnsafeMutablePointer<Float>
     ) {
-        let config = engine.config
-        possible += tokens * config.nHeads
-        computed += active.map { sets in (0..<tokens).reduce(0) { $0 + sets.count($1) } } ?? tokens * config.nHeads
+        let shape = engine.shape
+        possible += tokens * shape.nHeads
+        computed += active.map { sets in (0..<tokens).reduce(0) { $0 + sets.count($1) } } ?? tokens * shape.nHeads
         rotary?.fill(upTo: start + tokens)
         project(layer, x, tokens, active)
         engine.forEach(tokens) { t in
-            rotate(query.pointer + t * config.dQuery, config.nHeads, start + t)
-            rotate(key.pointer + t * config.dKV, config.nKVHeads, start + t)
+            rotate(query.pointer + t * shape.dQuery, shape.nHeads, start + t)
+            rotate(key.pointer + t * shape.dKV, shape.nKVHeads, start + t)
             store(t, index, start + t)
         }
-        let work = config.nHeads * tokens
+        let work = shape.nHeads * tokens
         let piece = headsAtOnce(work, positions: start + tokens)
+        let kernels = engine.kernels
         engine.pool.run((work + piece - 1) / piece) { number, worker in
             for i in number * piece..<min((number + 1) * piece, work) {
                 let h = i / tokens, t = i % tokens
-                attend(h, t, index, start, worker, isActive: active?.contains(h, token: t) ?? true)
+                attend(h, t, index, start, worker, kernels, isActive: active?.contains(h, token: t) ?? true)
             }
         }
         engine.forEach(tokens) { t in
-            quantized.set(t, heads.pointer + t * config.dQuery, config.dQuery, engine.kernels)
+            quantized.set(t, heads.pointer + t * shape.dQuery, shape.dQuery, engine.kernels)
         }
         engine.multiplier.multiply(quantized.rows(), tokens: tokens, .init(map: layer.output, out: out))
     }
 
     /// Queries of the active heads, keys and values of all.
     private func project(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int, _ active: ActiveSets?) {
-        let config = engine.config
+        let shape = engine.shape
         let k = Multiplier.Target(map: layer.key, out: key.pointer)
         let v = Multiplier.Target(map: layer.value, out: value.pointer)
         guard let active, tokens < Multiplier.tileThreshold else {
@@ -83,8 +83,8 @@ final class Attention {
         engine.multiplier.multiply(x.rows(), tokens: tokens, k, v)
         for t in 0..<tokens {
             engine.multiplier.multiply(
-                x.row(t), runs: active.list(t), count: active.count(t), length: config.headDim,
-                .init(map: layer.query, out: query.pointer + t * config.dQuery))
+                x.row(t), runs: active.list(t), count: active.count(t), length: shape.headDim,
+                .init(map: layer.query, out: query.pointer + t * shape.dQuery))
         }
     }
 
@@ -97,33 +97,34 @@ final class Attention {
     private func rotate(_ x: UnsafeMutablePointer<Float>, _ heads: Int, _ position: Int) {
         guard let rotary else { return }
         let cosines = rotary.cosines(at: position), sines = rotary.sines(at: position)
-        for h in 0..<heads { engine.kernels.rope(x + h * engine.config.headDim, cosines, sines, rotary.pairs) }
+        for h in 0..<heads { engine.kernels.rope(x + h * engine.shape.headDim, cosines, sines, rotary.pairs) }
     }
 
     /// Puts a token's keys and values into the cache.
     private func store(_ t: Int, _ layer: Int, _ position: Int) {
-        let width = engine.config.headDim
-        for h in 0..<engine.config.nKVHeads {
-            let offset = t * engine.config.dKV + h * width
+        let width = engine.shape.headDim
+        for h in 0..<engine.shape.nKVHeads {
+            let offset = t * engine.shape.dKV + h * width
             cache.store(key.pointer + offset, value.pointer + offset, layer, h, position, engine.kernels)
         }
     }
 
     /// One head of one token over positions `0 ... start + t`.
-    private func attend(_ h: Int, _ t: Int, _ layer: Int, _ start: Int, _ worker: Int, isActive: Bool) {
-        let width = engine.config.headDim
-        let offset = t * engine.config.dQuery + h * width
+    private func attend(
+        _ h: Int, _ t: Int, _ layer: Int, _ start: Int, _ worker: Int, _ kernels: KernelTable, isActive: Bool
+    ) {
+        let width = engine.shape.headDim
+        let offset = t * engine.shape.dQuery + h * width
         guard isActive else {
             (heads.pointer + offset).update(repeating: 0, count: width)
             return
         }
-        let shared = h / (engine.config.nHeads / engine.config.nKVHeads)
+        let shared = h / (engine.shape.nHeads / engine.shape.nKVHeads)
         let padded = scratch.pointer + worker * scratchSize
         let result = padded + cache.width
         let scores = result + cache.width
         padded.update(from: query.pointer + offset, count: width)
         let length = start + t + 1
-        let kernels = engine.kernels
         let largest = cache.scores(padded, layer, shared, length, scale, kernels, into: scores)
         let total = kernels.softmaxWeights(scores, length, largest)
         cache.weightedValues(scores, layer, shared, length, total, kernels, into: result)

@@ -1,14 +1,39 @@
 import SIMDKernels
 
+/// The numbers of a configuration that layers compute with. Unlike the configuration it holds no references:
+/// workers that copied those would count them against each other, which costs more than the work.
+struct LayerShape {
+    let dModel, dFF, nHeads, nKVHeads, headDim: Int
+    let normEpsilon: Float
+    let activation: ModelConfig.Activation
+    let gated: Bool
+
+    /// Width of all query heads together.
+    var dQuery: Int { nHeads * headDim }
+    /// Width of all key heads together.
+    var dKV: Int { nKVHeads * headDim }
+
+    init(_ config: ModelConfig) {
+        dModel = config.dModel
+        dFF = config.dFF
+        nHeads = config.nHeads
+        nKVHeads = config.nKVHeads
+        headDim = config.headDim
+        normEpsilon = config.normEpsilon
+        activation = config.activation
+        gated = config.gated
+    }
+}
+
 /// What every part of a forward pass works with.
 struct Engine {
-    let config: ModelConfig
+    let shape: LayerShape
     let kernels: KernelTable
     let pool: WorkerPool
     let multiplier: Multiplier
 
     init(_ config: ModelConfig, kernels: KernelTable, pool: WorkerPool, capacity: Int) throws(RuntimeError) {
-        self.config = config
+        shape = LayerShape(config)
         self.kernels = kernels
         self.pool = pool
         multiplier = try Multiplier(
@@ -30,14 +55,14 @@ struct Engine {
         _ norm: Weights.Norm, _ x: UnsafePointer<Float>, _ tokens: Int, into out: Activations
     ) {
         forEach(tokens) { t in
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: config.dModel) { y in
-                let x = x + t * config.dModel, y = y.baseAddress!
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: shape.dModel) { y in
+                let x = x + t * shape.dModel, y = y.baseAddress!
                 if let bias = norm.bias {
-                    kernels.layerNorm(x, norm.weight, bias, config.normEpsilon, config.dModel, y)
+                    kernels.layerNorm(x, norm.weight, bias, shape.normEpsilon, shape.dModel, y)
                 } else {
-                    kernels.rmsNorm(x, norm.weight, config.normEpsilon, config.dModel, y)
+                    kernels.rmsNorm(x, norm.weight, shape.normEpsilon, shape.dModel, y)
                 }
-                out.set(t, y, config.dModel, kernels)
+                out.set(t, y, shape.dModel, kernels)
             }
         }
     }

@@ -37,7 +37,7 @@ final class ForwardPass {
         weights = model.weights
         self.blockSize = blockSize
         engine = try Engine(config, kernels: kernels, pool: pool, capacity: blockSize)
-        attention = try Attention(engine, cache: cache, capacity: blockSize)
+        attention = try Attention(engine, config, cache: cache, capacity: blockSize)
         mlp = try MLP(engine, capacity: blockSize)
         selector = try Selector(engine, weights, sparsity, capacity: blockSize)
         hidden = try AlignedBuffer(blockSize * config.dModel)

@@ -14,10 +14,10 @@ final class MLP {
 
     init(_ engine: Engine, capacity: Int) throws(RuntimeError) {
         self.engine = engine
-        let config = engine.config
-        neurons = try AlignedBuffer(capacity * config.dFF)
-        gates = try AlignedBuffer(config.gated ? capacity * config.dFF : 0)
-        quantized = try Activations(width: config.dFF, capacity: capacity)
+        let shape = engine.shape
+        neurons = try AlignedBuffer(capacity * shape.dFF)
+        gates = try AlignedBuffer(shape.gated ? capacity * shape.dFF : 0)
+        quantized = try Activations(width: shape.dFF, capacity: capacity)
     }
 
     /// `out[t] = W_down act(W_up x[t])`, or gated, `W_down (act(W_gate x[t]) * (W_up x[t]))`.
@@ -26,12 +26,12 @@ final class MLP {
         _ layer: Weights.Layer, _ x: Activations, tokens: Int, active: ActiveSets?,
         into out: UnsafeMutablePointer<Float>
     ) {
-        possible += tokens * engine.config.dFF
+        possible += tokens * engine.shape.dFF
         guard let active else {
-            computed += tokens * engine.config.dFF
+            computed += tokens * engine.shape.dFF
             hidden(layer, x, tokens)
             engine.forEach(tokens) { t in
-                quantized.set(t, neurons.pointer + t * engine.config.dFF, engine.config.dFF, engine.kernels)
+                quantized.set(t, neurons.pointer + t * engine.shape.dFF, engine.shape.dFF, engine.kernels)
             }
             down(layer, tokens, nil, out)
             return
@@ -47,13 +47,13 @@ final class MLP {
         }
         if layer.down.isNeuronMajor {
             engine.forEach(tokens) { t in
-                quantized.set(t, neurons.pointer + t * engine.config.dFF, active.count(t), engine.kernels)
+                quantized.set(t, neurons.pointer + t * engine.shape.dFF, active.count(t), engine.kernels)
             }
             down(layer, tokens, active, out)
         } else {
             engine.forEach(tokens) { t in
                 spread(t, active)
-                quantized.set(t, neurons.pointer + t * engine.config.dFF, engine.config.dFF, engine.kernels)
+                quantized.set(t, neurons.pointer + t * engine.shape.dFF, engine.shape.dFF, engine.kernels)
             }
             down(layer, tokens, nil, out)
         }
@@ -78,12 +78,12 @@ final class MLP {
         } else {
             engine.multiplier.multiply(x.rows(), tokens: tokens, up)
         }
-        engine.forEach(tokens) { t in activate(t, engine.config.dFF) }
+        engine.forEach(tokens) { t in activate(t, engine.shape.dFF) }
     }
 
     /// The active neurons of one token, side by side.
     private func hidden(_ layer: Weights.Layer, _ x: QuantizedRows, of active: ActiveSets, _ t: Int) {
-        let offset = t * engine.config.dFF
+        let offset = t * engine.shape.dFF
         let up = Multiplier.Target(map: layer.up, out: neurons.pointer + offset)
         if let gate = layer.gate {
             engine.multiplier.gather(
@@ -96,21 +96,21 @@ final class MLP {
 
     private func activate(_ t: Int, _ count: Int) {
         let kernels = engine.kernels
-        let h = neurons.pointer + t * engine.config.dFF
-        let target = engine.config.gated ? gates.pointer + t * engine.config.dFF : h
-        switch engine.config.activation {
+        let h = neurons.pointer + t * engine.shape.dFF
+        let target = engine.shape.gated ? gates.pointer + t * engine.shape.dFF : h
+        switch engine.shape.activation {
         case .relu: kernels.relu(target, count)
         case .silu: kernels.silu(target, count)
         case .gelu: kernels.gelu(target, count)
         }
-        if engine.config.gated { kernels.multiply(h, target, count) }
+        if engine.shape.gated { kernels.multiply(h, target, count) }
     }
 
     /// The opposite of `compact`, with zeros for neurons that are not active.
     private func spread(_ t: Int, _ active: ActiveSets) {
-        let h = neurons.pointer + t * engine.config.dFF
+        let h = neurons.pointer + t * engine.shape.dFF
         let list = active.list(t)
-        var end = engine.config.dFF
+        var end = engine.shape.dFF
         for i in (0..<active.count(t)).reversed() {
             let place = Int(list[i])
             let value = h[i]
@@ -122,7 +122,7 @@ final class MLP {
     }
 
     private func compact(_ t: Int, _ active: ActiveSets) {
-        let h = neurons.pointer + t * engine.config.dFF
+        let h = neurons.pointer + t * engine.shape.dFF
         let list = active.list(t)
         for i in 0..<active.count(t) { h[i] = h[Int(list[i])] }
     }

@@ -69,16 +69,16 @@ final class Selector {
         self.engine = engine
         self.weights = weights
         self.mode = mode
-        let config = engine.config
-        neurons = try ActiveSets(total: config.dFF, capacity: capacity)
-        heads = try ActiveSets(total: config.nHeads, capacity: capacity)
+        let shape = engine.shape
+        neurons = try ActiveSets(total: shape.dFF, capacity: capacity)
+        heads = try ActiveSets(total: shape.nHeads, capacity: capacity)
         let ranks = Set(weights.layers.flatMap { [$0.neuronPredictor?.rank, $0.headPredictor?.rank] }.compactMap { $0 })
         var quantized: [Int: Activations] = [:]
         for rank in ranks { quantized[rank] = try Activations(width: rank, capacity: capacity) }
         self.quantized = quantized
         inner = try AlignedBuffer(capacity * (ranks.max() ?? 0))
-        scores = try AlignedBuffer(capacity * max(config.dFF, config.nHeads))
-        sorted = try AlignedBuffer(config.dFF)
+        scores = try AlignedBuffer(capacity * max(shape.dFF, shape.nHeads))
+        sorted = try AlignedBuffer(shape.dFF)
         if case .oracle = mode {
             reach = weights.layers.map { $0.down.inputEnergies.map { $0.squareRoot() } }
         } else {
@@ -130,7 +130,7 @@ final class Selector {
     /// the residual stream; nil in other modes.
     func largest(_ layer: Int, _ activations: UnsafePointer<Float>, tokens: Int) -> ActiveSets? {
         guard case .oracle(let share) = mode else { return nil }
-        let magnitudes = scores.pointer, total = engine.config.dFF
+        let magnitudes = scores.pointer, total = engine.shape.dFF
         for t in 0..<tokens {
             for i in 0..<total { magnitudes[t * total + i] = activations[t * total + i].magnitude * reach[layer][i] }
         }
@@ -163,7 +163,7 @@ final class Selector {
 
     /// Keeps `share` of the neurons of each token, those with the largest values; of equals, all.
     private func keepLargest(_ share: Double, _ values: UnsafePointer<Float>, _ tokens: Int) {
-        let total = engine.config.dFF
+        let total = engine.shape.dFF
         let count = min(Int((Double(total) * share).rounded(.up)), total)
         for t in 0..<tokens {
             let row = values + t * total

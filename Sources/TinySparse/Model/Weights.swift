@@ -36,6 +36,8 @@ struct Weights: Sendable {
     init(_ file: NativeModelFile) throws(FormatError) {
         let config = file.config
         let predictors = config.predictors
+        // Smaller models stay in the last level of cache between two tokens.
+        let comesFromMemory = file.gguf.file.size > 24 << 20
         func norm(_ name: String) throws(FormatError) -> Norm {
             let bias = config.normKind == .layer ? try file.vector(name + ".bias").baseAddress : nil
             return Norm(weight: try file.vector(name + ".weight").baseAddress!, bias: bias)
@@ -43,7 +45,8 @@ struct Weights: Sendable {
         func linear(_ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases) throws(FormatError) -> Linear {
             let vector = bias ? try file.vector(name + ".bias").baseAddress : nil
             if let matrix = file.fourBitMatrix(name) { return Linear(matrix, bias: vector) }
-            return Linear(try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor)
+            return Linear(
+                try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor, comesFromMemory: comesFromMemory)
         }
         func predictor(_ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float]) throws(FormatError) -> Predictor? {
             guard !ranks.isEmpty, ranks[i] > 0 else { return nil }
@@ -108,9 +111,11 @@ struct Linear: @unchecked Sendable {
     let isNeuronMajor: Bool
     let bytes: Int
 
-    init(_ matrix: Matrix, bias: UnsafePointer<Float>?, isNeuronMajor: Bool) {
+    init(_ matrix: Matrix, bias: UnsafePointer<Float>?, isNeuronMajor: Bool, comesFromMemory: Bool = false) {
         rows = .int8(
-            WeightRows(weights: matrix.weights, stride: matrix.stride, scales: matrix.scales, bias: bias))
+            WeightRows(
+                weights: matrix.weights, stride: matrix.stride, scales: matrix.scales, bias: bias,
+                comesFromMemory: comesFromMemory))
         self.isNeuronMajor = isNeuronMajor
         outputs = isNeuronMajor ? matrix.cols : matrix.rows
         inputs = isNeuronMajor ? matrix.rows : matrix.cols

@@ -26,8 +26,18 @@ final class KVCache {
         headDim = config.headDim
         width = paddedHead(config.headDim)
         let positions = config.nLayers * heads * limit
-        keys = try Side(type, positions: positions, width: width)
-        values = try Side(type, positions: positions, width: width)
+        switch type {
+        case .half:
+            let k = try AlignedBuffer<UInt16>(positions * width), v = try AlignedBuffer<UInt16>(positions * width)
+            (keys, values) = (.half(k.pointer), .half(v.pointer))
+            memory = [k, v]
+        case .int8:
+            let k = try AlignedBuffer<Int8>(positions * width), v = try AlignedBuffer<Int8>(positions * width)
+            let scales = try AlignedBuffer<Float>(2 * positions)
+            keys = .int8(k.pointer, scales: scales.pointer)
+            values = .int8(v.pointer, scales: scales.pointer + positions)
+            memory = [k, v, scales]
+        }
     }
 
     /// Bytes that a position takes.
@@ -36,18 +46,14 @@ final class KVCache {
         return 2 * config.nLayers * config.nKVHeads * head
     }
 
-    /// The keys, or the values.
+    /// The keys, or the values: where they are, for the cache's lifetime.
     private enum Side {
-        case half(AlignedBuffer<UInt16>)
-        case int8(AlignedBuffer<Int8>, scales: AlignedBuffer<Float>)
-
-        init(_ type: CacheType, positions: Int, width: Int) throws(RuntimeError) {
-            switch type {
-            case .half: self = .half(try AlignedBuffer(positions * width))
-            case .int8: self = .int8(try AlignedBuffer(positions * width), scales: try AlignedBuffer(positions))
-            }
-        }
+        case half(UnsafeMutablePointer<UInt16>)
+        case int8(UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<Float>)
     }
+
+    /// What keeps the memory of both.
+    private let memory: [AnyObject]
 
     private func place(_ layer: Int, _ head: Int, _ position: Int) -> Int {
         (layer * heads + head) * limit + position
@@ -59,12 +65,14 @@ final class KVCache {
         _ kernels: KernelTable
     ) {
         let place = place(layer, head, position)
-        for (side, x) in [(keys, key), (values, value)] {
-            switch side {
-            case .half(let buffer): kernels.toHalf(x, headDim, buffer.pointer + place * width)
-            case .int8(let buffer, let scales):
-                scales.pointer[place] = kernels.toBytes(x, headDim, buffer.pointer + place * width)
-            }
+        store(key, in: keys, place, kernels)
+        store(value, in: values, place, kernels)
+    }
+
+    private func store(_ x: UnsafePointer<Float>, in side: Side, _ place: Int, _ kernels: KernelTable) {
+        switch side {
+        case .half(let numbers): kernels.toHalf(x, headDim, numbers + place * width)
+        case .int8(let numbers, let scales): scales[place] = kernels.toBytes(x, headDim, numbers + place * width)
         }
     }
 
@@ -75,11 +83,11 @@ final class KVCache {
     ) -> Float {
         let place = place(layer, head, 0)
         switch keys {
-        case .half(let buffer):
-            return kernels.attentionScores(query, buffer.pointer + place * width, width, count, scale, scores)
-        case .int8(let buffer, let scales):
+        case .half(let numbers):
+            return kernels.attentionScores(query, numbers + place * width, width, count, scale, scores)
+        case .int8(let numbers, let scales):
             return kernels.byteScores(
-                query, buffer.pointer + place * width, scales.pointer + place, width, count, scale, scores)
+                query, numbers + place * width, scales + place, width, count, scale, scores)
         }
     }
 
@@ -90,11 +98,11 @@ final class KVCache {
     ) {
         let place = place(layer, head, 0)
         switch values {
-        case .half(let buffer):
-            kernels.weightedValues(weights, buffer.pointer + place * width, width, count, total, out)
-        case .int8(let buffer, let scales):
+        case .half(let numbers):
+            kernels.weightedValues(weights, numbers + place * width, width, count, total, out)
+        case .int8(let numbers, let scales):
             kernels.byteValues(
-                weights, buffer.pointer + place * width, scales.pointer + place, width, count, total, out)
+                weights, numbers + place * width, scales + place, width, count, total, out)
         }
     }
 }
