@@ -11,13 +11,13 @@ extension Command {
         name: "bench", summary: "measure the speed of a model",
         operands: "[MODEL]",
         details: """
-            Measures reading (many tokens at once) and writing (one after another, into an empty context), as
-            llama-bench does: tokens per second, the median and the range of some repetitions after one that
+            Measures reading (many tokens at once) and writing (one after another), as llama-bench does: tokens per second, the median and the range of some repetitions after one that
             does not count. The tokens are pseudo-random and always the same.
             """,
         options: Option.running + [
             Option("prompt", "p", value: "N", "tokens to read, 0: skip (default: 128)"),
             Option("generate", "n", value: "N", "tokens to write, 0: skip (default: 64)"),
+            Option("depth", "d", value: "N", "tokens in the context before (default: 0)"),
             Option("repetitions", "r", value: "N", "how often (default: 5)"),
             .json,
         ],
@@ -35,13 +35,15 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
     let writtenCount = try arguments.integer("generate", in: 0...(1 << 20)) ?? 64
     let repetitions = try arguments.integer("repetitions", in: 1...10_000) ?? 5
     guard promptCount + writtenCount > 0 else { throw Failure.usage("-p 0 -n 0 leaves nothing to measure") }
-    let options = try Session.Options(arguments, context: max(promptCount, writtenCount))
+    let depth = try arguments.integer("depth", in: 0...(1 << 24)) ?? 0
+    let options = try Session.Options(arguments, context: depth + max(promptCount, writtenCount))
 
     let model = try Model.open(path, arguments)
     let session = try Session.open(model, options)
-    let ids = pseudoRandomIDs(max(promptCount, writtenCount), below: model.config.vocabularySize)
+    let ids = pseudoRandomIDs(max(promptCount, writtenCount, depth), below: model.config.vocabularySize)
     var progress = Console.Progress()
     defer { progress.clear() }
+    try session.readInterruptibly(Array(ids[..<depth]))
 
     /// Speeds of one kind of work, the first run left out.
     func measure(_ name: String, _ count: Int, _ work: () throws(Failure) -> Void) throws(Failure) -> Speeds? {
@@ -49,7 +51,7 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
         var speeds: [Double] = []
         for repetition in 0...repetitions {
             progress.show("\(name) \(repetition)/\(repetitions)")
-            session.rewind(to: 0)
+            session.rewind(to: depth)
             let start = ContinuousClock.now
             try work()
             if repetition > 0 { speeds.append(Double(count) / seconds(since: start)) }
@@ -72,6 +74,7 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
             ("kernels", .string(session.kernelName)), ("threads", .number(session.threads)),
             ("sparsity", .string(arguments.string("sparsity") ?? "auto")),
             ("prompt_tokens", .number(promptCount)), ("generated_tokens", .number(writtenCount)),
+            ("depth", .number(depth)),
             ("repetitions", .number(repetitions)),
             ("prefill_tokens_per_second", prefill.json { $0.median }),
             ("prefill_tokens_per_second_min", prefill.json { $0.slowest }),

@@ -26,7 +26,7 @@ struct LayerShape {
 }
 
 /// What every part of a forward pass works with.
-struct Engine {
+final class Engine {
     let shape: LayerShape
     let kernels: KernelTable
     let pool: WorkerPool

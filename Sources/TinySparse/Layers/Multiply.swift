@@ -5,7 +5,7 @@ import SIMDKernels
 /// Few tokens: every output is a dot product of a row where it lies, and the weights stream by once.
 /// Many tokens: tiles of the weights are rearranged in the worker's scratch, once for all tokens, so that
 /// products need no sums across lanes. Both give the same bits, so the choice is one of speed alone.
-struct Multiplier {
+final class Multiplier {
     let kernels: KernelTable
     let pool: WorkerPool
     /// A tile, or accumulators, for each worker.
@@ -48,12 +48,11 @@ struct Multiplier {
     func multiply(_ x: QuantizedRows, tokens: Int, _ targets: Target...) {
         sumHalves(x, tokens, targets)
         if tokens >= Self.tileThreshold {
-            split(targets, sizes: targets.map { ($0.map.outputs, tileBlock) }) { target, first, count, space in
+            split(targets, into: { ($0.outputs, tileBlock) }) { target, first, count, space in
                 tile(target, x, tokens, first, count, space)
             }
         } else {
-            split(targets, sizes: targets.map { ($0.map.outputs, share($0.map.outputs, $0.map)) }) {
-                target, first, count, _ in
+            split(targets, into: { ($0.outputs, share($0.outputs, $0)) }) { target, first, count, _ in
                 for t in 0..<tokens {
                     rowDots(target.map, nil, first, count, x, t, target.out + (t * target.map.outputs + first))
                 }
@@ -64,7 +63,7 @@ struct Multiplier {
     /// `target.out[i] = row rows[i] of target.map, times x` for every target: one token, some rows.
     func gather(_ x: QuantizedRows, rows: UnsafePointer<Int32>, count: Int, _ targets: Target...) {
         sumHalves(x, 1, targets)
-        split(targets, sizes: targets.map { (count, share(count, $0.map)) }) { target, first, count, _ in
+        split(targets, into: { (count, share(count, $0)) }) { target, first, count, _ in
             rowDots(target.map, rows + first, 0, count, x, 0, target.out + first)
         }
     }
@@ -85,7 +84,7 @@ struct Multiplier {
     func sumNeurons(_ x: Activations, tokens: Int, active: ActiveSets?, _ target: Target) {
         let map = target.map
         if active == nil, tokens >= Self.tileThreshold {
-            split([target], sizes: [(map.outputs, tileBlock)]) { target, first, count, space in
+            split([target], into: { ($0.outputs, tileBlock) }) { target, first, count, space in
                 tile(target, x.rows(), tokens, first, count, space)
             }
         } else if tokens > 1 {
@@ -143,20 +142,32 @@ struct Multiplier {
         UnsafeMutableRawPointer(scratch.pointer + worker * scratchSize)
     }
 
-    /// Runs `body(target, first, count, scratch)` over all targets' outputs in pieces.
+    /// A target's part of a job: `count` outputs in pieces of `block`, the first piece being the job's `start`.
+    private struct Part {
+        let target: Target
+        let count, block, start: Int
+    }
+
+    /// Runs `body(target, first, count, scratch)` over all targets' outputs in pieces. The parts lie on the stack:
+    /// arrays would be counted by every worker.
     private func split(
-        _ targets: [Target], sizes: [(count: Int, block: Int)],
+        _ targets: [Target], into size: (Linear) -> (count: Int, block: Int),
         _ body: (Target, Int, Int, UnsafeMutableRawPointer) -> Void
     ) {
-        let counts = sizes.map { ($0.count + $0.block - 1) / $0.block }
-        pool.run(counts.reduce(0, +)) { piece, worker in
-            var target = 0, index = piece
-            while index >= counts[target] {
-                index -= counts[target]
-                target += 1
+        withUnsafeTemporaryAllocation(of: Part.self, capacity: targets.count) { parts in
+            var pieces = 0
+            for (i, target) in targets.enumerated() {
+                let (count, block) = size(target.map)
+                parts.initializeElement(at: i, to: Part(target: target, count: count, block: block, start: pieces))
+                pieces += (count + block - 1) / block
             }
-            let first = index * sizes[target].block
-            body(targets[target], first, min(sizes[target].block, sizes[target].count - first), space(worker))
+            pool.run(pieces) { piece, worker in
+                var i = parts.count - 1
+                while parts[i].start > piece { i -= 1 }
+                let part = parts[i]
+                let first = (piece - part.start) * part.block
+                body(part.target, first, min(part.block, part.count - first), space(worker))
+            }
         }
     }
 
