@@ -5,7 +5,7 @@ import XCTest
 /// Running with predictors: the bits of the reference, and files whose predictors are strange or broken.
 final class PredictorTests: XCTestCase {
     private func models() throws -> [GoldenModel] {
-        try ["tiny-opt-predictors", "tiny-llama-predictors"].map { try GoldenModel(tiny: $0) }
+        try ["tiny-opt-predictors", "tiny-llama-predictors", "tiny-llama-gates"].map { try GoldenModel(tiny: $0) }
     }
 
     func testPredictedBitsAreThoseOfTheReference() throws {
@@ -86,6 +86,7 @@ final class PredictorTests: XCTestCase {
         assertFails(.mismatch, "ffn_predictor_a") { try file { $0.neuronRanks[0] = 9 } }
         assertFails(.missing, "ffn_predictor_a") { try file { $0.neuronRanks[1] = 4 } }
         assertFails(.missing, "attn_predictor_b") { try file({ _ in }, without: "blk.1.attn_predictor_b.weight") }
+        assertFails(.malformed, "gates") { try file { $0.gates = [true, false, false, false] } }  // no gates in OPT
         // No predictor where the file names none: dense, and the tensor that is left over does not matter.
         XCTAssertNoThrow(try file { $0.neuronRanks[0] = 0 })
         for (name, value) in [("ffn_predictor_b.bias", Float.nan), ("ffn_predictor_a.scale", .infinity), ("ffn_predictor_b.scale", -1)] {
@@ -110,6 +111,7 @@ final class PredictorTests: XCTestCase {
         writer.add(key + "head_ranks", predictors.headRanks.map(Int32.init))
         writer.add(key + "head_thresholds", predictors.headThresholds)
         writer.add(key + "lookahead", predictors.lookahead)
+        if !predictors.gates.isEmpty { writer.add(key + "gates", predictors.gates.map { $0 ? 1 : 0 } as [Int32]) }
         let tensors = model.gguf.tensors.filter { $0.name != missing }
         writer.addChecksums("tinysparse.checksums", count: tensors.count)
         for tensor in tensors { writer.addTensor(tensor.name, tensor.format!, dimensions: tensor.dimensions) }

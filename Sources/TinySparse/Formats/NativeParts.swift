@@ -101,7 +101,7 @@ extension ModelConfig {
         func predictor(_ name: String, rank: [Int], of outputs: Int, _ layer: Int) {
             guard !rank.isEmpty, rank[layer] > 0 else { return }
             matrix(name + "_a", rows: rank[layer], cols: dModel)
-            matrix(name + "_b", rows: outputs, cols: rank[layer])
+            parts.append(NativePart(name: name + "_b", shape: .neuronMajor(outputs: outputs, inputs: rank[layer])))
             vector(name + "_b.bias", outputs)
         }
 
@@ -128,6 +128,7 @@ extension ModelConfig {
             }
             if hasBiases { vector(down + ".bias", dModel) }
             predictor(prefix + "ffn_predictor", rank: predictors.neuronRanks, of: dFF, layer)
+            if predictors.isGateChosen(layer) { vector(prefix + "ffn_gate_reach", dFF) }
             predictor(prefix + "attn_predictor", rank: predictors.headRanks, of: nHeads, layer)
         }
         norm("output_norm")

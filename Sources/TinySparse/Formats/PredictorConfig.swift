@@ -4,6 +4,8 @@ public struct PredictorConfig: Sendable, Equatable {
     public var neuronRanks: [Int] = []
     /// Rank of each layer's predictor of heads; 0 where there is none.
     public var headRanks: [Int] = []
+    /// Layers whose neurons are chosen by their own gate instead of by a predictor; empty for none.
+    public var gates: [Bool] = []
     /// A neuron with a score at least this high is active, one a layer.
     public var neuronThresholds: [Float] = []
     /// A head with a score at least this high is active, one a layer.
@@ -16,6 +18,8 @@ public struct PredictorConfig: Sendable, Equatable {
 
     public var isEmpty: Bool { neuronRanks.isEmpty && headRanks.isEmpty }
 
+    func isGateChosen(_ layer: Int) -> Bool { !gates.isEmpty && gates[layer] }
+
     private static let key = "tinysparse.predictors."
 
     func write(to writer: inout GGUFWriter) {
@@ -25,11 +29,13 @@ public struct PredictorConfig: Sendable, Equatable {
         writer.add(Self.key + "head_ranks", headRanks.map(Int32.init))
         writer.add(Self.key + "head_thresholds", headThresholds)
         writer.add(Self.key + "lookahead", lookahead)
+        if gates.contains(true) { writer.add(Self.key + "gates", gates.map { $0 ? 1 : 0 } as [Int32]) }
     }
 
     /// Reads what a native file of `layers` layers says; empty if it says nothing.
+    /// - Parameter gated: whether the model's MLPs have gates.
     /// - Throws: `FormatError` naming the key.
-    init(_ gguf: GGUF, layers: Int) throws(FormatError) {
+    init(_ gguf: GGUF, layers: Int, gated: Bool) throws(FormatError) {
         guard gguf.entry(Self.key + "neuron_ranks") != nil else { return }
         func ranks(_ name: String) throws(FormatError) -> [Int] {
             guard let entry = gguf.entry(Self.key + name) else { throw gguf.missing(Self.key + name) }
@@ -56,5 +62,11 @@ public struct PredictorConfig: Sendable, Equatable {
         headRanks = try ranks("head_ranks")
         headThresholds = try thresholds("head_thresholds")
         lookahead = try gguf.bool(Self.key + "lookahead")
+        guard let entry = gguf.entry(Self.key + "gates") else { return }
+        let marks = try entry.int32s(in: gguf.file)
+        guard gated, marks.count == layers, marks.allSatisfy({ 0...1 ~= $0 }),
+            zip(marks, neuronRanks).allSatisfy({ $0 == 0 || $1 == 0 })
+        else { throw wrong("gates", "names layers that have no gate, or that have a predictor of neurons too") }
+        gates = marks.map { $0 == 1 }
     }
 }

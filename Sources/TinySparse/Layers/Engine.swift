@@ -38,7 +38,7 @@ final class Engine {
         self.pool = pool
         multiplier = try Multiplier(
             kernels: kernels, pool: pool, widest: max(config.dModel, config.dQuery, config.dFF, 4096),
-            tallest: config.dModel, capacity: capacity)
+            tallest: max(config.dModel, config.dFF), capacity: capacity)
     }
 
     /// Work that is split by token. Few tokens are not worth waking anybody.

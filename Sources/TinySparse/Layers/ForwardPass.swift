@@ -62,16 +62,16 @@ final class ForwardPass {
 
             engine.normalize(layer.mlpNorm, hidden.pointer, count, into: mlpInput)
             let known = weights.predictsAhead ? attentionInput : mlpInput
-            let neurons = selector?.neurons(index, known, tokens: count)
-            mlp.run(layer, mlpInput, tokens: count, active: neurons, into: change.pointer)
+            let neurons = selector?.neurons(index, known, tokens: count) ?? .all
+            mlp.run(layer, mlpInput, tokens: count, neurons, into: change.pointer)
             if let best = selector?.largest(index, mlp.activations, tokens: count) {
-                mlp.run(layer, mlpInput, tokens: count, active: best, into: change.pointer)
+                mlp.run(layer, mlpInput, tokens: count, .these(best), into: change.pointer)
             }
             engine.kernels.add(hidden.pointer, change.pointer, count * config.dModel)
             observe(index, count)
             probe?(LayerProbe(
                 layer: index, tokens: count, attentionInput: attentionInput, mlpInput: mlpInput,
-                heads: attention.outputs, neurons: mlp.activations, hidden: hidden.pointer))
+                heads: attention.outputs, neurons: mlp.activations, gates: mlp.gateActivations, hidden: hidden.pointer))
         }
     }
 

@@ -11,6 +11,8 @@ final class MLP {
 
     /// `[tokens, dFF]` activations of the last dense run, for those who study them.
     var activations: UnsafePointer<Float> { UnsafePointer(neurons.pointer) }
+    /// `[tokens, dFF]` gates of the last dense run, activated; of a gated model.
+    var gateActivations: UnsafePointer<Float> { UnsafePointer(gates.pointer) }
 
     init(_ engine: Engine, capacity: Int) throws(RuntimeError) {
         self.engine = engine
@@ -20,31 +22,45 @@ final class MLP {
         quantized = try Activations(width: shape.dFF, capacity: capacity)
     }
 
+    /// Which neurons a layer computes.
+    enum Choice {
+        case all
+        case these(ActiveSets)
+        /// Those that `choose` names once the gates `[tokens, dFF]` of all are known.
+        case byGate(choose: (_ gates: UnsafePointer<Float>) -> ActiveSets)
+    }
+
     /// `out[t] = W_down act(W_up x[t])`, or gated, `W_down (act(W_gate x[t]) * (W_up x[t]))`.
-    /// - Parameter active: the neurons to compute; nil for all of them.
     func run(
-        _ layer: Weights.Layer, _ x: Activations, tokens: Int, active: ActiveSets?,
-        into out: UnsafeMutablePointer<Float>
+        _ layer: Weights.Layer, _ x: Activations, tokens: Int, _ choice: Choice, into out: UnsafeMutablePointer<Float>
     ) {
         possible += tokens * engine.shape.dFF
-        guard let active else {
+        let active: ActiveSets
+        switch choice {
+        case .all:
             computed += tokens * engine.shape.dFF
             hidden(layer, x, tokens)
             engine.forEach(tokens) { t in
                 quantized.set(t, neurons.pointer + t * engine.shape.dFF, engine.shape.dFF, engine.kernels)
             }
-            down(layer, tokens, nil, out)
-            return
+            return down(layer, tokens, nil, out)
+        case .these(let sets):
+            active = sets
+            if tokens < Multiplier.tileThreshold {
+                for t in 0..<tokens { hidden(layer, x.row(t), of: active, t) }
+            } else {
+                // Many tokens are cheaper dense, and the products have the same bits: what is not active is
+                // left out of the sums below.
+                hidden(layer, x, tokens)
+                engine.forEach(tokens) { t in compact(neurons, t, active) }
+            }
+        case .byGate(let choose):
+            engine.multiplier.multiply(x.rows(), tokens: tokens, .init(map: layer.gate!, out: gates.pointer))
+            engine.forEach(tokens) { t in activate(gates, t, engine.shape.dFF) }
+            active = choose(UnsafePointer(gates.pointer))
+            ups(layer, x, tokens, active)
         }
         for t in 0..<tokens { computed += active.count(t) }
-        if tokens < Multiplier.tileThreshold {
-            for t in 0..<tokens { hidden(layer, x.row(t), of: active, t) }
-        } else {
-            // Many tokens are cheaper dense, and the products have the same bits: what is not active is
-            // left out of the sums below.
-            hidden(layer, x, tokens)
-            engine.forEach(tokens) { t in compact(t, active) }
-        }
         if layer.down.isNeuronMajor {
             engine.forEach(tokens) { t in
                 quantized.set(t, neurons.pointer + t * engine.shape.dFF, active.count(t), engine.kernels)
@@ -78,7 +94,7 @@ final class MLP {
         } else {
             engine.multiplier.multiply(x.rows(), tokens: tokens, up)
         }
-        engine.forEach(tokens) { t in activate(t, engine.shape.dFF) }
+        engine.forEach(tokens) { t in finish(t, engine.shape.dFF) }
     }
 
     /// The active neurons of one token, side by side.
@@ -91,19 +107,44 @@ final class MLP {
         } else {
             engine.multiplier.gather(x, rows: active.list(t), count: active.count(t), up)
         }
-        activate(t, active.count(t))
+        finish(t, active.count(t))
     }
 
-    private func activate(_ t: Int, _ count: Int) {
-        let kernels = engine.kernels
-        let h = neurons.pointer + t * engine.shape.dFF
-        let target = engine.shape.gated ? gates.pointer + t * engine.shape.dFF : h
-        switch engine.shape.activation {
-        case .relu: kernels.relu(target, count)
-        case .silu: kernels.silu(target, count)
-        case .gelu: kernels.gelu(target, count)
+    /// The active neurons of several tokens, side by side, from finished gates of all.
+    private func ups(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int, _ active: ActiveSets) {
+        let dFF = engine.shape.dFF
+        let isTiled = tokens >= Multiplier.tileThreshold
+        if isTiled { engine.multiplier.multiply(x.rows(), tokens: tokens, .init(map: layer.up, out: neurons.pointer)) }
+        engine.forEach(tokens) { t in
+            compact(gates, t, active)
+            if isTiled { compact(neurons, t, active) }
         }
-        if engine.shape.gated { kernels.multiply(h, target, count) }
+        for t in 0..<tokens {
+            let up = neurons.pointer + t * dFF
+            if !isTiled {
+                engine.multiplier.gather(x.row(t), rows: active.list(t), count: active.count(t), .init(map: layer.up, out: up))
+            }
+            engine.kernels.multiply(up, gates.pointer + t * dFF, active.count(t))
+        }
+    }
+
+    /// From products to `count` activations of a token.
+    private func finish(_ t: Int, _ count: Int) {
+        if engine.shape.gated {
+            activate(gates, t, count)
+            engine.kernels.multiply(neurons.pointer + t * engine.shape.dFF, gates.pointer + t * engine.shape.dFF, count)
+        } else {
+            activate(neurons, t, count)
+        }
+    }
+
+    private func activate(_ values: AlignedBuffer<Float>, _ t: Int, _ count: Int) {
+        let values = values.pointer + t * engine.shape.dFF
+        switch engine.shape.activation {
+        case .relu: engine.kernels.relu(values, count)
+        case .silu: engine.kernels.silu(values, count)
+        case .gelu: engine.kernels.gelu(values, count)
+        }
     }
 
     /// The opposite of `compact`, with zeros for neurons that are not active.
@@ -121,9 +162,9 @@ final class MLP {
         h.update(repeating: 0, count: end)
     }
 
-    private func compact(_ t: Int, _ active: ActiveSets) {
-        let h = neurons.pointer + t * engine.shape.dFF
+    private func compact(_ values: AlignedBuffer<Float>, _ t: Int, _ active: ActiveSets) {
+        let values = values.pointer + t * engine.shape.dFF
         let list = active.list(t)
-        for i in 0..<active.count(t) { h[i] = h[Int(list[i])] }
+        for i in 0..<active.count(t) { values[i] = values[Int(list[i])] }
     }
 }

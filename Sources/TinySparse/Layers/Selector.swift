@@ -63,6 +63,13 @@ final class Selector {
     /// For the oracle: norms of the rows of each layer's down projection.
     private let reach: [[Float]]
 
+    /// What a score has to reach.
+    private enum Limit {
+        case threshold(Float)
+        /// The highest scores of a layer's neurons.
+        case share(Double)
+    }
+
     /// nil if everything is dense.
     init?(_ engine: Engine, _ weights: Weights, _ mode: Sparsity, capacity: Int) throws(RuntimeError) {
         if case .off = mode { return nil }
@@ -86,25 +93,37 @@ final class Selector {
         }
     }
 
-    /// The neurons of a layer, from the norm its predictor was trained on; nil for all.
-    func neurons(_ layer: Int, _ x: Activations, tokens: Int) -> ActiveSets? {
+    /// The neurons of a layer, from the norm its predictor was trained on or, by rule, from its gates.
+    func neurons(_ layer: Int, _ x: Activations, tokens: Int) -> MLP.Choice {
+        let weights = weights.layers[layer]
+        let limit: Limit
         switch mode {
-        case .off, .oracle: return nil
+        case .off, .oracle: return .all
         case .fixed(let lists, _):
-            guard let list = lists[layer] else { return nil }
+            guard let list = lists[layer] else { return .all }
             for t in 0..<tokens { neurons.set(t, list) }
-            return neurons
+            return .these(neurons)
         case .predicted(let margin, _):
-            guard let predictor = weights.layers[layer].neuronPredictor else { return nil }
-            return choose(predictor, predictor.threshold - margin, x, tokens, neurons)
+            guard let own = weights.neuronPredictor?.threshold ?? weights.gateRule?.threshold else { return .all }
+            limit = .threshold(own - margin)
         case .thresholds(let thresholds, _):
-            guard let predictor = weights.layers[layer].neuronPredictor, let threshold = thresholds[layer] else { return nil }
-            return choose(predictor, threshold, x, tokens, neurons)
+            guard let threshold = thresholds[layer] else { return .all }
+            limit = .threshold(threshold)
         case .keep(let share, _):
-            guard let predictor = weights.layers[layer].neuronPredictor else { return nil }
+            limit = .share(share)
+        }
+        if let predictor = weights.neuronPredictor {
             score(predictor, x, tokens)
-            keepLargest(share, UnsafePointer(scores.pointer), tokens)
-            return neurons
+            return .these(best(neurons, limit, tokens))
+        }
+        guard let rule = weights.gateRule else { return .all }
+        return .byGate { [self] gates in
+            let total = engine.shape.dFF
+            for t in 0..<tokens {
+                let gates = gates + t * total, scores = scores.pointer + t * total
+                for i in 0..<total { scores[i] = gates[i].magnitude * rule.reach[i] }
+            }
+            return best(neurons, limit, tokens)
         }
     }
 
@@ -119,10 +138,12 @@ final class Selector {
             return heads
         case .predicted, .keep:
             guard layer > 0, let predictor = weights.layers[layer].headPredictor else { return nil }
-            return choose(predictor, predictor.threshold, x, tokens, heads)
+            score(predictor, x, tokens)
+            return best(heads, .threshold(predictor.threshold), tokens)
         case .thresholds(_, let thresholds):
             guard layer > 0, let predictor = weights.layers[layer].headPredictor, let threshold = thresholds[layer] else { return nil }
-            return choose(predictor, threshold, x, tokens, heads)
+            score(predictor, x, tokens)
+            return best(heads, .threshold(threshold), tokens)
         }
     }
 
@@ -146,17 +167,18 @@ final class Selector {
         engine.forEach(tokens) { t in
             reduced.set(t, inner.pointer + t * rank, rank, engine.kernels)
         }
-        engine.multiplier.multiply(
-            reduced.rows(), tokens: tokens, .init(map: predictor.expand, out: scores.pointer))
+        engine.multiplier.sumNeurons(reduced, tokens: tokens, active: nil, .init(map: predictor.expand, out: scores.pointer))
     }
 
-    private func choose(
-        _ predictor: Predictor, _ threshold: Float, _ x: Activations, _ tokens: Int, _ sets: ActiveSets
-    ) -> ActiveSets {
-        score(predictor, x, tokens)
-        for t in 0..<tokens {
-            let row = scores.pointer + t * sets.total
-            sets.choose(t) { row[$0] >= threshold }
+    /// The members of each token's set whose scores are within the limit.
+    private func best(_ sets: ActiveSets, _ limit: Limit, _ tokens: Int) -> ActiveSets {
+        switch limit {
+        case .share(let share): keepLargest(share, UnsafePointer(scores.pointer), tokens)
+        case .threshold(let threshold):
+            for t in 0..<tokens {
+                let row = scores.pointer + t * sets.total
+                sets.choose(t) { row[$0] >= threshold }
+            }
         }
         return sets
     }

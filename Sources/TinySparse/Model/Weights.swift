@@ -20,6 +20,8 @@ struct Weights: Sendable {
         let down: Linear
         /// What names this layer's active neurons and heads; nil if the file has none.
         let neuronPredictor, headPredictor: Predictor?
+        /// What chooses neurons by their gates instead; nil if nothing does.
+        let gateRule: GateRule?
 
         var matrices: [Linear] { [query, key, value, output, up, gate, down].compactMap { $0 } }
     }
@@ -51,7 +53,7 @@ struct Weights: Sendable {
         func predictor(_ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float]) throws(FormatError) -> Predictor? {
             guard !ranks.isEmpty, ranks[i] > 0 else { return nil }
             return Predictor(
-                reduce: try linear(name + "_a", bias: false), expand: try linear(name + "_b", bias: true),
+                reduce: try linear(name + "_a", bias: false), expand: try linear(name + "_b", neuronMajor: true, bias: true),
                 threshold: thresholds[i])
         }
         embedding = try linear("token_embd", bias: false)
@@ -72,7 +74,11 @@ struct Weights: Sendable {
                 neuronPredictor: try predictor(
                     blk + "ffn_predictor", i, predictors.neuronRanks, predictors.neuronThresholds),
                 headPredictor: try predictor(
-                    blk + "attn_predictor", i, predictors.headRanks, predictors.headThresholds))
+                    blk + "attn_predictor", i, predictors.headRanks, predictors.headThresholds),
+                gateRule: predictors.isGateChosen(i)
+                    ? GateRule(
+                        reach: try file.vector(blk + "ffn_gate_reach").baseAddress!,
+                        threshold: predictors.neuronThresholds[i]) : nil)
         }
         outputNorm = try norm("output_norm")
         head = try linear("output", bias: false)
@@ -95,6 +101,14 @@ struct Predictor: Sendable {
     let threshold: Float
 
     var rank: Int { reduce.outputs }
+}
+
+/// Names the neurons of a gated MLP that matter by the gates themselves, which are then computed for all: neuron i
+/// does if |act(gate_i)| reach_i is at least the threshold. See docs/NUMERICS.md, 10.
+struct GateRule: @unchecked Sendable {
+    /// [dFF]: how much of the residual stream a gate of 1 usually lets through.
+    let reach: UnsafePointer<Float>
+    let threshold: Float
 }
 
 /// A linear map: `inputs` numbers in, `outputs` out.

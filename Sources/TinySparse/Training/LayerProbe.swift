@@ -8,6 +8,8 @@ struct LayerProbe {
     let heads: UnsafePointer<Float>
     /// `[tokens, dFF]` activations of the neurons; meaningful when the layer ran dense.
     let neurons: UnsafePointer<Float>
+    /// `[tokens, dFF]` activated gates of a gated MLP, likewise.
+    let gates: UnsafePointer<Float>
     /// `[tokens, dModel]` residual stream after the layer.
     let hidden: UnsafePointer<Float>
 }

@@ -24,33 +24,32 @@ final class QuantizedPredictor: @unchecked Sendable {
 
     /// - Throws: `RuntimeError.outOfMemory`, or `badOption` if a weight is not finite.
     init(_ weights: PredictorWeights) throws(RuntimeError) {
-        rank = weights.rank
-        outputs = weights.outputs
-        func quantized(
-            _ values: [Float], _ rows: Int, _ columns: Int
-        ) throws(RuntimeError) -> (AlignedBuffer<Int8>, AlignedBuffer<Float>, Matrix) {
-            let stride = Matrix.stride(forColumns: columns)
-            let bytes = try AlignedBuffer<Int8>(rows * stride)
-            let scales = try AlignedBuffer<Float>(rows)
-            let isFinite = values.withUnsafeBufferPointer { values in
-                (0..<rows).allSatisfy { row in
-                    let scale = quantizeRow(
-                        values.baseAddress! + row * columns, count: columns, into: bytes.pointer + row * stride, stride: stride)
-                    scales.pointer[row] = scale ?? 0
-                    return scale != nil
-                }
-            }
-            guard isFinite else { throw .badOption("the training of a predictor did not converge; train with another seed") }
-            let matrix = Matrix(rows: rows, cols: columns, stride: stride, weights: bytes.pointer, scales: scales.pointer)
-            return (bytes, scales, matrix)
+        func encoded(_ values: UnsafeBufferPointer<Float>, _ columns: Int) -> EncodedMatrix {
+            EncodedMatrix(
+                format: .f32, bytes: UnsafeRawPointer(values.baseAddress!), rows: values.count / columns, cols: columns)!
         }
-        let (aBytes, aScales, a) = try quantized(weights.a, rank, weights.width)
-        let (bBytes, bScales, b) = try quantized(weights.b, outputs, rank)
-        (reduceWeights, reduceScales, expandWeights, expandScales) = (aBytes, aScales, bBytes, bScales)
+        let rank = weights.rank, width = weights.width, outputs = weights.outputs
+        let aStride = Matrix.stride(forColumns: width), bStride = Matrix.stride(forColumns: outputs)
+        let aWeights = try AlignedBuffer<Int8>(rank * aStride), aScales = try AlignedBuffer<Float>(rank)
+        let bWeights = try AlignedBuffer<Int8>(rank * bStride), bScales = try AlignedBuffer<Float>(outputs)
+        let badA = weights.a.withUnsafeBufferPointer {
+            quantize(encoded($0, width), sourceRow: { $0 }, weights: aWeights.pointer, stride: aStride, scales: aScales.pointer)
+        }
+        let badB = weights.b.withUnsafeBufferPointer {
+            quantizeTransposed(encoded($0, rank), weights: bWeights.pointer, stride: bStride, scales: bScales.pointer)
+        }
+        guard badA == nil, badB == nil else {
+            throw .badOption("the training of a predictor did not converge; train with another seed")
+        }
+        let a = Matrix(rows: rank, cols: width, stride: aStride, weights: aWeights.pointer, scales: aScales.pointer)
+        let b = Matrix(rows: rank, cols: outputs, stride: bStride, weights: bWeights.pointer, scales: bScales.pointer)
+        self.rank = rank
+        self.outputs = outputs
+        (reduceWeights, reduceScales, expandWeights, expandScales) = (aWeights, aScales, bWeights, bScales)
         bias = try AlignedBuffer(outputs)
         bias.pointer.update(from: weights.bias, count: outputs)
         reduce = Linear(a, bias: nil, isNeuronMajor: false)
-        expand = Linear(b, bias: bias.pointer, isNeuronMajor: false)
+        expand = Linear(b, bias: bias.pointer, isNeuronMajor: true)
     }
 
     /// The bytes of the tensors NAME_a.weight, _a.scale, _b.weight, _b.scale and _b.bias.
@@ -78,7 +77,9 @@ final class QuantizedPredictor: @unchecked Sendable {
                 kernels.rowDots(reduce.int8, nil, 0, rank, x, inner.baseAddress!)
                 kernels.quantize(inner.baseAddress!, rank, values, scales, sums)
                 let reduced = QuantizedRows(values: values, scales: scales, sums: sums, groups: groups)
-                kernels.rowDots(expand.int8, nil, 0, outputs, reduced, out)
+                withUnsafeTemporaryAllocation(byteCount: 8 * (outputs + 64), alignment: 64) { sums in
+                    kernels.neuronSums(expand.int8, nil, rank, outputs, reduced, sums.baseAddress!, out)
+                }
             }
         }
     }

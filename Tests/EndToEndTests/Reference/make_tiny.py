@@ -56,6 +56,11 @@ MODELS = {
     "llama-predictors": shape(LLAMA, 96, 3, 6, 2, 16, 160, 64, predictors=dict(
         neuron_ranks=[24, 16, 65], neuron_thresholds=[-1e9, 0.4, 0.0],
         head_ranks=[0, 6, 16], head_thresholds=[0.0, 0.0, 0.3], lookahead=True)),
+    # Neurons chosen by their gates: some, none or all; a layer with a predictor, one dense.
+    "llama-gates": shape(LLAMA, 64, 5, 4, 2, 16, 136, 64, vocabulary_size=300, predictors=dict(
+        neuron_ranks=[0, 0, 12, 0, 0], neuron_thresholds=[0.25, 1e9, 0.1, 0.0, 0.0],
+        head_ranks=[0, 4, 0, 0, 0], head_thresholds=[0.0, 0.1, 0.0, 0.0, 0.0], lookahead=False,
+        gates=[1, 1, 0, 0, 1])),
     # 4-bit weights: all of them; and where a model that skips neurons has them, with biases.
     "llama-w4": shape(LLAMA, 96, 2, 6, 2, 16, 160, 128, four_bit=four_bit.NAMES[:-1]),
     "opt-w4": shape(OPT, 72, 2, 3, 3, 24, 130, 64, tied_head=False, vocabulary_size=300,
@@ -148,6 +153,8 @@ def weights(config, seed):
             if rank:
                 matrix(f"blk.{n}.{part}_predictor_a", rank, d, bias=False)
                 matrix(f"blk.{n}.{part}_predictor_b", outputs, rank, bias=True)
+        if predictors.get("gates", [0] * (n + 1))[n]:
+            w[f"blk.{n}.ffn_gate_reach"] = random.uniform(0.5, 1.5, d_ff)
     return {name: array.astype(F) for name, array in w.items()}
 
 
@@ -165,7 +172,7 @@ def native_tensors(w, four_bits=()):
             continue
         scale = np.abs(array).max(axis=1) / F(127)
         q = np.rint(array / scale[:, None]).astype(np.int8)
-        if stem.endswith("ffn_down"):
+        if stem.endswith(("ffn_down", "predictor_b")):
             q = np.ascontiguousarray(q.T)
         padded = np.zeros((len(q), -(-q.shape[1] // 64) * 64), np.int8)
         padded[:, :q.shape[1]] = q
@@ -200,6 +207,8 @@ def native_metadata(config, name, tensors):
             what = kind + ("_ranks" if type == gg.I32 else "_thresholds")
             meta.append(("tinysparse.predictors." + what, (gg.ARRAY, type), p[what]))
         meta.append(("tinysparse.predictors.lookahead", gg.BOOL, p["lookahead"]))
+        if "gates" in p:
+            meta.append(("tinysparse.predictors.gates", (gg.ARRAY, gg.I32), p["gates"]))
     if "four_bit" in config:
         meta += [("tinysparse.four_bit", (gg.ARRAY, gg.STRING), config["four_bit"])]
     end = len(vocabulary) - 1

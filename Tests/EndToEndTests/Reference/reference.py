@@ -40,11 +40,26 @@ class Predictor:
     """Names the active ones (section 10)."""
 
     def __init__(self, tensors, name, threshold):
-        self.a, self.b = Matrix(tensors, name + "_a"), Matrix(tensors, name + "_b")
+        self.a = Matrix(tensors, name + "_a")
+        # Rank-major: row i leaves the i-th inner value.
+        self.bias = tensors[name + "_b.bias"]
+        self.b, self.scale = tensors[name + "_b.weight"][:, :len(self.bias)], tensors[name + "_b.scale"]
         self.threshold = F(threshold)
 
     def __call__(self, norm):
-        return np.flatnonzero(self.b(fn.quantize(self.a(norm))) >= self.threshold)
+        inner = self.a(norm)
+        scores = fn.matvec_neuron_major(self.b, self.scale, self.bias, np.arange(len(inner)), inner)
+        return np.flatnonzero(scores >= self.threshold)
+
+
+class GateRule:
+    """Names the active ones by the activated gates (section 10)."""
+
+    def __init__(self, tensors, name, threshold):
+        self.reach, self.threshold = tensors[name], F(threshold)
+
+    def __call__(self, gates):
+        return np.flatnonzero(np.abs(gates) * self.reach >= self.threshold)
 
 
 class Reference:
@@ -95,7 +110,7 @@ class Reference:
             if four_bit.is_four_bit(meta, "ffn_down"):
                 sizes["ffn_down"] = self.d_model
             self.layers.append({k: self.matrix(f"blk.{n}.{k}", size) for k, size in sizes.items()})
-        self.predictors, self.lookahead = {}, False
+        self.predictors, self.gate_rules, self.lookahead = {}, {}, False
         if "tinysparse.predictors.neuron_ranks" in meta:
             get = lambda key: meta["tinysparse.predictors." + key]
             self.lookahead = get("lookahead")
@@ -105,6 +120,10 @@ class Reference:
                     if rank:
                         self.predictors[kind, n] = Predictor(
                             tensors, f"blk.{n}.{name}_predictor", threshold)
+            for n, marked in enumerate(meta.get("tinysparse.predictors.gates", [])):
+                if marked:
+                    self.gate_rules[n] = GateRule(
+                        tensors, f"blk.{n}.ffn_gate_reach", get("neuron_thresholds")[n])
         self.reset()
 
     def predict(self, kind, n, norm):
@@ -157,9 +176,11 @@ class Reference:
             out = kept
         return x + layer["attn_output"](fn.quantize(out.reshape(-1)))
 
-    def feed_forward(self, n, x, a, active):
-        """a: the quantized norm of x."""
+    def feed_forward(self, n, x, a, active, rule=None):
+        """a: the quantized norm of x. rule: what names the active ones from the gates."""
         layer = self.layers[n]
+        if rule:
+            active = rule(self.activation(layer["ffn_gate"](a)))
         h = layer["ffn_up"](a, active)
         if self.gated:
             h = fn.f32(self.activation(layer["ffn_gate"](a, active)) * h)
@@ -199,7 +220,7 @@ class Reference:
             some = None if neurons is None else neurons[n]
             if predicted:
                 some = self.predict("neuron", n, a if self.lookahead else before)
-            x = self.feed_forward(n, x, before, some)
+            x = self.feed_forward(n, x, before, some, self.gate_rules.get(n) if predicted else None)
             hidden.append(fn.f32(x))
         logits = self.head(fn.quantize(self.norm(x, "output_norm")))
         self.position += 1
