@@ -12,6 +12,7 @@ extension Command {
             """,
         options: [
             Option("output", "o", value: "OUT", "the model file to write"),
+            Option("neurons", value: "HOW", "what names neurons: predictors, or gates (default for gated models but ReLU)"),
             Option("rank", value: "R", "rank of the predictors of neurons, 0: none (default: 32)"),
             Option("head-rank", value: "R", "rank of the predictors of heads, 0: none (default: 16)"),
             Option("lookahead", "name the neurons before the attention of their layer runs"),
@@ -39,6 +40,12 @@ private func trainPredictorsCommand(_ arguments: Arguments) throws {
         throw Failure.problem("\(escaped(output)): is there already; --force writes over it")
     }
     var options = PredictorOptions()
+    switch arguments.string("neurons") {
+    case nil: break
+    case "predictors"?: options.neurons = .predictors
+    case "gates"?: options.neurons = .gates
+    case let other?: throw Failure.usage("--neurons \(escaped(other, limit: 80)): predictors or gates is needed")
+    }
     options.rank = try arguments.integer("rank", in: 0...4096) ?? options.rank
     options.headRank = try arguments.integer("head-rank", in: 0...4096) ?? options.headRank
     options.lookahead = arguments.has("lookahead")
@@ -118,7 +125,7 @@ private func table(_ result: TrainingResult, _ model: Model, _ output: String, _
     func cells(_ report: PredictorReport?) -> String {
         guard let report else { return "dense".padded(to: 44) }
         let share = Double(report.predictorBytes) / max(Double(report.bytes) * (1 - report.kept), 1)
-        return "\(report.rank)".leftPadded(to: 4) + fixed(Double(report.threshold), 2).leftPadded(to: 8)
+        return (report.rank == 0 ? "gate" : "\(report.rank)").leftPadded(to: 4) + fixed(Double(report.threshold), 2).leftPadded(to: 8)
             + [report.recall, report.precision, 1 - report.kept, share].map { fixed(100 * $0, 1).leftPadded(to: 8) }.joined()
     }
     var lines = [
@@ -134,7 +141,7 @@ private func table(_ result: TrainingResult, _ model: Model, _ output: String, _
             + "neurons skipped \(fixed(100 * (1 - q.activity.neuronShare), 1)) %, "
             + "heads skipped \(fixed(100 * (1 - q.activity.headShare), 1)) %"
     }
-    lines.append("(% of tokens not trained on; cost: what the predictor reads by what it saves)")
+    lines.append("(% of tokens not trained on; cost: what the predictor reads by what it saves; gate: recall of energy)")
     lines.append(describe("heads only", result.headQuality))
     lines.append(describe("together  ", result.quality))
     lines.append("\(escaped(output)) in \(fixed(time, 1)) s")

@@ -1,6 +1,8 @@
-/// A trained predictor with its possible thresholds and what it may save.
-struct Candidate {
-    let predictor: QuantizedPredictor
+/// A predictor, or a gate, with its possible thresholds and what it may save.
+struct Candidate<Chooser> {
+    let chooser: Chooser
+    /// Weights that a token's choice reads.
+    let cost: Int
     let curve: ScoreCurve
     /// Weights that a token reads when nothing is skipped.
     let bytes: Int
@@ -8,17 +10,18 @@ struct Candidate {
 
 /// All of a model, by layer; nil where there is none.
 struct Candidates {
-    var neurons: [Candidate?]
-    var heads: [Candidate?]
+    var neurons: [Candidate<NeuronChooser>?]
+    var heads: [Candidate<QuantizedPredictor>?]
 
     init(layers: Int) {
-        neurons = [Candidate?](repeating: nil, count: layers)
-        heads = neurons
+        neurons = .init(repeating: nil, count: layers)
+        heads = .init(repeating: nil, count: layers)
     }
 }
 
 /// A predictor in the finished model, measured on text it was not trained on.
 package struct PredictorReport: Sendable {
+    /// 0 for neurons chosen by their gates; recall then is of energy.
     package let rank: Int
     package let threshold: Float
     /// Found of those active, and active of those found.
@@ -57,7 +60,7 @@ struct Calibration {
         self.candidates = candidates
         let layers = training.model.config.nLayers
         let all = PredictorFile(
-            neurons: candidates.neurons.map { $0?.predictor }, heads: candidates.heads.map { $0?.predictor },
+            neurons: candidates.neurons.map { $0?.chooser }, heads: candidates.heads.map { $0?.chooser },
             neuronThresholds: [Float](repeating: 0, count: layers), headThresholds: [Float](repeating: 0, count: layers),
             lookahead: training.options.lookahead)
         model = try Model(NativeModelFile(image: all.image(training.model.file), verify: false))
@@ -80,18 +83,18 @@ struct Calibration {
             (choose(candidates.neurons, neuronCosts, limits, price), heads.choice.1)
         }
         return (file(both.choice), TrainingResult(
-            neurons: report(candidates.neurons, both.choice.0), heads: report(candidates.heads, both.choice.1),
+            neurons: report(candidates.neurons, both.choice.0, rank: \.rank), heads: report(candidates.heads, both.choice.1, rank: \.rank),
             headQuality: heads.quality, quality: both.quality))
     }
 
     // MARK: Choosing
 
     /// Each layer's best threshold at a price, as an index into its curve; nil for dense.
-    private func choose(_ candidates: [Candidate?], _ costs: [Double], _ limits: [Int], _ price: Double) -> Choice {
+    private func choose<C>(_ candidates: [Candidate<C>?], _ costs: [Double], _ limits: [Int], _ price: Double) -> Choice {
         candidates.indices.map { layer in
             guard let candidate = candidates[layer] else { return nil }
             let (curve, bytes) = (candidate.curve, Double(candidate.bytes) / total)
-            let overhead = training.options.mustPay ? Double(candidate.predictor.bytes) / total : 0
+            let overhead = training.options.mustPay ? Double(candidate.cost) / total : 0
             func cost(_ k: Int) -> Double {
                 costs[layer] * curve.lost[k] + price * (bytes * curve.kept[k] + overhead)
             }
@@ -134,13 +137,13 @@ struct Calibration {
     /// KL of each layer alone by the energy it loses, for neurons and for heads.
     private func sensitivities(_ limits: [Int]) throws -> (neurons: [Double], heads: [Double]) {
         let layers = candidates.neurons.count
-        func probe(_ candidate: Candidate?, limit: Int) -> Int? {
-            guard let curve = candidate?.curve else { return nil }
+        func probe(_ curve: ScoreCurve?, limit: Int) -> Int? {
+            guard let curve else { return nil }
             // Half skipped, or as much as may be: enough to see, not so much that all breaks.
             return (0...limit).last { curve.kept[$0] >= 0.5 && curve.lost[$0] > 0 } ?? limit
         }
-        let neurons = (0..<layers).map { probe(candidates.neurons[$0], limit: limits[$0]) }
-        let heads = (0..<layers).map { probe(candidates.heads[$0], limit: ScoreCurve.bins) }
+        let neurons = (0..<layers).map { probe(candidates.neurons[$0]?.curve, limit: limits[$0]) }
+        let heads = (0..<layers).map { probe(candidates.heads[$0]?.curve, limit: ScoreCurve.bins) }
         func only(_ choice: Choice, _ layer: Int) -> Choice { choice.indices.map { $0 == layer ? choice[$0] : nil } }
         let none = Choice(repeating: nil, count: layers)
         let ways = (0..<layers).map { sparsity(only(neurons, $0), none) } + (0..<layers).map { sparsity(none, only(heads, $0)) }
@@ -151,7 +154,7 @@ struct Calibration {
             some.chunks.append(Array(chunk.prefix(tokens - some.tokens)))
         }
         let qualities = try compare(ways, some)
-        func costs(_ choice: Choice, _ candidates: [Candidate?], _ offset: Int) -> [Double] {
+        func costs<C>(_ choice: Choice, _ candidates: [Candidate<C>?], _ offset: Int) -> [Double] {
             (0..<layers).map { layer in
                 guard let k = choice[layer], let lost = candidates[layer]?.curve.lost[k], lost > 0 else { return 1 }
                 return max(qualities[offset + layer].kl / lost, 1e-3)
@@ -178,28 +181,32 @@ struct Calibration {
     }
 
     private func sparsity(_ neurons: Choice, _ heads: Choice) -> Sparsity {
-        .thresholds(neurons: neurons.map { $0.map(ScoreCurve.threshold) }, heads: heads.map { $0.map(ScoreCurve.threshold) })
+        .thresholds(neurons: thresholds(candidates.neurons, neurons), heads: thresholds(candidates.heads, heads))
     }
 
     private func file(_ choice: (Choice, Choice)) -> PredictorFile {
-        func used(_ candidates: [Candidate?], _ choice: Choice) -> [QuantizedPredictor?] {
-            candidates.indices.map { choice[$0] == nil ? nil : candidates[$0]?.predictor }
+        func used<C>(_ candidates: [Candidate<C>?], _ choice: Choice) -> [C?] {
+            candidates.indices.map { choice[$0] == nil ? nil : candidates[$0]?.chooser }
         }
-        func thresholds(_ choice: Choice) -> [Float] { choice.map { $0.map(ScoreCurve.threshold) ?? 0 } }
         return PredictorFile(
             neurons: used(candidates.neurons, choice.0), heads: used(candidates.heads, choice.1),
-            neuronThresholds: thresholds(choice.0), headThresholds: thresholds(choice.1),
+            neuronThresholds: thresholds(candidates.neurons, choice.0).map { $0 ?? 0 },
+            headThresholds: thresholds(candidates.heads, choice.1).map { $0 ?? 0 },
             lookahead: training.options.lookahead)
     }
 
-    private func report(_ candidates: [Candidate?], _ choice: Choice) -> [PredictorReport?] {
+    private func thresholds<C>(_ candidates: [Candidate<C>?], _ choice: Choice) -> [Float?] {
+        zip(candidates, choice).map { candidate, k in k.flatMap { candidate?.curve.threshold($0) } }
+    }
+
+    private func report<C>(_ candidates: [Candidate<C>?], _ choice: Choice, rank: (C) -> Int) -> [PredictorReport?] {
         candidates.indices.map { layer in
             guard let candidate = candidates[layer], let k = choice[layer] else { return nil }
             let curve = candidate.curve
             return PredictorReport(
-                rank: candidate.predictor.rank, threshold: ScoreCurve.threshold(k), recall: curve.recall[k],
+                rank: rank(candidate.chooser), threshold: curve.threshold(k), recall: curve.recall[k],
                 precision: curve.precision[k], kept: curve.kept[k], bytes: candidate.bytes,
-                predictorBytes: candidate.predictor.bytes)
+                predictorBytes: candidate.cost)
         }
     }
 }

@@ -3,7 +3,7 @@ import Quant
 /// A native file with other predictors: everything else is copied as it is.
 struct PredictorFile {
     /// By layer; nil stands for a layer that runs dense.
-    var neurons: [QuantizedPredictor?]
+    var neurons: [NeuronChooser?]
     var heads: [QuantizedPredictor?]
     var neuronThresholds: [Float]
     var headThresholds: [Float]
@@ -12,6 +12,7 @@ struct PredictorFile {
     var config: PredictorConfig {
         var config = PredictorConfig()
         config.neuronRanks = neurons.map { $0?.rank ?? 0 }
+        config.gates = neurons.map { $0?.isGate ?? false }
         config.headRanks = heads.map { $0?.rank ?? 0 }
         config.neuronThresholds = neuronThresholds
         config.headThresholds = headThresholds
@@ -61,9 +62,9 @@ struct PredictorFile {
     private func write(_ model: NativeModelFile, _ layout: GGUFLayout, into sink: some ByteSink) throws {
         var new: [String: UnsafeRawBufferPointer] = [:]
         for (layer, pair) in zip(neurons, heads).enumerated() {
-            for (predictor, name) in [(pair.0, "ffn_predictor"), (pair.1, "attn_predictor")] {
-                for tensor in predictor?.tensors ?? [] { new["blk.\(layer).\(name)\(tensor.suffix)"] = tensor.bytes }
-            }
+            let prefix = "blk.\(layer)."
+            for (name, bytes) in pair.0?.tensors ?? [] { new[prefix + name] = bytes }
+            for (suffix, bytes) in pair.1?.tensors ?? [] { new[prefix + "attn_predictor" + suffix] = bytes }
         }
         var layout = layout
         for (index, tensor) in parts(model).flatMap(\.tensors).enumerated() {

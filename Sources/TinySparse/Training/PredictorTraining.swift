@@ -5,6 +5,14 @@ import Synchronization
 
 /// How predictors are trained and how much they may cost.
 package struct PredictorOptions: Sendable {
+    package enum Neurons: Sendable {
+        case predictors
+        /// By their own gates, computed for all: for gated models, see `GateStudy`.
+        case gates
+    }
+
+    /// What chooses neurons; nil: gates if the model has some that are not ReLU, and predictors otherwise.
+    package var neurons: Neurons?
     /// Rank of the predictors of neurons; 0 trains none.
     package var rank = 32
     /// Rank of the predictors of heads, at most as many as there are heads; 0 trains none.
@@ -53,6 +61,7 @@ package final class PredictorTraining {
     let calibration: TextSample
     private let state: TrainingState
     private let report: (TrainingEvent) -> Bool
+    private let choosesByGates: Bool
     /// Bytes of captured layers in memory at a time.
     private static let memory = 640 << 20
 
@@ -70,6 +79,10 @@ package final class PredictorTraining {
         options.session.context = options.context
         options.headRank = min(options.headRank, model.config.nHeads)
         self.options = options
+        choosesByGates = (options.neurons ?? (model.config.gated && model.config.activation != .relu ? .gates : .predictors)) == .gates
+        guard model.config.gated || !choosesByGates else {
+            throw RuntimeError.badOption("the model has no gates to choose neurons by; train predictors")
+        }
         self.report = report
         let sample = try TextSample(text, model, context: options.context, tokens: options.tokens * 5 / 4)
         (training, validation, calibration) = sample.split()
@@ -105,7 +118,7 @@ package final class PredictorTraining {
     private static func key(_ layer: Int, heads: Bool) -> UInt64 { UInt64(2 * layer + (heads ? 1 : 0)) }
 
     private func isWanted(_ layer: Int, heads: Bool) -> Bool {
-        heads ? options.headRank > 0 && layer > 0 : options.rank > 0
+        heads ? options.headRank > 0 && layer > 0 : options.rank > 0 && !choosesByGates
     }
 
     private func isMissing(_ layer: Int) -> Bool {
@@ -196,21 +209,50 @@ package final class PredictorTraining {
         let config = model.config
         var candidates = Candidates(layers: config.nLayers)
         let kernels = try Kernels.best()
+        if choosesByGates { candidates.neurons = try gates() }
+        guard (0..<config.nLayers).contains(where: { isWanted($0, heads: true) || isWanted($0, heads: false) }) else {
+            return candidates
+        }
         for group in groups(Array(0..<config.nLayers), tokens: validation.tokens) {
             let data = try capture(validation, group)
             for layer in group {
-                func candidate(_ heads: Bool, _ data: PredictorData?, bytes: Int) throws -> Candidate? {
+                func candidate<C>(
+                    _ heads: Bool, _ data: PredictorData?, bytes: Int, _ chooser: (QuantizedPredictor) -> C
+                ) throws -> Candidate<C>? {
                     guard let data, let weights = state.finished[Self.key(layer, heads: heads)] else { return nil }
                     let predictor = try QuantizedPredictor(weights)
-                    return Candidate(predictor: predictor, curve: ScoreCurve(predictor, data, kernels: kernels), bytes: bytes)
+                    return Candidate(
+                        chooser: chooser(predictor), cost: predictor.bytes,
+                        curve: ScoreCurve(predictor, data, kernels: kernels), bytes: bytes)
                 }
                 let i = layer - group.lowerBound
-                candidates.neurons[layer] = try candidate(
-                    false, data.neurons[i], bytes: config.dFF * config.dModel * (config.gated ? 3 : 2))
-                candidates.heads[layer] = try candidate(true, data.heads[i], bytes: config.dQuery * config.dModel)
+                if !choosesByGates {
+                    let bytes = config.dFF * config.dModel * (config.gated ? 3 : 2)
+                    candidates.neurons[layer] = try candidate(false, data.neurons[i], bytes: bytes) { .predictor($0) }
+                }
+                candidates.heads[layer] = try candidate(true, data.heads[i], bytes: config.dQuery * config.dModel) { $0 }
             }
         }
         return candidates
+    }
+
+    /// The layers' gates as choosers of neurons: the gates have to be computed, ups and downs are what is saved.
+    private func gates() throws -> [Candidate<NeuronChooser>?] {
+        var isStopped = false
+        let all = 0..<model.config.nLayers
+        let study = try GateStudy(try Session(model, options.session), training) { done, count in
+            isStopped = !report(.reading(layers: all, done: done, of: count))
+            return !isStopped
+        }
+        if isStopped { throw TrainingStopped() }
+        return try all.map { layer in
+            let reach = try AlignedBuffer<Float>(model.config.dFF)
+            reach.pointer.update(from: study.reach[layer], count: model.config.dFF)
+            let chooser = NeuronChooser.gate(reach)
+            return Candidate(
+                chooser: chooser, cost: chooser.bytes, curve: study.curves[layer],
+                bytes: 2 * model.config.dFF * model.config.dModel)
+        }
     }
 
     private static func fingerprint(_ model: Model, _ text: [UInt8], _ o: PredictorOptions) -> UInt64 {

@@ -84,3 +84,35 @@ final class QuantizedPredictor: @unchecked Sendable {
         }
     }
 }
+
+/// What chooses the neurons of a layer.
+enum NeuronChooser {
+    case predictor(QuantizedPredictor)
+    /// The layer's gates, with the rule's `reach`.
+    case gate(AlignedBuffer<Float>)
+
+    var isGate: Bool {
+        if case .gate = self { true } else { false }
+    }
+
+    /// 0 for a gate.
+    var rank: Int {
+        if case .predictor(let predictor) = self { predictor.rank } else { 0 }
+    }
+
+    /// Bytes that a token's choice reads and dense layers do not.
+    var bytes: Int {
+        switch self {
+        case .predictor(let predictor): predictor.bytes
+        case .gate(let reach): 4 * reach.count
+        }
+    }
+
+    /// The layer's tensors in a file.
+    var tensors: [(name: String, bytes: UnsafeRawBufferPointer)] {
+        switch self {
+        case .predictor(let predictor): predictor.tensors.map { ("ffn_predictor" + $0.suffix, $0.bytes) }
+        case .gate(let reach): [("ffn_gate_reach", UnsafeRawBufferPointer(start: reach.pointer, count: 4 * reach.count))]
+        }
+    }
+}

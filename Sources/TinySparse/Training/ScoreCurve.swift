@@ -1,7 +1,36 @@
 import SIMDKernels
 
-/// What every threshold of a predictor would mean, from tokens it was not trained on: scores fall into 256 bins
-/// of an eighth, and a threshold lies between two of them.
+/// Where the possible thresholds of scores lie: between 256 bins.
+enum ScoreScale {
+    /// Bins of an eighth, from -16 to 16: for scores that are logarithms.
+    case eighths
+    /// Sixteen bins an octave, from 2^-12 to 16: for scores that are sizes.
+    case octaves
+
+    private static let least: Int32 = (127 - 12) << 4
+
+    @inline(__always)
+    func bin(_ score: Float) -> Int {
+        switch self {
+        case .eighths: return Int(min(max((score + 16) * 8, 0), Float(ScoreCurve.bins - 1)))
+        case .octaves:
+            let key = Int32(bitPattern: score.bitPattern >> 19) &- Self.least
+            return Int(min(max(key, 0), Int32(ScoreCurve.bins - 1)))
+        }
+    }
+
+    /// The least score of bin k; the first threshold keeps all, the last nothing.
+    func threshold(_ k: Int) -> Float {
+        if k == 0 { return -1e30 }
+        if k == ScoreCurve.bins { return 1e30 }
+        switch self {
+        case .eighths: return Float(k) / 8 - 16
+        case .octaves: return Float(bitPattern: UInt32(Int32(k) + Self.least) << 19)
+        }
+    }
+}
+
+/// What every threshold of a predictor would mean, from tokens it was not trained on.
 struct ScoreCurve: Sendable {
     /// Share of the outputs with a score of at least a threshold.
     private(set) var kept = [Double](repeating: 0, count: bins + 1)
@@ -10,39 +39,62 @@ struct ScoreCurve: Sendable {
     private(set) var precision = [Double](repeating: 0, count: bins + 1)
     /// Energy of what is left out, by that of the residual stream.
     private(set) var lost = [Double](repeating: 0, count: bins + 1)
+    private let scale: ScoreScale
 
     static let bins = 256
-    /// The threshold below bin k; the first keeps all, the last nothing.
-    static func threshold(_ k: Int) -> Float { k == 0 ? -1e30 : k == bins ? 1e30 : Float(k) / 8 - 16 }
 
+    /// The threshold below bin k.
+    func threshold(_ k: Int) -> Float { scale.threshold(k) }
+
+    /// Outputs by the bin of their score: how many, how many of them active, and their energy by that of the stream.
+    struct Counts {
+        fileprivate var all = [Double](repeating: 0, count: bins)
+        fileprivate var active = [Double](repeating: 0, count: bins)
+        fileprivate var energy = [Double](repeating: 0, count: bins)
+
+        @inline(__always)
+        mutating func add(_ bin: Int, energy: Double, isActive: Bool = false) {
+            all[bin] += 1
+            if isActive { active[bin] += 1 }
+            self.energy[bin] += energy
+        }
+    }
+
+    /// For a predictor, from the quantized norms and sizes of `data`.
     init(_ predictor: QuantizedPredictor, _ data: PredictorData, kernels: KernelTable) {
-        var counts = [Double](repeating: 0, count: Self.bins), actives = counts, energies = counts
+        var counts = Counts()
         let n = data.outputs
-        let energy = Level.values.map { $0 * $0 }
+        let stream = PredictorData.unit * PredictorData.unit
+        let energy = Level.values.map { $0 * $0 / stream }
         withUnsafeTemporaryAllocation(of: Float.self, capacity: n) { scores in
             for t in 0..<data.count {
                 predictor.scores(data.inputs.row(t), kernels, into: scores.baseAddress!)
                 let levels = data.levels.pointer + t * n, bound = data.bounds[t]
                 for i in 0..<n {
-                    let bin = Int(min(max((scores[i] + 16) * 8, 0), Float(Self.bins - 1)))
-                    counts[bin] += 1
-                    if levels[i] >= bound { actives[bin] += 1 }
-                    energies[bin] += Double(energy[Int(levels[i])] * data.reach[i])
+                    counts.add(
+                        ScoreScale.eighths.bin(scores[i]), energy: Double(energy[Int(levels[i])] * data.reach[i]),
+                        isActive: levels[i] >= bound)
                 }
             }
         }
-        let all = max(counts.reduce(0, +), 1), active = max(actives.reduce(0, +), 1)
-        let stream = Double(PredictorData.unit * PredictorData.unit) * Double(max(data.count, 1))
-        var found = 0.0, hits = 0.0, left = energies.reduce(0, +)
-        lost[Self.bins] = left / stream
+        self.init(counts, tokens: data.count, scale: .eighths)
+    }
+
+    /// Where nothing is marked active, recall is of energy, and precision 1.
+    init(_ counts: Counts, tokens: Int, scale: ScoreScale) {
+        self.scale = scale
+        let all = max(counts.all.reduce(0, +), 1), active = counts.active.reduce(0, +)
+        let energy = counts.energy.reduce(0, +)
+        var found = 0.0, hits = 0.0, left = energy
+        lost[Self.bins] = left / Double(max(tokens, 1))
         for k in stride(from: Self.bins - 1, through: 0, by: -1) {
-            found += counts[k]
-            hits += actives[k]
-            left -= energies[k]
+            found += counts.all[k]
+            hits += counts.active[k]
+            left -= counts.energy[k]
             kept[k] = found / all
-            recall[k] = hits / active
-            precision[k] = found > 0 ? hits / found : 1
-            lost[k] = max(left, 0) / stream
+            recall[k] = active > 0 ? hits / active : 1 - max(left, 0) / max(energy, 1e-30)
+            precision[k] = found > 0 && active > 0 ? hits / found : 1
+            lost[k] = max(left, 0) / Double(max(tokens, 1))
         }
     }
 

@@ -48,7 +48,10 @@ package struct Sweep {
         profile = try Profile(Session(model, options), first)
     }
 
-    package var hasPredictors: Bool { model.config.predictors.neuronRanks.contains { $0 > 0 } }
+    package var hasPredictors: Bool {
+        let predictors = model.config.predictors
+        return predictors.neuronRanks.contains { $0 > 0 } || predictors.gates.contains(true)
+    }
 
     /// What the model's own thresholds give; nil without predictors.
     package func automatic(_ progress: (Int, Int) -> Bool) throws -> SweepPoint? {
@@ -131,7 +134,9 @@ extension Model {
     package func bytesRead(_ activity: Activity, heads: Bool? = nil) -> Int {
         var mlp = 0, queries = 0, predictors = 0
         for layer in weights.layers {
-            mlp += layer.up.bytes + layer.down.bytes + (layer.gate?.bytes ?? 0)
+            // Where neurons are chosen by their gates, all of these are read.
+            let isGateRead = heads != nil && config.predictors.gates.contains(true)
+            mlp += layer.up.bytes + layer.down.bytes + (isGateRead ? 0 : layer.gate?.bytes ?? 0)
             queries += layer.query.bytes
             guard let heads else { continue }
             for predictor in [layer.neuronPredictor, heads ? layer.headPredictor : nil] {
