@@ -18,6 +18,7 @@ extension Command {
             Option("prompt", "p", value: "N", "tokens to read, 0: skip (default: 128)"),
             Option("generate", "n", value: "N", "tokens to write, 0: skip (default: 64)"),
             Option("depth", "d", value: "N", "tokens in the context before (default: 0)"),
+            Option("stages", "also tell where the time of writing goes"),
             Option("repetitions", "r", value: "N", "how often (default: 5)"),
             .json,
         ],
@@ -61,14 +62,20 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
     let prefill = try measure("reading", promptCount) { () throws(Failure) in
         try session.readInterruptibly(Array(ids[..<promptCount]))
     }
+    if arguments.has("stages") { session.measureStages() }
+    let before = session.activity
     let decode = try measure("writing", writtenCount) { () throws(Failure) in
         for id in ids[..<writtenCount] { try session.readInterruptibly([id]) }
     }
     progress.clear()
 
-    let bytes = model.bytesPerToken
+    let stages = session.stageSeconds.map { sums in
+        zip(Stage.allCases, sums).map { (stage: $0, microseconds: $1 * 1e6 / Double(writtenCount * (repetitions + 1))) }
+    }
+    let activity = session.activity - before
+    let bytes = options.sparsity.isOff ? model.bytesPerToken : model.bytesRead(activity, heads: true)
     if arguments.has("json") {
-        let report: [(key: String, value: JSON)] = [
+        var report: [(key: String, value: JSON)] = [
             ("model", .string(model.config.name)), ("file", .string(model.file.path)),
             ("version", .string(Help.version)),
             ("kernels", .string(session.kernelName)), ("threads", .number(session.threads)),
@@ -83,8 +90,12 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
             ("decode_tokens_per_second_min", decode.json { $0.slowest }),
             ("decode_tokens_per_second_max", decode.json { $0.fastest }),
             ("parameters", .number(model.config.parameterCount)),
-            ("bytes_read_per_token", .number(bytes)), ("peak_rss_bytes", .number(peakMemory())),
+            ("bytes_read_per_token", .number(bytes)), ("neurons_computed", .double(activity.neuronShare)),
+            ("heads_computed", .double(activity.headShare)), ("peak_rss_bytes", .number(peakMemory())),
         ]
+        if let stages {
+            report.append(("decode_microseconds_by_stage", .object(stages.map { ("\($0.stage)", .double($0.microseconds)) })))
+        }
         return try Console.writeLine(JSON.object(report).text())
     }
     var lines = ["\(escaped(model.config.name)), \(session.kernelName), \(session.threads) threads"]
@@ -93,6 +104,14 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
         let rate = Double(bytes) * decode.median / 1e9
         let count = "\(writtenCount)".leftPadded(to: 5)
         lines.append("write \(count) tokens: \(decode), \(fixed(rate, 1)) GB/s of weights")
+    }
+    if activity.neuronShare < 1 || activity.headShare < 1 {
+        lines.append(
+            "skipped: \(fixed(100 * (1 - activity.neuronShare), 1)) % of the neurons, "
+                + "\(fixed(100 * (1 - activity.headShare), 1)) % of the heads")
+    }
+    if let stages {
+        lines.append("a token: " + stages.map { "\($0.stage) \(fixed($0.microseconds)) us" }.joined(separator: ", "))
     }
     lines.append("weights read a token: \(readable(bytes: bytes)); peak memory: \(readable(bytes: peakMemory()))")
     try Console.writeLine(lines.joined(separator: "\n"))

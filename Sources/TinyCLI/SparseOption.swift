@@ -24,6 +24,10 @@ extension Sparsity {
         }
     }
 
+    var isOff: Bool {
+        if case .off = self { true } else { false }
+    }
+
     /// Whether a model without predictors would silently be dense, though a share was asked for.
     var needsPredictors: Bool {
         if case .keep = self { true } else { false }

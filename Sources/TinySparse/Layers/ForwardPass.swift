@@ -24,6 +24,8 @@ final class ForwardPass {
     var observer: ((_ layer: Int, _ hidden: UnsafeBufferPointer<Float>) -> Void)?
     /// Called after every layer with what it saw and did.
     var probe: ((LayerProbe) -> Void)?
+    /// Measures stages from when it is set.
+    var stopwatch: Stopwatch?
     /// Neurons and heads computed so far.
     var activity: Activity {
         Activity(neurons: mlp.computed, allNeurons: mlp.possible, heads: attention.computed, allHeads: attention.possible)
@@ -50,24 +52,30 @@ final class ForwardPass {
     /// final hidden states in place for `logits`. Tokens and positions are in range (`Session` checks).
     func run(_ tokens: ArraySlice<Int32>, at start: Int) {
         let count = tokens.count
+        stopwatch?.start()
         embed(tokens, at: start)
         observe(-1, count)
+        stopwatch?.lap(.embedding)
         for (index, layer) in weights.layers.enumerated() {
             // Heads come from the norm before the previous MLP, so they are known before this layer begins.
             let heads = selector?.heads(index, mlpInput, tokens: count)
+            stopwatch?.lap(.prediction)
             engine.normalize(layer.attentionNorm, hidden.pointer, count, into: attentionInput)
             attention.run(
                 layer, index, attentionInput, tokens: count, at: start, active: heads, into: change.pointer)
             engine.kernels.add(hidden.pointer, change.pointer, count * config.dModel)
 
             engine.normalize(layer.mlpNorm, hidden.pointer, count, into: mlpInput)
+            stopwatch?.lap(.attention)
             let known = weights.predictsAhead ? attentionInput : mlpInput
             let neurons = selector?.neurons(index, known, tokens: count) ?? .all
+            stopwatch?.lap(.prediction)
             mlp.run(layer, mlpInput, tokens: count, neurons, into: change.pointer)
             if let best = selector?.largest(index, mlp.activations, tokens: count) {
                 mlp.run(layer, mlpInput, tokens: count, .these(best), into: change.pointer)
             }
             engine.kernels.add(hidden.pointer, change.pointer, count * config.dModel)
+            stopwatch?.lap(.mlp)
             observe(index, count)
             probe?(LayerProbe(
                 layer: index, tokens: count, attentionInput: attentionInput, mlpInput: mlpInput,
@@ -77,10 +85,12 @@ final class ForwardPass {
 
     /// The logits of tokens `first ..< first + count` of the last block: `out[count, vocabularySize]`.
     func logits(_ first: Int, _ count: Int, into out: UnsafeMutablePointer<Float>) {
+        stopwatch?.start()
         engine.normalize(
             weights.outputNorm, hidden.pointer + first * config.dModel, count, into: attentionInput)
         engine.multiplier.multiply(
             attentionInput.rows(), tokens: count, .init(map: weights.head, out: out))
+        stopwatch?.lap(.head)
     }
 
     private func embed(_ tokens: ArraySlice<Int32>, at start: Int) {

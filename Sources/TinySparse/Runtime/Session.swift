@@ -157,6 +157,11 @@ public final class Session {
     /// Calls `body` after every layer of each block read from now on; nil ends it.
     func probeLayers(_ body: ((LayerProbe) -> Void)?) { forward.probe = body }
 
+    /// Starts measuring where the time goes, from zero.
+    package func measureStages() { forward.stopwatch = Stopwatch() }
+    /// Seconds by stage, in the order of `Stage.allCases`, since `measureStages`; nil if that was never called.
+    package var stageSeconds: [Double]? { forward.stopwatch?.seconds }
+
     /// Neurons and heads computed since the session was made.
     package var activity: Activity { forward.activity }
 }

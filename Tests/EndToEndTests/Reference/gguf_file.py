@@ -75,13 +75,14 @@ def write(path, metadata, tensors, alignment=64):
             head += struct.pack("<IIQ", ARRAY, kind[1], len(v)) + b"".join(one(kind[1], e) for e in v)
         else:
             head += struct.pack("<I", kind) + one(kind, v)
-    body = b""
+    body, size = [], 0
     for name, array in tensors.items():
         code = {np.dtype("<f4"): 0, np.dtype("i1"): 24}[array.dtype]
         head += text(name) + struct.pack("<I", array.ndim)
         head += struct.pack(f"<{array.ndim}Q", *array.shape[::-1])
-        head += struct.pack("<IQ", code, len(body))
-        body += array.tobytes()
-        body += bytes(-len(body) % alignment)
+        head += struct.pack("<IQ", code, size)
+        body += [array.tobytes(), bytes(-array.nbytes % alignment)]
+        size += array.nbytes + -array.nbytes % alignment
     with open(path, "wb") as file:
-        file.write(head + bytes(-len(head) % alignment) + body)
+        file.write(head + bytes(-len(head) % alignment))
+        file.writelines(body)
