@@ -12,7 +12,7 @@ extension Command {
         operands: "[MODEL]",
         details: """
             Measures reading (many tokens at once) and writing (one after another), as llama-bench does: tokens per second, the median and the range of some repetitions after one that
-            does not count. The tokens are pseudo-random and always the same.
+            does not count. The tokens are pseudo-random and always the same; writing asks for the likeliest token only.
             """,
         options: Option.running + [
             Option("prompt", "p", value: "N", "tokens to read, 0: skip (default: 128)"),
@@ -61,9 +61,11 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
     let prefill = try measure("reading", promptCount) { () throws(Failure) in
         try session.readInterruptibly(Array(ids[..<promptCount]))
     }
+    let screenedBefore = session.screenActivity
     let decode = try measure("writing", writtenCount) { () throws(Failure) in
-        for id in ids[..<writtenCount] { try session.readInterruptibly([id]) }
+        for id in ids[..<writtenCount] { try session.readInterruptibly([id], likeliest: 1) }
     }
+    let screened = session.screenActivity.map { $0 - screenedBefore! }
     progress.clear()
 
     let bytes = model.bytesPerToken
@@ -83,6 +85,7 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
             ("decode_tokens_per_second_min", decode.json { $0.slowest }),
             ("decode_tokens_per_second_max", decode.json { $0.fastest }),
             ("parameters", .number(model.config.parameterCount)),
+            ("lm_head_screen", screened?.json ?? .null),
             ("bytes_read_per_token", .number(bytes)), ("peak_rss_bytes", .number(peakMemory())),
         ]
         return try Console.writeLine(JSON.object(report).text())
@@ -94,6 +97,7 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
         let count = "\(writtenCount)".leftPadded(to: 5)
         lines.append("write \(count) tokens: \(decode), \(fixed(rate, 1)) GB/s of weights")
     }
+    if let screened, screened.tokens > 0 { lines.append(screened.text) }
     lines.append("weights read a token: \(readable(bytes: bytes)); peak memory: \(readable(bytes: peakMemory()))")
     try Console.writeLine(lines.joined(separator: "\n"))
 }

@@ -11,14 +11,18 @@ public struct PredictorConfig: Sendable, Equatable {
     /// Neurons are predicted from the norm before the attention of their layer, so that they are known
     /// before it runs, and not from the norm before the MLP.
     public var lookahead = false
+    /// The screen of the output matrix; nil where there is none.
+    public var screen: ScreenConfig?
 
     public init() {}
 
+    /// Whether there are no predictors; there may be a screen all the same.
     public var isEmpty: Bool { neuronRanks.isEmpty && headRanks.isEmpty }
 
     private static let key = "tinysparse.predictors."
 
     func write(to writer: inout GGUFWriter) {
+        screen?.write(to: &writer)
         guard !isEmpty else { return }
         writer.add(Self.key + "neuron_ranks", neuronRanks.map(Int32.init))
         writer.add(Self.key + "neuron_thresholds", neuronThresholds)
@@ -30,6 +34,7 @@ public struct PredictorConfig: Sendable, Equatable {
     /// Reads what a native file of `layers` layers says; empty if it says nothing.
     /// - Throws: `FormatError` naming the key.
     init(_ gguf: GGUF, layers: Int) throws(FormatError) {
+        screen = try ScreenConfig(gguf)
         guard gguf.entry(Self.key + "neuron_ranks") != nil else { return }
         func ranks(_ name: String) throws(FormatError) -> [Int] {
             guard let entry = gguf.entry(Self.key + name) else { throw gguf.missing(Self.key + name) }

@@ -8,9 +8,17 @@ struct PredictorFile {
     var neuronThresholds: [Float]
     var headThresholds: [Float]
     var lookahead: Bool
+    var screen: TrainedScreen?
+    /// What a model has already and keeps, its tensors with it; nil for only what is above.
+    var kept: PredictorConfig?
 
     var config: PredictorConfig {
+        if var kept {
+            kept.screen = screen?.config ?? kept.screen
+            return kept
+        }
         var config = PredictorConfig()
+        config.screen = screen?.config
         config.neuronRanks = neurons.map { $0?.rank ?? 0 }
         config.headRanks = heads.map { $0?.rank ?? 0 }
         config.neuronThresholds = neuronThresholds
@@ -65,6 +73,7 @@ struct PredictorFile {
                 for tensor in predictor?.tensors ?? [] { new["blk.\(layer).\(name)\(tensor.suffix)"] = tensor.bytes }
             }
         }
+        for tensor in screen?.tensors ?? [] { new[tensor.name] = tensor.bytes }
         var layout = layout
         for (index, tensor) in parts(model).flatMap(\.tensors).enumerated() {
             guard let bytes = new[tensor.name] ?? model.gguf.tensor(tensor.name).map(model.gguf.bytes) else {
@@ -74,6 +83,6 @@ struct PredictorFile {
             try sink.write(bytes, at: layout.tensors[index].lowerBound)
         }
         try layout.header.withUnsafeBytes { try sink.write($0, at: 0) }
-        withExtendedLifetime((neurons, heads)) {}
+        withExtendedLifetime((neurons, heads, screen)) {}
     }
 }
