@@ -40,7 +40,8 @@ extension PredictorFile {
 ///
 /// The margins are what held-out tokens say: for one exact logit, the likeliest token is left out in at most one of
 /// two thousand tokens; for several, the tokens left out of the best forty have at most a two-thousandth of the
-/// forty's probability, by the mean. A text of another kind is harder, so that is half of what is promised.
+/// forty's probability, by the mean. A text of another kind is harder, so that is half of what is promised; and where
+/// rows are cheap, beside what the screen itself reads, a margin takes more of them than its promise needs.
 ///
 /// Cost: vocabulary * d^2 operations, tokens * d^2, and a dense pass over the held-out tokens.
 struct ScreenTraining {
@@ -52,6 +53,8 @@ struct ScreenTraining {
     private static let limit = 16_384, heldOut = 8192
     private static let batch = 256
     private static let promise = 0.0005
+    /// What rows may cost at least, by what the screen itself reads.
+    private static let cheap = 0.25
     /// How many of the best tokens a sample is drawn from, as the sampler does by default.
     private static let several = 40
 
@@ -243,11 +246,12 @@ struct ScreenTraining {
         let chunks = sample.spread(Self.heldOut)
         // Bins of an eighth: how many tokens' best row, and how much probability, lies so far below the best score.
         var missed = [Double](repeating: 0, count: Self.bins), mass = missed
+        var rows = [Int](repeating: 0, count: Self.bins)
         var tokens = 0
         for (index, chunk) in chunks.enumerated() {
             session.rewind(to: 0)
             try session.readOutputs(chunk, withLogits: true) { output, count, logits in
-                var depths = [[(bin: Int, share: Double)]](repeating: [], count: count)
+                var depths = [Depths](repeating: Depths(), count: count)
                 depths.withUnsafeMutableBufferPointer { depths in
                     nonisolated(unsafe) let (depths, output, logits) = (depths, output, logits!)
                     session.pool.run(count) { t, _ in
@@ -256,18 +260,21 @@ struct ScreenTraining {
                     }
                 }
                 for depth in depths {
-                    missed[depth[0].bin] += 1
-                    for (bin, share) in depth { mass[bin] += share }
+                    missed[depth.best[0].bin] += 1
+                    for (bin, share) in depth.best { mass[bin] += share }
+                    for bin in 0..<Self.bins { rows[bin] += Int(depth.rows[bin]) }
                 }
                 tokens += count
             }
             try report(.screening(.measuring, done: index + 1, of: chunks.count))
         }
+        let affordable = Self.cheap * Double(screen.bytes) / Double(model.weights.head.rowBytes) * Double(tokens)
         func margin(_ bins: [Double]) -> Float {
-            var left = bins.reduce(0, +), bin = 0
-            while bin < Self.bins - 1, left - bins[bin] > Self.promise * Double(tokens) {
+            var left = bins.reduce(0, +), bin = 0, taken = rows[0] + rows[1]
+            while bin < Self.bins - 2, left - bins[bin] > Self.promise * Double(tokens) || Double(taken) < affordable {
                 left -= bins[bin]
                 bin += 1
+                taken += rows[bin + 1]
             }
             return Float(bin + 1) / 8
         }
@@ -276,11 +283,18 @@ struct ScreenTraining {
 
     private static let bins = 1024
 
-    /// Of a token's likeliest rows, the best first: how far the score is below the best score, and the probability.
+    /// How far below its best score the scores of a token are.
+    private struct Depths {
+        /// Of the likeliest rows, the best first, and their probabilities.
+        var best: [(bin: Int, share: Double)] = []
+        /// How many rows are in each bin.
+        var rows: [Int32] = []
+    }
+
     private static func depths(
         _ screen: QuantizedPredictor, _ x: QuantizedRows, _ logits: UnsafePointer<Float>, _ count: Int, _ several: Int,
         _ kernels: KernelTable
-    ) -> [(bin: Int, share: Double)] {
+    ) -> Depths {
         withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { scores in
             screen.scores(x, kernels, into: scores.baseAddress!)
             var top = scores[0]
@@ -294,9 +308,10 @@ struct ScreenTraining {
             }
             let shares = best.map { Double64.exp(max(Double(logits[$0] - logits[best[0]]), -600)) }
             let sum = shares.reduce(0, +)
-            return zip(best, shares).map { row, share in
-                (Int(min(max((top - scores[row]) * 8, 0), Float(bins - 1))), share / sum)
-            }
+            func bin(_ row: Int) -> Int { Int(min(max((top - scores[row]) * 8, 0), Float(bins - 1))) }
+            var depths = Depths(best: zip(best, shares).map { (bin($0), $1 / sum) }, rows: .init(repeating: 0, count: bins))
+            for row in 0..<count { depths.rows[bin(row)] += 1 }
+            return depths
         }
     }
 }
