@@ -12,7 +12,7 @@ extension Command {
         operands: "[MODEL]",
         details: """
             Measures reading (many tokens at once) and writing (one after another), as llama-bench does: tokens per second, the median and the range of some repetitions after one that
-            does not count. The tokens are pseudo-random and always the same.
+            does not count. The tokens are pseudo-random and always the same; writing asks for the likeliest token only.
             """,
         options: Option.running + [
             Option("prompt", "p", value: "N", "tokens to read, 0: skip (default: 128)"),
@@ -64,9 +64,11 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
     }
     if arguments.has("stages") { session.measureStages() }
     let before = session.activity
+    let screenedBefore = session.screenActivity
     let decode = try measure("writing", writtenCount) { () throws(Failure) in
-        for id in ids[..<writtenCount] { try session.readInterruptibly([id]) }
+        for id in ids[..<writtenCount] { try session.readInterruptibly([id], likeliest: 1) }
     }
+    let screened = session.screenActivity.map { $0 - screenedBefore! }
     progress.clear()
 
     let stages = session.stageSeconds.map { sums in
@@ -91,7 +93,8 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
             ("decode_tokens_per_second_max", decode.json { $0.fastest }),
             ("parameters", .number(model.config.parameterCount)),
             ("bytes_read_per_token", .number(bytes)), ("neurons_computed", .double(activity.neuronShare)),
-            ("heads_computed", .double(activity.headShare)), ("peak_rss_bytes", .number(peakMemory())),
+            ("heads_computed", .double(activity.headShare)), ("lm_head_screen", screened?.json ?? .null),
+            ("peak_rss_bytes", .number(peakMemory())),
         ]
         if let stages {
             report.append(("decode_microseconds_by_stage", .object(stages.map { ("\($0.stage)", .double($0.microseconds)) })))
@@ -113,6 +116,7 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
     if let stages {
         lines.append("a token: " + stages.map { "\($0.stage) \(fixed($0.microseconds)) us" }.joined(separator: ", "))
     }
+    if let screened, screened.tokens > 0 { lines.append(screened.text) }
     lines.append("weights read a token: \(readable(bytes: bytes)); peak memory: \(readable(bytes: peakMemory()))")
     try Console.writeLine(lines.joined(separator: "\n"))
 }

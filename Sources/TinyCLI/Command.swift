@@ -58,8 +58,13 @@ extension Option {
     static let sparsity = Option("sparsity", value: "MODE", "\(Sparsity.forms) (default: auto)")
     static let headSparsity = Option("head-sparsity", value: "on|off", "leave out heads, too (default: on)")
 
+    static let headScreen = Option(
+        HeadScreenOption.name, value: "on|off",
+        "find the likeliest tokens with a small product and compute only their rows of the output matrix "
+            + "(default: on, if the model has a screen and --sparsity is not off)")
+
     /// Which model and how it runs.
-    static let running = [model, threads, kernels, sparsity, headSparsity, cache, memoryLimit, noVerify]
+    static let running = [model, threads, kernels, sparsity, headSparsity, headScreen, cache, memoryLimit, noVerify]
 
     /// How text is chosen.
     static let sampling = [

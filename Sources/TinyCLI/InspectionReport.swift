@@ -117,6 +117,7 @@ struct InspectionReport {
             ("output", config.tiedHead ? "the embedding" : "a matrix of its own"),
             ("4-bit weights", config.fourBit.isEmpty ? "none" : config.fourBit.names.joined(separator: ", ")),
             ("predictors", describe(config.predictors)),
+            ("output screen", describe(config.predictors.screen)),
         ]
     }
 
@@ -125,6 +126,12 @@ struct InspectionReport {
         func layers(_ ranks: [Int]) -> Int { ranks.count { $0 > 0 } }
         return "of neurons in \(layers(predictors.neuronRanks)) layers, of heads in "
             + "\(layers(predictors.headRanks))\(predictors.lookahead ? ", known before the attention" : "")"
+    }
+
+    private func describe(_ screen: ScreenConfig?) -> String {
+        guard let screen else { return "none" }
+        return "rank \(screen.rank), margin \(fixed(Double(screen.margin))) for the best token, "
+            + "\(fixed(Double(screen.wideMargin))) for several, at most \(screen.rows) rows"
     }
 
     private func describe(_ facts: TokenizerFacts) -> [(String, String)] {
@@ -200,6 +207,7 @@ struct InspectionReport {
             ("gated", .bool(config.gated)), ("positions", .string(positions)), ("tied_head", .bool(config.tiedHead)),
             ("cache_bytes_per_token", .number(config.cacheBytesPerToken)),
             ("has_predictors", .bool(!config.predictors.isEmpty)),
+            ("output_screen_rank", .number(config.predictors.screen?.rank ?? 0)),
             ("four_bit", .array(config.fourBit.names.map { .string($0) })),
         ])
     }

@@ -43,6 +43,12 @@ enum ModelLocation {
 extension Model {
     /// - Throws: `Failure.problem` with the reason, `Failure.interrupted`.
     static func open(_ given: String?, _ arguments: Arguments) throws(Failure) -> Model {
+        let model = try opened(given, arguments)
+        try HeadScreenOption.check(arguments, model)
+        return model
+    }
+
+    private static func opened(_ given: String?, _ arguments: Arguments) throws(Failure) -> Model {
         let path = try ModelLocation.find(given)
         let verify = !arguments.has("no-verify")
         do {
@@ -90,6 +96,7 @@ extension Session.Options {
         }
         memoryLimit = try arguments.bytes("memory-limit")
         sparsity = try Sparsity(arguments)
+        screensHead = try HeadScreenOption.isOn(arguments, sparsity)
     }
 }
 
@@ -105,14 +112,15 @@ extension Session {
     }
 
     /// Reads tokens in pieces, so that Ctrl-C works in a long text too; results do not depend on pieces.
+    /// - Parameter likeliest: how many of the largest logits are needed; 0 for all.
     /// - Throws: `Failure.problem` with the reason, `Failure.interrupted`.
-    func readInterruptibly(_ ids: [Int32]) throws(Failure) {
+    func readInterruptibly(_ ids: [Int32], likeliest: Int = 0) throws(Failure) {
         guard ids.count <= contextLimit - tokens.count else {
             throw Failure(RuntimeError.contextFull(limit: contextLimit))
         }
         for start in stride(from: 0, to: ids.count, by: 128) {
             try Signals.check()
-            do { try read(ids[start..<min(start + 128, ids.count)]) } catch { throw Failure(error) }
+            do { try read(ids[start..<min(start + 128, ids.count)], likeliest: likeliest) } catch { throw Failure(error) }
         }
     }
 

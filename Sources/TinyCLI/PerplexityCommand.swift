@@ -6,7 +6,8 @@ extension Command {
         operands: "TEXTFILE",
         details: """
             Cuts the text into chunks, reads each on its own and scores the second half of it, as
-            llama-perplexity does. Lower is better. "-" is standard input.
+            llama-perplexity does. Lower is better. "-" is standard input. The score is that of the whole output
+            matrix; of a model with a screen, it is also told how often that finds the same best token.
             """,
         options: Option.running + [
             Option("context", "c", value: "N", "tokens in a chunk (default: 512, or less if the model's context is)"),
@@ -57,10 +58,12 @@ private func perplexityCommand(_ arguments: Arguments) throws(Failure) {
             ("tokens_scored", .number(result.tokens)), ("kernels", .string(session.kernelName)),
             ("threads", .number(session.threads)),
             ("sparsity", .string(arguments.string("sparsity") ?? "auto")),
+            ("lm_head_screen", result.screen?.json ?? .null),
         ]
         return try Console.writeLine(JSON.object(report).text())
     }
     try Console.writeLine(
         "perplexity \(fixed(result.value, 4)) +- \(fixed(result.standardError, 4)) "
             + "(\(done) chunks of \(context) tokens, \(result.tokens) tokens scored)")
+    if let screen = result.screen { try Console.writeLine(screen.text) }
 }

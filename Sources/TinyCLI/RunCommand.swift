@@ -136,6 +136,6 @@ final class AnswerWriter {
         }
         Console.note(
             "[prompt \(speed(promptTokens, promptSeconds)); text \(speed(tokens.count, writingSeconds)); "
-                + "\(session.threads) threads, \(session.kernelName); seed \(seed); \(end)]")
+                + (session.screenActivity.map { $0.tokens > 0 ? $0.text + "; " : "" } ?? "") + "\(session.threads) threads, \(session.kernelName); seed \(seed); \(end)]")
     }
 }

@@ -8,7 +8,8 @@ extension Command {
             Computes fixed shares of each layer's neurons, chosen by an oracle that knows all activations, by the
             model's predictors, by how often they were active in the first half of the text, and at random; and
             compares the second half of the text with the dense model: perplexity, KL, the same best token, weights
-            read a token, and, for the predictors, the speed of decoding by turns with the dense model.
+            read a token, and, for the predictors, the speed of decoding by turns with the dense model. What the model
+            itself would skip comes first, then the same with its screen of the output matrix, if it has one.
             """,
         options: [
             Option("chunks", value: "N", "pieces of the text to measure (default: 8)"),
@@ -58,6 +59,13 @@ private func sweepCommand(_ arguments: Arguments) throws {
         try Signals.check()
         if count > 0 { point = point.with(speed: try sweep.speed(.predicted(), tokens: count)) }
         points.append(point)
+        if var screened = try sweep.screened(point, { _, _ in Signals.pending == 0 }) {
+            if count > 0 {
+                screened = screened.with(speed: try sweep.speed(.predicted(), screensHead: true, tokens: count))
+            }
+            points.append(screened)
+        }
+        try Signals.check()
     }
     for share in shares {
         var some = try sweep.points(keep: share) { done, count in
@@ -95,8 +103,10 @@ private func table(_ points: [SweepPoint], _ model: Model) -> String {
         if let speed = point.speed {
             cells += [fixed(speed.sparse, 1), fixed(speed.dense, 1), fixed(speed.sparse / speed.dense, 2)]
         }
-        lines.append(row(point.method.map { "\($0.rawValue) \(fixed(point.keep))" } ?? "own thresholds", cells))
+        let own = point.screen == nil ? "own thresholds" : "with the screen"
+        lines.append(row(point.method.map { "\($0.rawValue) \(fixed(point.keep))" } ?? own, cells))
     }
+    for case let screen? in points.map(\.screen) { lines.append(screen.text) }
     return lines.joined(separator: "\n")
 }
 
@@ -109,6 +119,7 @@ private func json(_ points: [SweepPoint], _ model: Model) -> String {
         if let speed = point.speed {
             row += [("tokens_per_second", .double(speed.sparse)), ("dense_tokens_per_second", .double(speed.dense))]
         }
+        if let screen = point.screen { row.append(("lm_head_screen", screen.json)) }
         return .object(row)
     }
     return JSON.object([

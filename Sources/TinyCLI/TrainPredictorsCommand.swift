@@ -7,7 +7,9 @@ extension Command {
         details: """
             Watches the model read the text and trains, for every layer, a small network that names the neurons
             and heads a token needs. Then chooses thresholds so that perplexity grows by the budget at most, and
-            writes the model with its predictors. A training that was interrupted goes on where it stopped when
+            writes the model with its predictors. Trains a screen of the output matrix, too: a product of low rank
+            that finds the likeliest tokens. With --rank 0 --head-rank 0 only that, and the model keeps its
+            predictors. A training that was interrupted goes on where it stopped when
             the same command is given again.
             """,
         options: [
@@ -15,6 +17,7 @@ extension Command {
             Option("neurons", value: "HOW", "what names neurons: predictors, or gates (default for gated models but ReLU)"),
             Option("rank", value: "R", "rank of the predictors of neurons, 0: none (default: 32)"),
             Option("head-rank", value: "R", "rank of the predictors of heads, 0: none (default: 16)"),
+            Option("lm-head-screen-rank", value: "R", "rank of the screen of the output matrix, 0: none (default: 64; 128 for wide, 0 for tiny models)"),
             Option("lookahead", "name the neurons before the attention of their layer runs"),
             Option("tokens", value: "N", "tokens to learn from (default: 50000)"),
             Option("epochs", value: "N", "how often (default: 6)"),
@@ -28,6 +31,7 @@ extension Command {
         examples: [
             ("models/dense.gguf tales.txt -o models/sparse.gguf", "the defaults"),
             ("dense.gguf tales.txt -o sparse.gguf --budget 0.5% --rank 24", "more careful, smaller"),
+            ("sparse.gguf tales.txt -o screened.gguf --rank 0 --head-rank 0", "add a screen to what is there"),
         ],
         run: trainPredictorsCommand)
 }
@@ -48,6 +52,7 @@ private func trainPredictorsCommand(_ arguments: Arguments) throws {
     }
     options.rank = try arguments.integer("rank", in: 0...4096) ?? options.rank
     options.headRank = try arguments.integer("head-rank", in: 0...4096) ?? options.headRank
+    options.screenRank = try arguments.integer("lm-head-screen-rank", in: 0...4096)
     options.lookahead = arguments.has("lookahead")
     options.tokens = try arguments.integer("tokens", in: 256...10_000_000) ?? options.tokens
     options.epochs = try arguments.integer("epochs", in: 0...1000) ?? options.epochs
@@ -109,6 +114,8 @@ private func show(_ event: TrainingEvent, _ progress: inout Console.Progress) {
         } else {
             progress.show(line)
         }
+    case .screening(let step, let done, let count):
+        progress.show("screen of the output matrix: \(step.rawValue) \(done)/\(count)")
     case .calibrating(let step, let count, let quality):
         guard let quality else { return progress.show("calibrating") }
         progress.clear()
@@ -122,6 +129,13 @@ private func show(_ event: TrainingEvent, _ progress: inout Console.Progress) {
 func signed(_ value: Double, _ digits: Int = 2) -> String { (value < 0 ? "" : "+") + fixed(value, digits) }
 
 private func table(_ result: TrainingResult, _ model: Model, _ output: String, _ time: Double) -> String {
+    var lines = result.quality.tokens > 0 ? predictorLines(result) : []
+    if let screen = result.screen { lines += screenLines(screen) }
+    lines.append("\(escaped(output)) in \(fixed(time, 1)) s")
+    return lines.joined(separator: "\n")
+}
+
+private func predictorLines(_ result: TrainingResult) -> [String] {
     func cells(_ report: PredictorReport?) -> String {
         guard let report else { return "dense".padded(to: 44) }
         let share = Double(report.predictorBytes) / max(Double(report.bytes) * (1 - report.kept), 1)
@@ -144,8 +158,16 @@ private func table(_ result: TrainingResult, _ model: Model, _ output: String, _
     lines.append("(% of tokens not trained on; cost: what the predictor reads by what it saves; gate: recall of energy)")
     lines.append(describe("heads only", result.headQuality))
     lines.append(describe("together  ", result.quality))
-    lines.append("\(escaped(output)) in \(fixed(time, 1)) s")
-    return lines.joined(separator: "\n")
+    return lines
+}
+
+private func screenLines(_ report: ScreenReport) -> [String] {
+    let config = report.config
+    return [
+        "screen of the output matrix: rank \(config.rank), \(readable(bytes: report.bytes)); margin "
+            + "\(fixed(Double(config.margin), 3)) for the best token, \(fixed(Double(config.wideMargin), 3)) for several",
+        report.quality.text,
+    ]
 }
 
 private func json(_ result: TrainingResult, _ model: Model, _ time: Double) -> String {
@@ -160,7 +182,8 @@ private func json(_ result: TrainingResult, _ model: Model, _ time: Double) -> S
     return JSON.object([
         ("model", .string(model.config.name)),
         ("neurons", .array(result.neurons.map(report))), ("heads", .array(result.heads.map(report))),
-        ("heads_only", result.headQuality.json), ("together", result.quality.json), ("seconds", .double(time)),
+        ("heads_only", result.headQuality.json), ("together", result.quality.json),
+        ("lm_head_screen", result.screen?.json ?? .null), ("seconds", .double(time)),
     ]).text()
 }
 
@@ -171,6 +194,15 @@ extension Quality {
             ("perplexity_increase", .double(perplexityIncrease)), ("standard_error", .double(lossIncreaseError)),
             ("kl", .double(kl)), ("agreement", .double(agreement)), ("neurons_kept", .double(activity.neuronShare)),
             ("heads_kept", .double(activity.headShare)),
+        ])
+    }
+}
+
+extension ScreenReport {
+    fileprivate var json: JSON {
+        .object([
+            ("rank", .number(config.rank)), ("rows", .number(config.rows)), ("margin", .double(Double(config.margin))),
+            ("wide_margin", .double(Double(config.wideMargin))), ("bytes", .number(bytes)), ("quality", quality.json),
         ])
     }
 }

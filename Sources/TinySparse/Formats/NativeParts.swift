@@ -133,6 +133,10 @@ extension ModelConfig {
         }
         norm("output_norm")
         if !tiedHead { matrix("output", rows: vocabularySize, cols: dModel) }
+        if let screen = predictors.screen {
+            matrix("output_screen_a", rows: screen.rank, cols: dModel)
+            matrix("output_screen_b", rows: vocabularySize, cols: screen.rank)
+        }
         return parts
     }
 }

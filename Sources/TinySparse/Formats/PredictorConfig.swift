@@ -13,9 +13,12 @@ public struct PredictorConfig: Sendable, Equatable {
     /// Neurons are predicted from the norm before the attention of their layer, so that they are known
     /// before it runs, and not from the norm before the MLP.
     public var lookahead = false
+    /// The screen of the output matrix; nil where there is none.
+    public var screen: ScreenConfig?
 
     public init() {}
 
+    /// Whether there are no predictors; there may be a screen all the same.
     public var isEmpty: Bool { neuronRanks.isEmpty && headRanks.isEmpty }
 
     func isGateChosen(_ layer: Int) -> Bool { !gates.isEmpty && gates[layer] }
@@ -23,6 +26,7 @@ public struct PredictorConfig: Sendable, Equatable {
     private static let key = "tinysparse.predictors."
 
     func write(to writer: inout GGUFWriter) {
+        screen?.write(to: &writer)
         guard !isEmpty else { return }
         writer.add(Self.key + "neuron_ranks", neuronRanks.map(Int32.init))
         writer.add(Self.key + "neuron_thresholds", neuronThresholds)
@@ -36,6 +40,7 @@ public struct PredictorConfig: Sendable, Equatable {
     /// - Parameter gated: whether the model's MLPs have gates.
     /// - Throws: `FormatError` naming the key.
     init(_ gguf: GGUF, layers: Int, gated: Bool) throws(FormatError) {
+        screen = try ScreenConfig(gguf)
         guard gguf.entry(Self.key + "neuron_ranks") != nil else { return }
         func ranks(_ name: String) throws(FormatError) -> [Int] {
             guard let entry = gguf.entry(Self.key + name) else { throw gguf.missing(Self.key + name) }

@@ -11,6 +11,8 @@ final class ForwardPass {
     private let attention: Attention
     private let mlp: MLP
     private let selector: Selector?
+    /// nil if every logit is exact.
+    let screen: HeadScreen?
 
     /// Most tokens in a block.
     let blockSize: Int
@@ -33,7 +35,7 @@ final class ForwardPass {
 
     init(
         _ model: Model, kernels: KernelTable, pool: WorkerPool, cache: KVCache, blockSize: Int,
-        sparsity: Sparsity
+        sparsity: Sparsity, screensHead: Bool
     ) throws(RuntimeError) {
         config = model.config
         weights = model.weights
@@ -42,6 +44,7 @@ final class ForwardPass {
         attention = try Attention(engine, config, cache: cache, capacity: blockSize)
         mlp = try MLP(engine, capacity: blockSize)
         selector = try Selector(engine, weights, sparsity, capacity: blockSize)
+        screen = screensHead ? try HeadScreen(engine, weights) : nil
         hidden = try AlignedBuffer(blockSize * config.dModel)
         change = try AlignedBuffer(blockSize * config.dModel)
         attentionInput = try Activations(width: config.dModel, capacity: blockSize)
@@ -86,11 +89,24 @@ final class ForwardPass {
     /// The logits of tokens `first ..< first + count` of the last block: `out[count, vocabularySize]`.
     func logits(_ first: Int, _ count: Int, into out: UnsafeMutablePointer<Float>) {
         stopwatch?.start()
+        engine.multiplier.multiply(
+            output(of: first, count).rows(), tokens: count, .init(map: weights.head, out: out))
+        stopwatch?.lap(.head)
+    }
+
+    /// The same of one token, of which only the `likeliest` largest have to be exact; 0 stands for all.
+    func logits(_ token: Int, likeliest: Int, into out: UnsafeMutablePointer<Float>) {
+        guard let screen, HeadScreen.possible.contains(likeliest) else { return logits(token, 1, into: out) }
+        stopwatch?.start()
+        screen.run(output(of: token, 1).row(0), likeliest: likeliest, into: out)
+        stopwatch?.lap(.head)
+    }
+
+    /// The quantized norms that the head of the model multiplies.
+    func output(of first: Int, _ count: Int) -> Activations {
         engine.normalize(
             weights.outputNorm, hidden.pointer + first * config.dModel, count, into: attentionInput)
-        engine.multiplier.multiply(
-            attentionInput.rows(), tokens: count, .init(map: weights.head, out: out))
-        stopwatch?.lap(.head)
+        return attentionInput
     }
 
     private func embed(_ tokens: ArraySlice<Int32>, at start: Int) {

@@ -32,6 +32,8 @@ struct Weights: Sendable {
     let layers: [Layer]
     let outputNorm: Norm
     let head: Linear
+    /// What finds the rows of the head that are worth computing; nil if the file has none.
+    let screen: Screen?
     /// Neurons are predicted from the norm before the attention of their layer, not from that before the MLP.
     let predictsAhead: Bool
 
@@ -82,6 +84,13 @@ struct Weights: Sendable {
         }
         outputNorm = try norm("output_norm")
         head = try linear("output", bias: false)
+        if let config = predictors.screen {
+            screen = Screen(
+                reduce: try linear("output_screen_a", bias: false), expand: try linear("output_screen_b", bias: false),
+                config: config)
+        } else {
+            screen = nil
+        }
         predictsAhead = predictors.lookahead
     }
 }

@@ -28,6 +28,8 @@ public struct Generation {
     private let session: Session
     private let options: GenerationOptions
     private var sampler: Sampler
+    /// How many of the largest logits the sampler looks at; 0 for all.
+    private let likeliest: Int
     private var decoder = StreamingDecoder()
     private var stops: StopStrings
     /// Chosen, shown, and not yet read by the model.
@@ -47,8 +49,9 @@ public struct Generation {
         sampler = try Sampler(options.sampling)
         self.session = session
         self.options = options
+        likeliest = options.sampling.likeliest
         stops = StopStrings(options.stop)
-        try session.read(prompt)
+        try session.read(prompt, likeliest: likeliest)
     }
 
     /// The next piece, or nil when the text has ended (`reason` then tells why). A piece can be empty: a token
@@ -61,7 +64,7 @@ public struct Generation {
                 guard options.shiftsContext else { return finish(.contextFull) }
                 try shift()
             }
-            try session.read(CollectionOfOne(token))
+            try session.read(CollectionOfOne(token), likeliest: likeliest)
             pending = nil
         }
         let tokenizer = session.model.tokenizer
@@ -92,7 +95,7 @@ public struct Generation {
         let keep = min(max(options.keep, 0), tokens.count / 2)
         let recent = (tokens.count - keep) / 2
         session.rewind(to: keep)
-        try session.read(tokens.suffix(recent))
+        try session.read(tokens.suffix(recent), likeliest: likeliest)
     }
 }
 

@@ -42,7 +42,8 @@ extension Session.Options {
         let count = threads == 0 ? availableCores : threads
         let widest = max(config.dModel, config.dQuery, config.dFF, 4096) + groupSize
         let each = max(widest * 64, 8 * (config.dModel + 64)) + 8 * paddedHead(config.headDim) + 4 * context + 65_536
-        return count * each + 4 * config.vocabularySize + widest / groupSize * 4 * (config.dModel + 64)
+        let screen = screensHead && config.predictors.screen != nil ? 9 * config.vocabularySize : 0
+        return count * each + 4 * config.vocabularySize + screen + widest / groupSize * 4 * (config.dModel + 64)
     }
 
     /// The context and block size to use: those asked for, or less if there is a limit to the memory.

@@ -5,6 +5,9 @@ public struct Perplexity: Sendable {
     public internal(set) var tokens = 0
     var sum = 0.0
     var squares = 0.0
+    /// How the screen of the output matrix did on the same tokens; nil without one at work. Losses are those of the
+    /// whole matrix: a screen is for choosing tokens, and what it leaves out has no exact probability.
+    public internal(set) var screen: ScreenQuality?
 
     /// Perplexity.
     public var value: Double { tokens == 0 ? .nan : Double64.exp(min(mean, 600)) }
@@ -49,19 +52,29 @@ extension Session {
         for chunk in 0..<count {
             var tokens = Array(ids[chunk * context..<(chunk + 1) * context])
             if model.tokenizer.addsBOS, let bos = model.tokenizer.bos { tokens[0] = bos }
-            for loss in try losses(of: tokens, from: context / 2) { result.add(loss) }
+            for loss in try losses(of: tokens, from: context / 2, screen: &result.screen) { result.add(loss) }
             if !progress(chunk + 1, count, result) { break }
         }
         return result
     }
 
     /// Negative log likelihoods of `tokens[first + 1...]`, each after all tokens before it.
-    func losses(of tokens: [Int32], from first: Int) throws(RuntimeError) -> [Double] {
+    /// - Parameter screen: gets what the screen of the output matrix does on the same tokens.
+    private func losses(
+        of tokens: [Int32], from first: Int, screen: inout ScreenQuality?
+    ) throws(RuntimeError) -> [Double] {
+        var failure: RuntimeError?
         rewind(to: 0)
         var losses = [Double](repeating: 0, count: tokens.count - 1 - first)
         let vocabulary = model.config.vocabularySize
         try read(tokens, logitsFrom: first) { position, rows in
             let count = min(rows.count / vocabulary, tokens.count - 1 - position)
+            // Before the losses, which overwrite the logits.
+            do throws(RuntimeError) {
+                try compareScreen(position - self.tokens.count, rows, to: &screen)
+            } catch {
+                failure = error
+            }
             losses.withUnsafeMutableBufferPointer { losses in
                 nonisolated(unsafe) let losses = losses
                 pool.run(count) { t, _ in
@@ -71,6 +84,7 @@ extension Session {
             }
         }
         rewind(to: 0)
+        if let failure { throw failure }
         return losses
     }
 

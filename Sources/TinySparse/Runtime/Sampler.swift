@@ -23,6 +23,16 @@ public struct SamplingOptions: Sendable {
         return options
     }
 
+    /// How many of the largest logits decide what is chosen; 0 for all.
+    ///
+    /// A penalty that makes tokens less likely may take as many out of the first k as it has seen, and lets others
+    /// in; one that makes them more likely may lift any.
+    var likeliest: Int {
+        let few = temperature == 0 ? 1 : topK
+        guard few > 0, repeatPenalty != 1 else { return few }
+        return repeatPenalty > 1 && repeatWindow < Int.max - few ? few + repeatWindow : 0
+    }
+
     func check() throws(RuntimeError) {
         func require(_ good: Bool, _ text: String) throws(RuntimeError) {
             if !good { throw .badOption(text) }

@@ -15,6 +15,9 @@ public final class Session {
         public var kernels: String?
         /// Which neurons and heads are computed.
         public var sparsity = Sparsity.off
+        /// Where a caller needs only some of the largest logits, compute those few rows of the output matrix that
+        /// the model's screen finds: see `read(_:likeliest:)`. A model without a screen computes all.
+        public var screensHead = false
         /// How keys and values are kept.
         public var cacheType = CacheType.half
         /// Most bytes that the process may have with the model and this session, or nil: the block size is
@@ -23,13 +26,15 @@ public final class Session {
 
         public init(
             threads: Int = 0, context: Int = 0, blockSize: Int = 128, kernels: String? = nil,
-            sparsity: Sparsity = .off, cacheType: CacheType = .half, memoryLimit: Int? = nil
+            sparsity: Sparsity = .off, screensHead: Bool = false, cacheType: CacheType = .half,
+            memoryLimit: Int? = nil
         ) {
             self.threads = threads
             self.context = context
             self.blockSize = blockSize
             self.kernels = kernels
             self.sparsity = sparsity
+            self.screensHead = screensHead
             self.cacheType = cacheType
             self.memoryLimit = memoryLimit
         }
@@ -45,7 +50,7 @@ public final class Session {
 
     let kernels: KernelTable
     let pool: WorkerPool
-    private let forward: ForwardPass
+    let forward: ForwardPass
     private let lastLogits: AlignedBuffer<Float>
     private var allLogits: AlignedBuffer<Float>?
 
@@ -80,7 +85,7 @@ public final class Session {
         forward = try ForwardPass(
             model, kernels: kernels, pool: pool,
             cache: KVCache(model.config, limit: context, type: options.cacheType), blockSize: blockSize,
-            sparsity: options.sparsity)
+            sparsity: options.sparsity, screensHead: options.screensHead)
         lastLogits = try AlignedBuffer(model.config.vocabularySize)
     }
 
@@ -96,7 +101,17 @@ public final class Session {
     /// - Complexity: O(tokens * (weights + context)).
     /// - Throws: `RuntimeError`; nothing was read then.
     public func read(_ new: some Sequence<Int32>) throws(RuntimeError) {
-        try read(Array(new), logitsFrom: nil) { _, _ in }
+        try read(new, likeliest: 0)
+    }
+
+    /// The same for callers that need only the `count` largest logits. With `Options.screensHead` those are exact,
+    /// but for the errors that the screen was calibrated to (about one token in a thousand); a logit that is left
+    /// out is estimated, and below them. A `count` of 0, or of more than 256, makes every logit exact.
+    ///
+    /// - Complexity: as above; of the output matrix, some rows instead of all.
+    /// - Throws: `RuntimeError`; nothing was read then.
+    public func read(_ new: some Sequence<Int32>, likeliest count: Int) throws(RuntimeError) {
+        try read(Array(new), logitsFrom: nil, likeliest: count) { _, _ in }
     }
 
     /// Reads tokens and calls `body` with the position and logits of each from `new[first]` on.
@@ -113,7 +128,8 @@ public final class Session {
 
     /// As above, `body` getting the rows of a whole block at once.
     func read(
-        _ new: [Int32], logitsFrom first: Int?, _ body: (_ position: Int, UnsafeBufferPointer<Float>) -> Void
+        _ new: [Int32], logitsFrom first: Int?, likeliest: Int = 0,
+        _ body: (_ position: Int, UnsafeBufferPointer<Float>) -> Void
     ) throws(RuntimeError) {
         let vocabulary = model.config.vocabularySize
         for id in new where id < 0 || Int(id) >= vocabulary {
@@ -132,7 +148,7 @@ public final class Session {
             }
             tokens += block
             if block.endIndex == new.count {
-                forward.logits(block.count - 1, 1, into: lastLogits.pointer)
+                forward.logits(block.count - 1, likeliest: likeliest, into: lastLogits.pointer)
             }
         }
     }
@@ -164,4 +180,6 @@ public final class Session {
 
     /// Neurons and heads computed since the session was made.
     package var activity: Activity { forward.activity }
+    /// What the screen of the output matrix did since the session was made; nil if there is none at work.
+    package var screenActivity: ScreenActivity? { forward.screen?.activity }
 }

@@ -8,9 +8,17 @@ struct PredictorFile {
     var neuronThresholds: [Float]
     var headThresholds: [Float]
     var lookahead: Bool
+    var screen: TrainedScreen?
+    /// What a model has already and keeps, its tensors with it; nil for only what is above.
+    var kept: PredictorConfig?
 
     var config: PredictorConfig {
+        if var kept {
+            kept.screen = screen?.config ?? kept.screen
+            return kept
+        }
         var config = PredictorConfig()
+        config.screen = screen?.config
         config.neuronRanks = neurons.map { $0?.rank ?? 0 }
         config.gates = neurons.map { $0?.isGate ?? false }
         config.headRanks = heads.map { $0?.rank ?? 0 }
@@ -66,6 +74,7 @@ struct PredictorFile {
             for (name, bytes) in pair.0?.tensors ?? [] { new[prefix + name] = bytes }
             for (suffix, bytes) in pair.1?.tensors ?? [] { new[prefix + "attn_predictor" + suffix] = bytes }
         }
+        for tensor in screen?.tensors ?? [] { new[tensor.name] = tensor.bytes }
         var layout = layout
         for (index, tensor) in parts(model).flatMap(\.tensors).enumerated() {
             guard let bytes = new[tensor.name] ?? model.gguf.tensor(tensor.name).map(model.gguf.bytes) else {
@@ -75,6 +84,6 @@ struct PredictorFile {
             try sink.write(bytes, at: layout.tensors[index].lowerBound)
         }
         try layout.header.withUnsafeBytes { try sink.write($0, at: 0) }
-        withExtendedLifetime((neurons, heads)) {}
+        withExtendedLifetime((neurons, heads, screen)) {}
     }
 }

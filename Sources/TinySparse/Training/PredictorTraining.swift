@@ -17,6 +17,9 @@ package struct PredictorOptions: Sendable {
     package var rank = 32
     /// Rank of the predictors of heads, at most as many as there are heads; 0 trains none.
     package var headRank = 16
+    /// Rank of the screen of the output matrix; 0 trains none, nil chooses by the model's size. With a screen and no
+    /// rank for anything else, the model's own predictors stay.
+    package var screenRank: Int?
     /// Predict neurons from the norm before attention, so that they are known before it runs.
     package var lookahead = false
     /// Tokens to learn from.
@@ -46,7 +49,11 @@ package enum TrainingEvent: Sendable {
     case epoch(layer: Int, heads: Bool, Int, of: Int, PredictorScore)
     case resumed(predictors: Int)
     case calibrating(step: Int, of: Int, Quality?)
+    case screening(ScreenStep, done: Int, of: Int)
 }
+
+/// Where the training of a screen is.
+package enum ScreenStep: String, Sendable { case reading, solving, measuring, checking }
 
 /// The caller ended the training; what was finished is in the state file.
 package struct TrainingStopped: Error {}
@@ -94,11 +101,20 @@ package final class PredictorTraining {
     package func run(to path: String) throws -> TrainingResult {
         if !state.finished.isEmpty { try tell(.resumed(predictors: state.finished.count)) }
         try train()
-        let candidates = try evaluate()
-        let calibrated = try Calibration(self, candidates).run()
-        try calibrated.file.write(model.file, to: path)
+        var (file, result) = try choose()
+        if let screen = try trainScreen(file) {
+            file.screen = screen
+            result.screen = try check(screen, file)
+        }
+        try file.write(model.file, to: path)
         state.remove()
-        return calibrated.result
+        return result
+    }
+
+    /// Thresholds for what was trained.
+    private func choose() throws -> (file: PredictorFile, result: TrainingResult) {
+        let isScreenOnly = options.rank == 0 && options.headRank == 0 && options.screenRank != 0
+        return try isScreenOnly ? PredictorFile.unchanged(model) : Calibration(self, evaluate()).run()
     }
 
     func tell(_ event: TrainingEvent) throws {
@@ -200,6 +216,36 @@ package final class PredictorTraining {
             }
         }
         if let error = failure.withLock({ $0 }) { throw error }
+    }
+
+    // MARK: The screen of the output matrix
+
+    private static let screenKey: UInt64 = 1 << 32
+
+    /// Of the model as it will run: what is skipped changes what the output matrix sees.
+    private func trainScreen(_ file: PredictorFile) throws -> TrainedScreen? {
+        if options.screenRank == 0 { return nil }
+        let known = state.finished[Self.screenKey]
+        let sparse = try Model(NativeModelFile(image: file.image(model.file), verify: false))
+        let trained = try ScreenTraining(sparse, options, report: tell).run(
+            training: training, heldOut: validation, resuming: known)
+        if let trained, trained.weights != known { try state.add(Self.screenKey, trained.weights) }
+        return trained?.screen
+    }
+
+    /// The finished model's screen at work, with the predictors, on text that nothing was fitted to.
+    private func check(_ screen: TrainedScreen, _ file: PredictorFile) throws -> ScreenReport {
+        let model = try Model(NativeModelFile(image: file.image(model.file), verify: false))
+        var session = options.session
+        session.screensHead = true
+        session.sparsity = .predicted()
+        var isStopped = false
+        let quality = try Session(model, session).screenQuality(of: calibration.chunks) { done, count in
+            isStopped = (try? tell(.screening(.checking, done: done, of: count))) == nil
+            return !isStopped
+        }
+        if isStopped { throw TrainingStopped() }
+        return ScreenReport(config: screen.config, bytes: model.weights.screen?.bytes ?? 0, quality: quality ?? ScreenQuality())
     }
 
     // MARK: Evaluation

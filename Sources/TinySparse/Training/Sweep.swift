@@ -17,9 +17,11 @@ package struct SweepPoint: Sendable {
     package let keep: Double
     package let quality: Quality
     /// Weights read a token; nil where computing all is part of the method.
-    package let bytes: Int?
+    package internal(set) var bytes: Int?
     /// Decoded tokens a second, and those of the dense model in alternation; predictor only.
     package internal(set) var speed: (sparse: Double, dense: Double)?
+    /// What the screen of the output matrix does; nil where all of that is computed.
+    package internal(set) var screen: ScreenQuality?
 }
 
 /// Quality against the share of neurons that is computed, for several ways of choosing them.
@@ -55,11 +57,26 @@ package struct Sweep {
 
     /// What the model's own thresholds give; nil without predictors.
     package func automatic(_ progress: (Int, Int) -> Bool) throws -> SweepPoint? {
-        guard !model.config.predictors.isEmpty else { return nil }
+        guard !model.config.predictors.isEmpty || model.config.predictors.screen != nil else { return nil }
         let quality = try Comparison(model, sample, options).run([.predicted()], progress: progress)[0]
         return SweepPoint(
             method: nil, keep: quality.activity.neuronShare, quality: quality,
             bytes: model.bytesRead(quality.activity, heads: true), speed: nil)
+    }
+
+    /// The model's own thresholds (`point`, measured before) with its screen of the output matrix; nil without one.
+    package func screened(_ point: SweepPoint, _ progress: (Int, Int) -> Bool) throws -> SweepPoint? {
+        guard let screen = model.weights.screen else { return nil }
+        var options = options
+        options.sparsity = .predicted()
+        options.screensHead = true
+        var point = point
+        point.screen = try Session(model, options).screenQuality(of: sample.chunks, progress: progress)
+        guard let quality = point.screen, let bytes = point.bytes else { return nil }
+        let rows = quality.rowsPerToken * (1 - quality.denseShare) / Double(model.config.vocabularySize) + quality.denseShare
+        point.bytes = bytes - Int(Double(model.weights.head.bytes) * (1 - rows)) + screen.bytes
+        point.speed = nil
+        return point
     }
 
     /// All methods at one share.
@@ -99,18 +116,20 @@ package struct Sweep {
 
     /// Decodes the sample's first tokens in short turns, sparse and dense by turns, so that what else the machine
     /// does falls on both alike. - Returns: medians of tokens a second.
-    package func speed(_ way: Sparsity, tokens: Int) throws -> (sparse: Double, dense: Double) {
+    /// - Parameter screensHead: whether the sparse session asks for the likeliest token alone.
+    package func speed(_ way: Sparsity, screensHead: Bool = false, tokens: Int) throws -> (sparse: Double, dense: Double) {
         var other = options
         other.sparsity = way
+        other.screensHead = screensHead
         let sessions = try [Session(model, other), Session(model, options)]
         let ids = sample.chunks[0].prefix(tokens + 8)
         var speeds: [[Double]] = [[], []]
-        for session in sessions { for id in ids.prefix(8) { try session.read(CollectionOfOne(id)) } }
+        for session in sessions { for id in ids.prefix(8) { try session.read(CollectionOfOne(id), likeliest: 1) } }
         for first in stride(from: 8, to: ids.count, by: 8) {
             for (index, session) in sessions.enumerated() {
                 let turn = ids[first..<min(first + 8, ids.count)]
                 let start = ContinuousClock.now
-                for id in turn { try session.read(CollectionOfOne(id)) }
+                for id in turn { try session.read(CollectionOfOne(id), likeliest: 1) }
                 let (seconds, atto) = (ContinuousClock.now - start).components
                 speeds[index].append(Double(turn.count) / (Double(seconds) + Double(atto) * 1e-18))
             }

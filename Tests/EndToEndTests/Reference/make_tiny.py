@@ -61,6 +61,9 @@ MODELS = {
         neuron_ranks=[0, 0, 12, 0, 0], neuron_thresholds=[0.25, 1e9, 0.1, 0.0, 0.0],
         head_ranks=[0, 4, 0, 0, 0], head_thresholds=[0.0, 0.1, 0.0, 0.0, 0.0], lookahead=False,
         gates=[1, 1, 0, 0, 1])),
+    # A screen of the head: more than a group wide; rows that are no multiple of a block; some tokens fall back.
+    "llama-screen": shape(LLAMA, 96, 2, 6, 2, 16, 100, 64, vocabulary_size=333,
+                          screen=dict(rank=70, rows=30, margin=10.0, wide_margin=12.5)),
     # 4-bit weights: all of them; and where a model that skips neurons has them, with biases.
     "llama-w4": shape(LLAMA, 96, 2, 6, 2, 16, 160, 128, four_bit=four_bit.NAMES[:-1]),
     "opt-w4": shape(OPT, 72, 2, 3, 3, 24, 130, 64, tied_head=False, vocabulary_size=300,
@@ -155,6 +158,13 @@ def weights(config, seed):
                 matrix(f"blk.{n}.{part}_predictor_b", outputs, rank, bias=True)
         if predictors.get("gates", [0] * (n + 1))[n]:
             w[f"blk.{n}.ffn_gate_reach"] = random.uniform(0.5, 1.5, d_ff)
+    if "screen" in config:
+        # The first columns of the head: exact, but for what the others add.
+        rank = config["screen"]["rank"]
+        gains = random.uniform(0.5, 2, rank) * random.choice([-1, 1], rank)
+        w["output_screen_a.weight"] = np.eye(rank, d) * gains[:, None]
+        head = w["token_embd.weight" if config["tied_head"] else "output.weight"]
+        w["output_screen_b.weight"] = head[:, :rank] / gains
     return {name: array.astype(F) for name, array in w.items()}
 
 
@@ -209,6 +219,10 @@ def native_metadata(config, name, tensors):
         meta.append(("tinysparse.predictors.lookahead", gg.BOOL, p["lookahead"]))
         if "gates" in p:
             meta.append(("tinysparse.predictors.gates", (gg.ARRAY, gg.I32), p["gates"]))
+    if "screen" in config:
+        s = config["screen"]
+        meta += [("tinysparse.predictors.screen_" + key, gg.U32, s[key]) for key in ("rank", "rows")]
+        meta += [("tinysparse.predictors.screen_" + key, gg.F32, s[key]) for key in ("margin", "wide_margin")]
     if "four_bit" in config:
         meta += [("tinysparse.four_bit", (gg.ARRAY, gg.STRING), config["four_bit"])]
     end = len(vocabulary) - 1
@@ -365,7 +379,7 @@ def write_mask(path, neurons, heads):
 
 def write_goldens(path, prefix, seed=7):
     """PREFIX.tokens.txt, PREFIX.{sparse,edge}.mask.txt, PREFIX.{dense,sparse,edge}.{hashes.txt,logits.f32},
-    PREFIX.predicted.hashes.txt if the model has predictors"""
+    PREFIX.predicted.hashes.txt if the model has predictors, PREFIX.screened{1,5}.hashes.txt if it has a screen"""
     model = Reference(path)
     random = np.random.default_rng(seed)
     count = min(model.context, 72)
@@ -395,6 +409,12 @@ def write_goldens(path, prefix, seed=7):
     if model.predictors:
         logits, hidden = model.run(tokens, predicted=True)
         with open(prefix + ".predicted.hashes.txt", "w") as file:
+            for t in range(count):
+                print(t, fn.hash_floats(logits[t]), *(fn.hash_floats(h) for h in hidden[t]),
+                      file=file)
+    for k in (1, 5) if model.screen else ():
+        logits, hidden = model.run(tokens, screened=k)
+        with open(f"{prefix}.screened{k}.hashes.txt", "w") as file:
             for t in range(count):
                 print(t, fn.hash_floats(logits[t]), *(fn.hash_floats(h) for h in hidden[t]),
                       file=file)

@@ -1,6 +1,6 @@
 """An independent forward pass that follows docs/NUMERICS.md to the bit.
 
-    python reference.py MODEL --tokens 1,2,3 [--out logits.f32] [--layers] [--mask FILE] [--cache int8]
+    python reference.py MODEL --tokens 1,2,3 [--out logits.f32] [--layers] [--mask FILE] [--cache int8] [--predicted] [--screened K]
     python reference.py --selftest [MODEL ...]
 """
 import argparse
@@ -62,6 +62,31 @@ class GateRule:
         return np.flatnonzero(np.abs(gates) * self.reach >= self.threshold)
 
 
+class Screen:
+    """Computes the rows of the head that matter (section 10)."""
+
+    def __init__(self, tensors, get):
+        self.a, self.b = Matrix(tensors, "output_screen_a"), Matrix(tensors, "output_screen_b")
+        self.rows = get("screen_rows")
+        self.margins = F(get("screen_margin")), F(get("screen_wide_margin"))
+
+    def __call__(self, x, head, k):
+        """x: the quantized norm. k: how many logits have to be exact."""
+        score = fn.f32(self.b(fn.quantize(self.a(x))))
+        ordered = np.sort(score)[::-1]
+        bar = ordered[0] - self.margins[0 if k == 1 else 1]
+        if k < len(score):
+            bar = min(bar, ordered[k - 1])
+        active = np.flatnonzero(score >= bar)
+        if k >= len(score) or len(active) > self.rows or len(active) == len(score):
+            return head(x)
+        exact = head(x, active)
+        least = np.sort(exact)[::-1][k - 1]
+        logits = np.where(score >= least, np.nextafter(least, F(-np.inf)), score)
+        logits[active] = exact
+        return logits
+
+
 class Reference:
     """A model. `logits(tokens)` starts a new context; `step(token)` goes on with the present one."""
 
@@ -110,7 +135,9 @@ class Reference:
             if four_bit.is_four_bit(meta, "ffn_down"):
                 sizes["ffn_down"] = self.d_model
             self.layers.append({k: self.matrix(f"blk.{n}.{k}", size) for k, size in sizes.items()})
-        self.predictors, self.gate_rules, self.lookahead = {}, {}, False
+        self.predictors, self.gate_rules, self.lookahead, self.screen = {}, {}, False, None
+        if "tinysparse.predictors.screen_rank" in meta:
+            self.screen = Screen(tensors, lambda key: meta["tinysparse.predictors." + key])
         if "tinysparse.predictors.neuron_ranks" in meta:
             get = lambda key: meta["tinysparse.predictors." + key]
             self.lookahead = get("lookahead")
@@ -198,11 +225,12 @@ class Reference:
             self.tensors.get(down + ".bias"), active, h)
         return x + y
 
-    def step(self, token, neurons=None, heads=None, predicted=False):
+    def step(self, token, neurons=None, heads=None, predicted=False, screened=0):
         """-> logits [vocabulary], hidden states after each layer [layers, d_model].
 
         neurons, heads: for each layer the active ones, ascending, or None for all of them.
-        predicted: they are what the model's predictors say."""
+        predicted: they are what the model's predictors say.
+        screened: how many logits have to be exact; 0 stands for all."""
         if not 0 <= token < self.vocabulary or self.position >= self.context:
             raise ValueError(f"token {token} at position {self.position}")
         x = self.embedding.row(token, self.d_model)
@@ -222,11 +250,12 @@ class Reference:
                 some = self.predict("neuron", n, a if self.lookahead else before)
             x = self.feed_forward(n, x, before, some, self.gate_rules.get(n) if predicted else None)
             hidden.append(fn.f32(x))
-        logits = self.head(fn.quantize(self.norm(x, "output_norm")))
+        a = fn.quantize(self.norm(x, "output_norm"))
+        logits = self.screen(a, self.head, screened) if screened else self.head(a)
         self.position += 1
         return fn.f32(logits), np.stack(hidden)
 
-    def run(self, tokens, neurons=None, heads=None, predicted=False):
+    def run(self, tokens, neurons=None, heads=None, predicted=False, screened=0):
         """-> logits [T, vocabulary], hidden [T, layers, d_model], from an empty context.
 
         neurons and heads as in `step`, or functions of the position that return such lists."""
@@ -235,7 +264,7 @@ class Reference:
         for t, token in enumerate(tokens):
             rows.append(self.step(
                 int(token), neurons(t) if callable(neurons) else neurons,
-                heads(t) if callable(heads) else heads, predicted))
+                heads(t) if callable(heads) else heads, predicted, screened))
         return np.stack([r[0] for r in rows]), np.stack([r[1] for r in rows])
 
     def logits(self, tokens, neurons=None, heads=None):
@@ -265,6 +294,7 @@ def main():
     parser.add_argument("--mask", help="active neurons and heads, see README.md")
     parser.add_argument("--cache", choices=["half", "int8"], default="half")
     parser.add_argument("--predicted", action="store_true", help="as the model's predictors say")
+    parser.add_argument("--screened", type=int, default=0, metavar="K", help="only the K largest logits exact")
     parser.add_argument("--selftest", action="store_true")
     args = parser.parse_args()
     if args.selftest:
@@ -275,7 +305,7 @@ def main():
     model = Reference(args.models[0], cache=args.cache)
     neurons, heads = read_mask(args.mask, model.n_layers) if args.mask else (None, None)
     logits, hidden = model.run(
-        [int(t) for t in args.tokens.split(",")], neurons, heads, args.predicted)
+        [int(t) for t in args.tokens.split(",")], neurons, heads, args.predicted, args.screened)
     for t in range(len(logits)):
         print(t, fn.hash_floats(logits[t]), *(
             [fn.hash_floats(h) for h in hidden[t]] if args.layers else []))
