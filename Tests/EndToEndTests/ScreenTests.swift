@@ -161,6 +161,39 @@ final class ScreenTests: XCTestCase {
         XCTAssertNil(try model(nil).config.predictors.screen)
     }
 
+    func testCommandLine() throws {
+        func run(_ arguments: String...) throws -> Tool.Result { try Tool.run(Tool.tinysparse, arguments) }
+        func json(_ result: Tool.Result) throws -> [String: Any] {
+            XCTAssertEqual(result.code, 0, result.errors)
+            return try XCTUnwrap(JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+        }
+        XCTAssertEqual(try run("run", "-m", golden.path, "--lm-head-screen", "maybe", "x").code, 2)
+        let none = try run("run", "-m", Tool.fixture("tiny-llama.gguf"), "--lm-head-screen", "on", "x")
+        XCTAssertEqual(none.code, 1)
+        XCTAssert(none.errors.contains("train-predictors"), none.errors)
+
+        let bench = ["bench", "-m", golden.path, "-p", "0", "-n", "8", "-r", "2", "-t", "1", "--json"]
+        for (more, isScreened) in [
+            ([], true), (["--sparsity", "off"], false), (["--lm-head-screen", "off"], false),
+            (["--sparsity", "off", "--lm-head-screen", "on"], true),
+        ] {
+            let report = try json(Tool.run(Tool.tinysparse, bench + more))["lm_head_screen"] as? [String: Any]
+            XCTAssertEqual(report?["tokens"] as? Int, isScreened ? 24 : nil, "\(more)")
+        }
+
+        let directory = TemporaryDirectory()
+        let text = directory.write(Array(String(repeating: "The brown fox and the machine. ", count: 60).utf8), "text")
+        let scores = ["perplexity", "-m", golden.path, "-c", "64", "--chunks", "3", "--json", text]
+        let on = try json(Tool.run(Tool.tinysparse, scores)), off = try json(Tool.run(Tool.tinysparse, scores + ["--lm-head-screen", "off"]))
+        XCTAssertEqual(on["perplexity"] as? Double, off["perplexity"] as? Double)
+        XCTAssertEqual((on["lm_head_screen"] as? [String: Any])?["tokens"] as? Int, 96)
+        XCTAssert(off["lm_head_screen"] is NSNull)
+
+        let verbose = try run("run", "-m", golden.path, "--greedy", "-n", "5", "-v", "the quick")
+        XCTAssert(verbose.errors.contains("output rows: "), verbose.errors)
+        XCTAssert(try run("inspect", golden.path).output.contains("rank 70"))
+    }
+
     /// The same model with another screen, or none, and without one of the tensors.
     private func model(_ screen: ScreenConfig?, without missing: String = "-") throws -> Model {
         let file = golden.model.file

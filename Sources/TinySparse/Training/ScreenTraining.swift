@@ -36,7 +36,7 @@ extension PredictorFile {
 ///
 /// With C = L L^T the second moment of the head's inputs x, and E the head, the best B A of rank r, in squares of
 /// E x - B A x, is A = V^T L^-1, B = E L V, V being the leading right singular vectors of E L. The rows of E are not
-/// weighted: weights for those that are often among the best fit one text and not the next.
+/// weighted: weights for those that are often among the best made the choice of several tokens worse.
 ///
 /// The margins are what held-out tokens say: for one exact logit, the likeliest token is left out in at most one of
 /// two thousand tokens; for several, the tokens left out of the best forty have at most a two-thousandth of the
