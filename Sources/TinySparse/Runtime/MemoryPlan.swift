@@ -41,7 +41,8 @@ extension Session.Options {
     private func bytesOfWorkers(_ config: ModelConfig, context: Int) -> Int {
         let count = threads == 0 ? availableCores : threads
         let widest = max(config.dModel, config.dQuery, config.dFF, 4096) + groupSize
-        let each = max(widest * 64, 8 * (config.dModel + 64)) + 8 * paddedHead(config.headDim) + 4 * context + 65_536
+        let tile = 4 * QueryTile.most * (2 * paddedHead(config.headDim) + context)
+        let each = max(widest * 64, 8 * (config.dModel + 64)) + tile + 65_536
         return count * each + 4 * config.vocabularySize + widest / groupSize * 4 * (config.dModel + 64)
     }
 
