@@ -194,4 +194,54 @@ final class KernelElementTests: XCTestCase {
             XCTAssertTrue("\(error)".contains("scalar"), "\(error)")
         }
     }
+
+    /// Whatever queries are in a tile with it, and however many more positions they see: a query's bits stay its own.
+    func testAttentionOfATileGivesTheBitsOfEachQueryAlone() throws {
+        let scalar = try scalarKernels()
+        var random = Random(20)
+        for width in [16, 32, 48, 64, 80, 96, 128] {
+            for rows in 1...QueryTile.most {
+                for first in [1, 2, 14, 15, 16, 17, 33, 64, 100] {
+                    for steps in [0, 1, 17] {
+                        let counts = (0..<rows).map { first + $0 / 2 * steps }
+                        let most = counts.last!
+                        let queries = (0..<rows).map { _ in random.floats(width) }
+                        let halves = (0..<2).map { _ in random.floats(width * most).map { nearestHalf($0) } }
+                        let bytes = (0..<2).map { _ in random.bytes(width * most) }
+                        let scales = (0..<2).map { _ in random.floats(most + 15, 0...0.1) }
+                        let weights = counts.map { random.floats($0, 0...1) }
+                        let totals = random.floats(rows, 1...9)
+                        let alone = (0..<rows).map { i -> [[Float]] in
+                            let n = width * counts[i]
+                            let s = scalar.scores(queries[i], Array(halves[0].prefix(n)), width, counts[i], 0.125)
+                            let b = scalar.scores(
+                                [queries[i]], [counts[i]], keys: blocks(Array(bytes[0].prefix(n)), width), scales: scales[0],
+                                width, 0.125)
+                            return [
+                                s.scores + [s.largest], b.scores[0] + b.largest,
+                                scalar.weighted(weights[i], Array(halves[1].prefix(n)), width, totals[i]),
+                                scalar.weighted(
+                                    [weights[i]], values: Array(bytes[1].prefix(n)), scales: scales[1], width, [totals[i]])[0],
+                            ]
+                        }
+                        XCTAssertEqual(alone.map { $0[0].last! }, alone.map { $0[0].dropLast().max()! })
+                        forEverySet { set in
+                            let s = set.scores(queries, counts, keys: blocks(halves[0], width), width, 0.125)
+                            let b = set.scores(
+                                queries, counts, keys: blocks(bytes[0], width), scales: scales[0], width, 0.125)
+                            let v = set.weighted(weights, values: halves[1], width, totals)
+                            let w = set.weighted(weights, values: bytes[1], scales: scales[1], width, totals)
+                            for i in 0..<rows {
+                                let what = "\(set.name) row \(i) of \(counts), \(width) wide"
+                                assertSameBits(s.scores[i] + [s.largest[i]], alone[i][0], what + ", scores")
+                                assertSameBits(b.scores[i] + [b.largest[i]], alone[i][1], what + ", scores of bytes")
+                                assertSameBits(v[i], alone[i][2], what + ", values")
+                                assertSameBits(w[i], alone[i][3], what + ", values in bytes")
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -179,10 +179,11 @@ final class KernelGoldenTests: XCTestCase {
                     let (key, ks) = stream(k, keys, keyScales, h / (heads / kvHeads))
                     let (value, vs) = stream(v, values, valueScales, h / (heads / kvHeads))
                     let query = Array(q[h * d..<(h + 1) * d]) + [Float](repeating: 0, count: width - d)
-                    var scores = [Float](repeating: 0, count: positions), sum = [Float](repeating: 0, count: width)
-                    let largest = set.byteScores(query, key, ks, width, positions, 1 / Float(d).squareRoot(), &scores)
-                    let softmax = set.softmax(scores, largest)
-                    set.byteValues(softmax.weights, value, vs, width, positions, softmax.total, &sum)
+                    let room = [Float](repeating: 1, count: -positions & 15)
+                    let scores = set.scores(
+                        [query], [positions], keys: blocks(key, width), scales: ks + room, width, 1 / Float(d).squareRoot())
+                    let softmax = set.softmax(scores.scores[0], scores.largest[0])
+                    let sum = set.weighted([softmax.weights], values: value, scales: vs, width, [softmax.total])[0]
                     out += sum.prefix(d)
                 }
                 assertSameBits(out, wanted, "\(set.name) attention to bytes \(shape)")

@@ -254,16 +254,67 @@ extension KernelTable {
         return (out.values("\(name) softmaxWeights"), total)
     }
 
+    /// One query; `keys` position by position.
     func scores(_ query: [Float], _ keys: [UInt16], _ width: Int, _ count: Int, _ scale: Float) -> (scores: [Float], largest: Float) {
-        let q = Guarded(query), k = Guarded(keys), out = Output<Float>(count)
-        let largest = attentionScores(q.pointer, k.pointer, width, count, scale, out.pointer)
-        return (out.values("\(name) attentionScores"), largest)
+        let all = scores([query], [count], keys: blocks(keys, width), width, scale)
+        return (all.scores[0], all.largest[0])
+    }
+
+    /// A tile of queries; the keys in their blocks, in bytes if they have scales.
+    func scores<Number: FixedWidthInteger & BitwiseCopyable>(
+        _ queries: [[Float]], _ counts: [Int], keys: [Number], scales: [Float] = [], _ width: Int, _ scale: Float
+    ) -> (scores: [[Float]], largest: [Float]) {
+        let k = Guarded(keys), ks = Guarded(scales)
+        let largest = Output<Float>(queries.count), out = Output<Float>(queries.count * rowStride(counts, width))
+        withTile(queries, counts, out, width) { tile in
+            if Number.self == Int8.self {
+                let bytes = UnsafeRawPointer(k.pointer).assumingMemoryBound(to: Int8.self)
+                byteScores(tile, bytes, ks.pointer, scale, largest.pointer)
+            } else {
+                let halves = UnsafeRawPointer(k.pointer).assumingMemoryBound(to: UInt16.self)
+                attentionScores(tile, halves, scale, largest.pointer)
+            }
+        }
+        let values = out.values("\(name) scores")
+        let rows = counts.indices.map { i in Array(values[(i * rowStride(counts, width))...].prefix(counts[i])) }
+        return (rows, largest.values("\(name) largest scores"))
     }
 
     func weighted(_ weights: [Float], _ values: [UInt16], _ width: Int, _ total: Float) -> [Float] {
-        let w = Guarded(weights), v = Guarded(values), out = Output<Float>(width)
-        weightedValues(w.pointer, v.pointer, width, weights.count, total, out.pointer)
-        return out.values("\(name) weightedValues")
+        weighted([weights], values: values, width, [total])[0]
+    }
+
+    /// A tile of weights; the values in bytes if they have scales.
+    func weighted<Number: FixedWidthInteger & BitwiseCopyable>(
+        _ weights: [[Float]], values: [Number], scales: [Float] = [], _ width: Int, _ totals: [Float]
+    ) -> [[Float]] {
+        let v = Guarded(values), vs = Guarded(scales), sums = Guarded(totals)
+        let counts = weights.map { $0.count }, stride = rowStride(counts, width)
+        let rows = Output<Float>([Float](repeating: .nan, count: weights.count * stride))
+        for (i, row) in weights.enumerated() { (rows.pointer + i * stride).update(from: row, count: row.count) }
+        let out = Output<Float>((weights.count - 1) * stride + width)
+        withTile([], counts, rows, width) { tile in
+            if Number.self == Int8.self {
+                let bytes = UnsafeRawPointer(v.pointer).assumingMemoryBound(to: Int8.self)
+                byteValues(tile, bytes, vs.pointer, sums.pointer, out.pointer)
+            } else {
+                let halves = UnsafeRawPointer(v.pointer).assumingMemoryBound(to: UInt16.self)
+                weightedValues(tile, halves, sums.pointer, out.pointer)
+            }
+        }
+        let all = out.values("\(name) weighted values")
+        return weights.indices.map { Array(all[($0 * stride)...].prefix(width)) }
+    }
+
+    private func rowStride(_ counts: [Int], _ width: Int) -> Int { max((counts.max()! + 15) & ~15, width) }
+
+    private func withTile(_ queries: [[Float]], _ counts: [Int], _ scores: Output<Float>, _ width: Int, _ body: (QueryTile) -> Void) {
+        let stride = rowStride(counts, width)
+        let rows = queries.map { $0 + [Float](repeating: .nan, count: stride - width) }.joined()
+        let q = Guarded(Array(rows.dropLast(stride - width)))
+        var tile = QueryTile(queries: q.pointer, scores: scores.pointer, stride: stride, width: width, rows: counts.count)
+        for (i, count) in counts.enumerated() { tile.counts[i] = count }
+        withExtendedLifetime(q) { body(tile) }
     }
 
     func halves(_ x: [Float]) -> [UInt16] {
@@ -297,3 +348,13 @@ func forEverySet(_ body: (KernelTable) throws -> Void) rethrows {
 }
 
 func scalarKernels() throws -> KernelTable { try Kernels.named("scalar") }
+
+/// Keys position by position to where the kernels want them; what a last block has too many holds ones.
+func blocks<Number: FixedWidthInteger>(_ keys: [Number], _ width: Int) -> [Number] {
+    let count = keys.count / width
+    var out = [Number](repeating: 1, count: (count + 15) / 16 * 16 * width)
+    for t in 0..<count {
+        for j in 0..<width { out[t / 16 * 16 * width + QueryTile.place(j, width) * 16 + t % 16] = keys[t * width + j] }
+    }
+    return out
+}

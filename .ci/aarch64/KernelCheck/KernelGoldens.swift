@@ -105,23 +105,33 @@ private func attention(_ set: KernelTable, _ folder: String, _ tally: inout Tall
     while !f.isAtEnd {
         let size = f.next(Int32.self).map { Int($0) }
         let (heads, kvHeads, d, count) = (size[0], size[1], size[2], size[3])
-        let width = (d + 15) & ~15
+        let width = (d + 15) & ~15, stride = (count + 15) & ~15
         let q = f.floats(), k = f.next(UInt16.self), v = f.next(UInt16.self)
         var got: [Float] = []
         for head in 0..<heads {
             let kv = head / (heads / kvHeads)
-            func cache(_ x: [UInt16]) -> [UInt16] {
-                var padded = [UInt16](repeating: 0, count: count * width)
-                for t in 0..<count { for j in 0..<d { padded[t * width + j] = x[(t * kvHeads + kv) * d + j] } }
-                return padded
+            var keys = [UInt16](repeating: 0, count: stride * width), values = keys
+            for t in 0..<count {
+                for j in 0..<d {
+                    let place = (t & ~15) * width + QueryTile.place(j, width) * 16 + (t & 15)
+                    keys[place] = k[(t * kvHeads + kv) * d + j]
+                    values[t * width + j] = v[(t * kvHeads + kv) * d + j]
+                }
             }
             let query = q[head * d..<(head + 1) * d] + [Float](repeating: 0, count: width - d)
-            var scores = [Float](repeating: 0, count: count)
+            var scores = [Float](repeating: 0, count: stride)
             var out = [Float](repeating: 0, count: width)
-            let largest = set.attentionScores(
-                Array(query), cache(k), width, count, 1 / Float(d).squareRoot(), &scores)
-            let total = set.softmaxWeights(&scores, count, largest)
-            set.weightedValues(scores, cache(v), width, count, total, &out)
+            var number: Float = 0
+            Array(query).withUnsafeBufferPointer { q in
+                scores.withUnsafeMutableBufferPointer { s in
+                    let tile = QueryTile(
+                        queries: q.baseAddress!, scores: s.baseAddress!, stride: stride, width: width, rows: 1,
+                        counts: SIMD4(count, 0, 0, 0))
+                    set.attentionScores(tile, keys, 1 / Float(d).squareRoot(), &number)
+                    number = set.softmaxWeights(tile.scores, count, number)
+                    set.weightedValues(tile, values, &number, &out)
+                }
+            }
             got += out.prefix(d)
         }
         tally.compare(got, f.floats(), "attention")

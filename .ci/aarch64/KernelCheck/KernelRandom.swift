@@ -87,19 +87,35 @@ private func vectors(_ set: KernelTable, _ plain: KernelTable, _ random: inout R
 
 private func attention(_ set: KernelTable, _ plain: KernelTable, _ random: inout Random, _ tally: inout Tally) {
     let width = 16 * (1 + random.below(10)), count = 1 + random.below(70)
-    let q = random.floats(width)
+    let room = (count + 15) & ~15
     func halves() -> [UInt16] {
-        var out = [UInt16](repeating: 0, count: width * count)
-        plain.toHalf(random.floats(width * count), width * count, &out)
+        var out = [UInt16](repeating: 0, count: width * room)
+        plain.toHalf(random.floats(width * room), width * room, &out)
         return out
     }
     let k = halves(), v = halves()
+    // A tile of queries that see fewer positions than there are.
+    let rows = 1 + random.below(QueryTile.most), stride = max(width, (count + 15) & ~15)
+    let queries = (0..<rows).flatMap { _ in random.floats(stride) }
+    let shortest = max(count - random.below(20), 1)
     func run(_ set: KernelTable) -> [Float] {
-        var scores = [Float](repeating: 0, count: count), out = [Float](repeating: 0, count: width)
-        let largest = set.attentionScores(q, k, width, count, 0.125, &scores)
-        let total = set.softmaxWeights(&scores, count, largest)
-        set.weightedValues(scores, v, width, count, total, &out)
-        return out + scores + [largest, total]
+        var scores = [Float](repeating: 0, count: rows * stride), out = scores
+        var numbers = [Float](repeating: 0, count: rows)
+        queries.withUnsafeBufferPointer { q in
+            scores.withUnsafeMutableBufferPointer { s in
+                var tile = QueryTile(
+                    queries: q.baseAddress!, scores: s.baseAddress!, stride: stride, width: width, rows: rows)
+                for i in 0..<rows { tile.counts[i] = min(shortest + 5 * i, count) }
+                set.attentionScores(tile, k, 0.125, &numbers)
+                for i in 0..<rows {
+                    let row = tile.scores + i * stride
+                    numbers[i] = set.softmaxWeights(row, tile.counts[i], numbers[i])
+                    for t in tile.counts[i]..<stride { row[t] = 0 }
+                }
+                set.weightedValues(tile, v, numbers, &out)
+            }
+        }
+        return out + scores + numbers
     }
     tally.compare(run(set), run(plain), "attention")
 }

@@ -8,6 +8,9 @@ let setName = "avx2"
 
 typealias Bytes32 = __m256i
 
+/// How many sums of sixteen lanes the registers hold beside what is added to them.
+let accumulators = 4
+
 @inline(__always)
 func vmax(_ a: F16, _ b: F16) -> F16 {
     F16(lowHalf: _mm256_max_ps(a.lowHalf, b.lowHalf), highHalf: _mm256_max_ps(a.highHalf, b.highHalf))
@@ -62,19 +65,5 @@ func quadDots(_ magnitude: Bytes32, _ weight: Bytes32, _ x: Bytes32) -> __m256i 
 @inline(__always)
 func prefetch(_ p: UnsafeRawPointer) {
     Builtin.int_prefetch_RawPointer(p._rawValue, Int32(0)._value, Int32(3)._value, Int32(1)._value)
-}
-
-/// The tree sums of four vectors, their lanes meeting side by side.
-@inline(__always)
-func trees(_ a: F16, _ b: F16, _ c: F16, _ d: F16) -> SIMD4<Float> {
-    let a8 = a.lowHalf + a.highHalf, b8 = b.lowHalf + b.highHalf
-    let c8 = c.lowHalf + c.highHalf, d8 = d.lowHalf + d.highHalf
-    let ab = SIMD8(lowHalf: a8.lowHalf, highHalf: b8.lowHalf) + SIMD8(lowHalf: a8.highHalf, highHalf: b8.highHalf)
-    let cd = SIMD8(lowHalf: c8.lowHalf, highHalf: d8.lowHalf) + SIMD8(lowHalf: c8.highHalf, highHalf: d8.highHalf)
-    let p = unsafeBitCast(ab, to: __m256d.self), q = unsafeBitCast(cd, to: __m256d.self)
-    let two = unsafeBitCast(_mm256_unpacklo_pd(p, q), to: SIMD8<Float>.self)
-        + unsafeBitCast(_mm256_unpackhi_pd(p, q), to: SIMD8<Float>.self)
-    let one = _mm256_hadd_ps(two, two)
-    return _mm_unpacklo_ps(one.lowHalf, one.highHalf)
 }
 #endif

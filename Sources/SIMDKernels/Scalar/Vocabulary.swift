@@ -2,6 +2,9 @@
 
 let setName = "scalar"
 
+/// How many sums of sixteen lanes the registers hold beside what is added to them.
+let accumulators = 4
+
 /// `a > b ? a : b`, lane by lane.
 @inline(__always)
 func vmax(_ a: F16, _ b: F16) -> F16 { b.replacing(with: a, where: a .> b) }
@@ -33,7 +36,3 @@ func loadBytes(_ p: UnsafePointer<Int8>) -> F16 {
 func storeBytes(_ v: I16, _ p: UnsafeMutablePointer<Int8>) {
     for i in 0..<16 { p[i] = Int8(truncatingIfNeeded: v[i]) }
 }
-
-/// The tree sums of four vectors.
-@inline(__always)
-func trees(_ a: F16, _ b: F16, _ c: F16, _ d: F16) -> SIMD4<Float> { SIMD4(tree(a), tree(b), tree(c), tree(d)) }

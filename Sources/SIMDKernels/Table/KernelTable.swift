@@ -213,22 +213,22 @@ public typealias ToHalf = @Sendable (
     _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<UInt16>
 ) -> Void
 
-/// `scores[t] = laneSum(query * key_t) * scale`. Heads are padded with zeros to `width`, a multiple of
-/// 16. Returns the largest score.
+/// For every row i of the tile, `scores[t] = laneSum(query * key_t) * scale` for t < counts[i]; up to the next
+/// multiple of 16 the row's scores may be overwritten. `largest[i]` becomes the largest of the row.
 public typealias AttentionScores = @Sendable (
-    _ query: UnsafePointer<Float>, _ keys: UnsafePointer<UInt16>, _ width: Int, _ count: Int,
-    _ scale: Float, _ scores: UnsafeMutablePointer<Float>
-) -> Float
+    _ tile: QueryTile, _ keys: UnsafePointer<UInt16>, _ scale: Float, _ largest: UnsafeMutablePointer<Float>
+) -> Void
 
 /// `scores[t] = exp(scores[t] - largest)`; returns their lane sum.
 public typealias SoftmaxWeights = @Sendable (
     _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ largest: Float
 ) -> Float
 
-/// `out[j] = (sum over t of weights[t] * values_t[j]) / total`, `width` as for the scores.
+/// For every row i of the tile, its scores being weights now,
+/// `out[i * stride + j] = (sum over t < counts[i] of weights[t] * values_t[j]) / totals[i]`.
 public typealias WeightedValues = @Sendable (
-    _ weights: UnsafePointer<Float>, _ values: UnsafePointer<UInt16>, _ width: Int, _ count: Int,
-    _ total: Float, _ out: UnsafeMutablePointer<Float>
+    _ tile: QueryTile, _ values: UnsafePointer<UInt16>, _ totals: UnsafePointer<Float>,
+    _ out: UnsafeMutablePointer<Float>
 ) -> Void
 
 /// One head of keys or values in bytes (docs/NUMERICS.md, 8); returns their scale.
@@ -236,14 +236,15 @@ public typealias ToBytes = @Sendable (
     _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Int8>
 ) -> Float
 
-/// `scores[t] = laneSum(query * key_t) * keyScales[t] * scale`; otherwise as `AttentionScores`.
+/// `scores[t] = laneSum(query * key_t) * keyScales[t] * scale`; otherwise as `AttentionScores`. The scales, too, exist
+/// up to the next multiple of 16.
 public typealias ByteScores = @Sendable (
-    _ query: UnsafePointer<Float>, _ keys: UnsafePointer<Int8>, _ keyScales: UnsafePointer<Float>, _ width: Int,
-    _ count: Int, _ scale: Float, _ scores: UnsafeMutablePointer<Float>
-) -> Float
+    _ tile: QueryTile, _ keys: UnsafePointer<Int8>, _ keyScales: UnsafePointer<Float>, _ scale: Float,
+    _ largest: UnsafeMutablePointer<Float>
+) -> Void
 
-/// `out[j] = (sum over t of (weights[t] * valueScales[t]) * values_t[j]) / total`; otherwise as `WeightedValues`.
+/// The sum is over `(weights[t] * valueScales[t]) * values_t[j]`; otherwise as `WeightedValues`.
 public typealias ByteValues = @Sendable (
-    _ weights: UnsafePointer<Float>, _ values: UnsafePointer<Int8>, _ valueScales: UnsafePointer<Float>,
-    _ width: Int, _ count: Int, _ total: Float, _ out: UnsafeMutablePointer<Float>
+    _ tile: QueryTile, _ values: UnsafePointer<Int8>, _ valueScales: UnsafePointer<Float>,
+    _ totals: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
 ) -> Void

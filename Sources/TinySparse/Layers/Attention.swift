@@ -8,9 +8,11 @@ final class Attention {
     private let scale: Float
     private let query, key, value, heads: AlignedBuffer<Float>
     private let quantized: Activations
-    /// Scores of one query, a padded query and a padded output, for each worker.
+    /// For each worker a number and a query, an output and scores for each row of a tile, the heads padded.
     private let scratch: AlignedBuffer<Float>
     private let scratchSize: Int
+    /// From one row of a tile to the next.
+    private let stride: Int
     /// Active heads of the tokens seen, and all there were.
     private(set) var computed = 0
     private(set) var possible = 0
@@ -33,7 +35,8 @@ final class Attention {
         value = try AlignedBuffer(capacity * config.dKV)
         heads = try AlignedBuffer(capacity * config.dQuery)
         quantized = try Activations(width: config.dQuery, capacity: capacity)
-        scratchSize = 2 * cache.width + (cache.limit + 15) & ~15
+        stride = 2 * cache.width + cache.room + QueryTile.keyBlock
+        scratchSize = QueryTile.most * stride + 16
         scratch = try AlignedBuffer(engine.pool.threads * scratchSize)
     }
 
@@ -49,19 +52,17 @@ final class Attention {
         computed += active.map { sets in (0..<tokens).reduce(0) { $0 + sets.count($1) } } ?? tokens * shape.nHeads
         rotary?.fill(upTo: start + tokens)
         project(layer, x, tokens, active)
-        engine.forEach(tokens) { t in
+        forEachBlock(tokens, at: start) { t in
             rotate(query.pointer + t * shape.dQuery, shape.nHeads, start + t)
             rotate(key.pointer + t * shape.dKV, shape.nKVHeads, start + t)
             store(t, index, start + t)
         }
         let work = shape.nHeads * tokens
-        let piece = headsAtOnce(work, positions: start + tokens)
+        let piece = rowsAtOnce(work, positions: start + tokens)
         let kernels = engine.kernels
         engine.pool.run((work + piece - 1) / piece) { number, worker in
-            for i in number * piece..<min((number + 1) * piece, work) {
-                let h = i / tokens, t = i % tokens
-                attend(h, t, index, start, worker, kernels, isActive: active?.contains(h, token: t) ?? true)
-            }
+            let rows = number * piece..<min((number + 1) * piece, work)
+            attend(rows, of: tokens, index, start, active, scratch.pointer + worker * scratchSize, kernels)
         }
         engine.forEach(tokens) { t in
             quantized.set(t, heads.pointer + t * shape.dQuery, shape.dQuery, engine.kernels)
@@ -88,9 +89,21 @@ final class Attention {
         }
     }
 
-    /// A piece of work is worth waking a worker for: while the text is short, a few heads.
-    private func headsAtOnce(_ work: Int, positions: Int) -> Int {
-        let worthwhile = max(32_768 / (positions * cache.width), 1)
+    /// Calls `body` for every token; those of one block of keys are one worker's.
+    private func forEachBlock(_ tokens: Int, at start: Int, _ body: (Int) -> Void) {
+        let block = QueryTile.keyBlock
+        let first = start / block
+        guard tokens >= 4 else { return (0..<tokens).forEach(body) }
+        engine.pool.run((start + tokens - 1) / block - first + 1) { number, _ in
+            let from = (first + number) * block
+            for t in max(from - start, 0)..<min(from + block - start, tokens) { body(t) }
+        }
+    }
+
+    /// A piece of work is a few full tiles, and while the text is short enough rows to be worth waking a worker
+    /// for. A single token is cut into equal shares, so that as few tiles as possible are.
+    private func rowsAtOnce(_ work: Int, positions: Int) -> Int {
+        let worthwhile = max(32_768 / (positions * cache.width), 4 * QueryTile.most)
         return min(worthwhile, (work + engine.pool.threads - 1) / engine.pool.threads)
     }
 
@@ -109,25 +122,49 @@ final class Attention {
         }
     }
 
-    /// One head of one token over positions `0 ... start + t`.
+    /// Some of the layer's rows, a row being one head of one token: all heads that share keys and values lie
+    /// together, token by token, so that what reads the same positions follows each other.
     private func attend(
-        _ h: Int, _ t: Int, _ layer: Int, _ start: Int, _ worker: Int, _ kernels: KernelTable, isActive: Bool
+        _ rows: Range<Int>, of tokens: Int, _ layer: Int, _ start: Int, _ active: ActiveSets?,
+        _ scratch: UnsafeMutablePointer<Float>, _ kernels: KernelTable
     ) {
         let width = engine.shape.headDim
-        let offset = t * engine.shape.dQuery + h * width
-        guard isActive else {
-            (heads.pointer + offset).update(repeating: 0, count: width)
-            return
+        let sharing = engine.shape.nHeads / engine.shape.nKVHeads
+        let queries = scratch + 16
+        let outputs = queries + cache.width
+        var tile = QueryTile(queries: queries, scores: outputs + cache.width, stride: stride, width: cache.width)
+        var places = SIMD4<Int>.zero
+        for row in rows {
+            let shared = row / (tokens * sharing), t = row / sharing % tokens
+            let h = shared * sharing + row % sharing
+            let place = t * engine.shape.dQuery + h * width
+            if active?.contains(h, token: t) ?? true {
+                (queries + tile.rows * stride).update(from: query.pointer + place, count: width)
+                places[tile.rows] = place
+                tile.counts[tile.rows] = start + t + 1
+                tile.rows += 1
+            } else {
+                (heads.pointer + place).update(repeating: 0, count: width)
+            }
+            let isLast = row + 1 == rows.upperBound || (row + 1) / (tokens * sharing) > shared
+            guard tile.rows == QueryTile.most || isLast && tile.rows > 0 else { continue }
+            attend(tile, layer, shared, scratch, outputs, kernels)
+            for i in 0..<tile.rows {
+                (heads.pointer + places[i]).update(from: outputs + i * stride, count: width)
+            }
+            tile.rows = 0
         }
-        let shared = h / (engine.shape.nHeads / engine.shape.nKVHeads)
-        let padded = scratch.pointer + worker * scratchSize
-        let result = padded + cache.width
-        let scores = result + cache.width
-        padded.update(from: query.pointer + offset, count: width)
-        let length = start + t + 1
-        let largest = cache.scores(padded, layer, shared, length, scale, kernels, into: scores)
-        let total = kernels.softmaxWeights(scores, length, largest)
-        cache.weightedValues(scores, layer, shared, length, total, kernels, into: result)
-        (heads.pointer + offset).update(from: result, count: width)
+    }
+
+    /// One tile; `numbers` takes a number a row.
+    private func attend(
+        _ tile: QueryTile, _ layer: Int, _ shared: Int, _ numbers: UnsafeMutablePointer<Float>,
+        _ outputs: UnsafeMutablePointer<Float>, _ kernels: KernelTable
+    ) {
+        cache.scores(tile, layer, shared, scale, kernels, largest: numbers)
+        for i in 0..<tile.rows {
+            numbers[i] = kernels.softmaxWeights(tile.scores + i * tile.stride, tile.counts[i], numbers[i])
+        }
+        cache.weightedValues(tile, layer, shared, numbers, kernels, into: outputs)
     }
 }

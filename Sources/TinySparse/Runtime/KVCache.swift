@@ -10,11 +10,13 @@ public enum CacheType: String, Sendable, CaseIterable {
 
 /// Keys and values of every layer, head by head so that attention reads one stream.
 ///
-/// `[layer][kv head][position][width]`, the head's width rounded up to a multiple of 16. Memory is
-/// touched as positions are used, so a large limit costs nothing by itself.
+/// `[layer][kv head][position][width]`, the head's width rounded up to a multiple of 16; keys lie in blocks of
+/// positions (`QueryTile`). Memory is touched as positions are used, so a large limit costs nothing by itself.
 final class KVCache {
     let limit: Int
     let width: Int
+    /// Positions there is room for: whole blocks of keys.
+    let room: Int
     private let heads: Int
     private let headDim: Int
     private let keys: Side
@@ -25,7 +27,8 @@ final class KVCache {
         heads = config.nKVHeads
         headDim = config.headDim
         width = paddedHead(config.headDim)
-        let positions = config.nLayers * heads * limit
+        room = (limit + QueryTile.keyBlock - 1) / QueryTile.keyBlock * QueryTile.keyBlock
+        let positions = config.nLayers * heads * room
         switch type {
         case .half:
             let k = try AlignedBuffer<UInt16>(positions * width), v = try AlignedBuffer<UInt16>(positions * width)
@@ -55,54 +58,62 @@ final class KVCache {
     /// What keeps the memory of both.
     private let memory: [AnyObject]
 
-    private func place(_ layer: Int, _ head: Int, _ position: Int) -> Int {
-        (layer * heads + head) * limit + position
-    }
+    private func place(_ layer: Int, _ head: Int, _ position: Int) -> Int { (layer * heads + head) * room + position }
 
-    /// Keeps a head's key and value. The padding of a head stays zero from when the cache was made.
+    /// Keeps a head's key and value. The padding of a head stays zero from when the cache was made. Keys of one
+    /// block of positions share cache lines: one thread should store them.
     func store(
         _ key: UnsafePointer<Float>, _ value: UnsafePointer<Float>, _ layer: Int, _ head: Int, _ position: Int,
         _ kernels: KernelTable
     ) {
         let place = place(layer, head, position)
-        store(key, in: keys, place, kernels)
-        store(value, in: values, place, kernels)
-    }
-
-    private func store(_ x: UnsafePointer<Float>, in side: Side, _ place: Int, _ kernels: KernelTable) {
-        switch side {
-        case .half(let numbers): kernels.toHalf(x, headDim, numbers + place * width)
-        case .int8(let numbers, let scales): scales[place] = kernels.toBytes(x, headDim, numbers + place * width)
+        switch (keys, values) {
+        case (.half(let k), .half(let v)):
+            kernels.toHalf(value, headDim, v + place * width)
+            withUnsafeTemporaryAllocation(of: UInt16.self, capacity: headDim) { row in
+                kernels.toHalf(key, headDim, row.baseAddress!)
+                spread(row.baseAddress!, into: k, place)
+            }
+        case (.int8(let k, let keyScales), .int8(let v, let valueScales)):
+            valueScales[place] = kernels.toBytes(value, headDim, v + place * width)
+            withUnsafeTemporaryAllocation(of: Int8.self, capacity: headDim) { row in
+                keyScales[place] = kernels.toBytes(key, headDim, row.baseAddress!)
+                spread(row.baseAddress!, into: k, place)
+            }
+        default: fatalError("keys and values of two types")
         }
     }
 
-    /// `scores[t] = query * key_t * scale` for positions `0 ..< count`; returns the largest.
+    /// A key goes to its lane of its block.
+    private func spread<Number>(_ row: UnsafePointer<Number>, into keys: UnsafeMutablePointer<Number>, _ place: Int) {
+        let lane = place % QueryTile.keyBlock
+        let to = keys + ((place - lane) * width + lane)
+        for j in 0..<headDim { to[QueryTile.place(j, width) * QueryTile.keyBlock] = row[j] }
+    }
+
+    /// The scores of a tile's queries, and the largest of each.
     func scores(
-        _ query: UnsafePointer<Float>, _ layer: Int, _ head: Int, _ count: Int, _ scale: Float,
-        _ kernels: KernelTable, into scores: UnsafeMutablePointer<Float>
-    ) -> Float {
+        _ tile: QueryTile, _ layer: Int, _ head: Int, _ scale: Float, _ kernels: KernelTable,
+        largest: UnsafeMutablePointer<Float>
+    ) {
         let place = place(layer, head, 0)
         switch keys {
-        case .half(let numbers):
-            return kernels.attentionScores(query, numbers + place * width, width, count, scale, scores)
+        case .half(let numbers): kernels.attentionScores(tile, numbers + place * width, scale, largest)
         case .int8(let numbers, let scales):
-            return kernels.byteScores(
-                query, numbers + place * width, scales + place, width, count, scale, scores)
+            kernels.byteScores(tile, numbers + place * width, scales + place, scale, largest)
         }
     }
 
-    /// `out = (sum of weights[t] * value_t) / total` over positions `0 ..< count`.
+    /// The sums of values that the tile's weights make, divided by their totals.
     func weightedValues(
-        _ weights: UnsafePointer<Float>, _ layer: Int, _ head: Int, _ count: Int, _ total: Float,
-        _ kernels: KernelTable, into out: UnsafeMutablePointer<Float>
+        _ tile: QueryTile, _ layer: Int, _ head: Int, _ totals: UnsafePointer<Float>, _ kernels: KernelTable,
+        into out: UnsafeMutablePointer<Float>
     ) {
         let place = place(layer, head, 0)
         switch values {
-        case .half(let numbers):
-            kernels.weightedValues(weights, numbers + place * width, width, count, total, out)
+        case .half(let numbers): kernels.weightedValues(tile, numbers + place * width, totals, out)
         case .int8(let numbers, let scales):
-            kernels.byteValues(
-                weights, numbers + place * width, scales + place, width, count, total, out)
+            kernels.byteValues(tile, numbers + place * width, scales + place, totals, out)
         }
     }
 }

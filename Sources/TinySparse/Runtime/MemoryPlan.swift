@@ -41,9 +41,11 @@ extension Session.Options {
     private func bytesOfWorkers(_ config: ModelConfig, context: Int) -> Int {
         let count = threads == 0 ? availableCores : threads
         let widest = max(config.dModel, config.dQuery, config.dFF, 4096) + groupSize
-        let each = max(widest * 64, 8 * (config.dModel + 64)) + 8 * paddedHead(config.headDim) + 4 * context + 65_536
+        let tallest = max(config.dModel, config.dFF) + 64
+        let tile = 4 * QueryTile.most * (2 * paddedHead(config.headDim) + context)
+        let each = max(widest * 64, 8 * tallest) + tile + 65_536
         let screen = screensHead && config.predictors.screen != nil ? 9 * config.vocabularySize : 0
-        return count * each + 4 * config.vocabularySize + screen + widest / groupSize * 4 * (config.dModel + 64)
+        return count * each + 4 * config.vocabularySize + screen + widest / groupSize * 4 * tallest
     }
 
     /// The context and block size to use: those asked for, or less if there is a limit to the memory.

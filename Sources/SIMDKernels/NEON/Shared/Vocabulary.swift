@@ -14,6 +14,9 @@ func fourTimes(_ a: F16, _ b: F16, _ f: (float32x4_t, float32x4_t) -> float32x4_
             lowHalf: f(a.highHalf.lowHalf, b.highHalf.lowHalf), highHalf: f(a.highHalf.highHalf, b.highHalf.highHalf)))
 }
 
+/// How many sums of sixteen lanes the registers hold beside what is added to them.
+let accumulators = 4
+
 /// `a > b ? a : b`, lane by lane. (`fmax` treats NaN and zeros otherwise.)
 @inline(__always)
 func vmax(_ a: F16, _ b: F16) -> F16 { fourTimes(a, b) { vbslq_f32(vcgtq_f32($0, $1), $0, $1) } }
@@ -82,20 +85,6 @@ func floats(_ a: int32x4_t, _ b: int32x4_t, _ c: int32x4_t, _ d: int32x4_t) -> F
     F16(
         lowHalf: SIMD8(lowHalf: vcvtq_f32_s32(a), highHalf: vcvtq_f32_s32(b)),
         highHalf: SIMD8(lowHalf: vcvtq_f32_s32(c), highHalf: vcvtq_f32_s32(d)))
-}
-
-/// The tree sums of four vectors, their lanes meeting side by side.
-@inline(__always)
-func trees(_ a: F16, _ b: F16, _ c: F16, _ d: F16) -> SIMD4<Float> {
-    @inline(__always) func four(_ v: F16) -> float32x4_t {
-        let eight = v.lowHalf + v.highHalf
-        return eight.lowHalf + eight.highHalf
-    }
-    @inline(__always) func two(_ v: F16, _ w: F16) -> float32x4_t {
-        let v = four(v), w = four(w)
-        return SIMD4(lowHalf: v.lowHalf, highHalf: w.lowHalf) + SIMD4(lowHalf: v.highHalf, highHalf: w.highHalf)
-    }
-    return vpaddq_f32(two(a, b), two(c, d))
 }
 
 /// Sixteen outputs from `first` on, of which `count` exist: scales them and adds the bias.
