@@ -3,6 +3,7 @@
 
     pip install numpy xxhash
     python shapes.py opt-125m model.gguf [--keep 0.15 --profile profile.json]
+    tinysparse train-predictors model.gguf TEXT -o screened.gguf --rank 0 --head-rank 0     # adds a screen of the head
 
 With --keep, a model gets predictors whose choices are replayed statistics: neuron i of a layer is named as often as
 a neuron of the profiled model is active (`tinysparse profile MODEL TEXT --json`, its curves of use stretched to the
@@ -66,7 +67,15 @@ def tensors(config, random):
         quantile = statistics.NormalDist().inv_cdf
         t[name + "_b.bias"] = np.array([quantile(min(max(u, 1e-6), 1 - 1e-6)) for u in uses], np.float32)
 
-    matrix("token_embd", config["vocabulary_size"], d, bias=False, gain=d**0.5)
+    # The vocabulary's rows share most of their directions, as trained ones do: what a screen lives on.
+    vocabulary = config["vocabulary_size"]
+    shared = random.standard_normal((48, d), np.float32) / np.arange(1, 49, dtype=np.float32)[:, None] ** 0.5
+    rows = random.standard_normal((vocabulary, 48), np.float32) @ shared / 2
+    rows += 2 * random.standard_normal((vocabulary, d), np.float32)
+    rows *= 3 / d**0.5 / np.sqrt((rows * rows).sum(1).mean())  # logits of about 3
+    t["token_embd.scale"] = np.abs(rows).max(1) / 127
+    t["token_embd.weight"] = np.zeros((vocabulary, -(-d // 64) * 64), np.int8)
+    t["token_embd.weight"][:, :d] = np.rint(rows / t["token_embd.scale"][:, None])
     if config["positions"] == "learned":
         t["position_embd.weight"] = random.standard_normal((config["context_length"], d), np.float32)
     for n in range(config["layer_count"]):

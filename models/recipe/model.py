@@ -12,10 +12,11 @@ import numpy as np
 
 POSITION_OFFSET = 2  # OPT's learned positions start at row 2
 BLOCK = 64  # queries at a time
+CHUNK = 512  # tokens at a time in the head
 
 
 class Config:
-    def __init__(self, vocab=4096, d=256, layers=8, heads=8, ffn=1024, positions=512):
+    def __init__(self, vocab=4096, d=256, layers=8, heads=8, ffn=1536, positions=512):
         self.vocab, self.d, self.layers, self.heads = vocab, d, layers, heads
         self.ffn, self.positions = ffn, positions
 
@@ -63,34 +64,104 @@ def layer_norm(x, w, b):
     return xc * jax.lax.rsqrt((xc * xc).mean(-1, keepdims=True) + 1e-5) * w + b
 
 
+def dot(spec, a, b, dtype=jnp.float32):
+    return jnp.einsum(spec, a.astype(dtype), b.astype(dtype), preferred_element_type=jnp.float32)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def product(x, w, dtype):
+    """x W^T. Written with its gradient because XLA's CPU code for the three products differs fourfold in
+    speed with the order of the axes; these are the fast ones."""
+    return dot("ni,oi->no", x, w, dtype)
+
+
+product.defvjp(lambda x, w, dtype: (product(x, w, dtype), (x, w)),
+               lambda dtype, r, dy: (dot("no,oi->ni", dy, r[1], dtype), dot("no,ni->io", dy, r[0]).T))
+
+
+def blocks(T):
+    return [(t, min(t + BLOCK, T)) for t in range(0, T, BLOCK)]
+
+
+def scores(q, k, t, e, dtype):
+    """Masked scores of queries t..<e on keys 0..<e: the upper triangle is mostly not computed."""
+    future = jnp.arange(t, e)[:, None] < jnp.arange(e)[None]
+    return jnp.where(future, -1e9, dot("bqd,bkd->bqk", q[:, t:e], k[:, :e], dtype))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def attention(q, k, v, dtype):
+    """Causal attention, [B*H, T, D] each, q scaled; in blocks of queries that stay in the cache."""
+    return _attention_fwd(q, k, v, dtype)[0]
+
+
+def _attention_fwd(q, k, v, dtype):
+    out, lse = [], []
+    for t, e in blocks(q.shape[1]):
+        s = scores(q, k, t, e, dtype)
+        top = s.max(-1, keepdims=True)
+        s = jnp.exp(s - top)
+        total = s.sum(-1, keepdims=True)
+        out.append(dot("bqk,bkd->bqd", s, v[:, :e], dtype) / total)
+        lse.append(top + jnp.log(total))
+    out = jnp.concatenate(out, 1)
+    return out, (q, k, v, out, jnp.concatenate(lse, 1))
+
+
+def _attention_bwd(dtype, r, g):
+    q, k, v, out, lse = r
+    delta = (g * out).sum(-1, keepdims=True)
+    all = blocks(q.shape[1])
+    dq, dk, dv = [], [[] for _ in all], [[] for _ in all]
+    for t, e in all:
+        w = jnp.exp(scores(q, k, t, e, dtype) - lse[:, t:e])
+        ds = w * (dot("bqd,bkd->bqk", g[:, t:e], v[:, :e], dtype) - delta[:, t:e])
+        dq.append(dot("bqk,bkd->bqd", ds, k[:, :e], dtype))
+        for parts, left, right in ((dk, ds, q), (dv, w, g)):
+            d = dot("bqk,bqd->bdk", left, right[:, t:e])
+            for part, (start, end) in zip(parts, blocks(e)):
+                part.append(d[:, :, start:end])
+    join = lambda parts: jnp.concatenate([sum(x) for x in parts], 2).mT
+    return jnp.concatenate(dq, 1), join(dk), join(dv)
+
+
+attention.defvjp(_attention_fwd, _attention_bwd)
+
+
+def head_shares(o, w, H, small=0.15):
+    """From the heads' outputs o [N, d] and the output matrix: the mean over tokens of sum|c_h| / sqrt(H sum|c_h|^2)
+    with c_h = W_h o_h, what head h adds to the residual stream (Hoyer's measure: 1 when all heads add as much,
+    1/sqrt(H) when one does it all; blind to scale), and the share of heads with |c_h| below `small` times the
+    root of the mean square."""
+    W = w.reshape(w.shape[0], H, -1)
+    gram = jnp.einsum("ohd,ohe->hde", W, W)
+    o = o.reshape(o.shape[0], H, -1)
+    square = jnp.maximum((jnp.einsum("nhd,hde->nhe", o, gram) * o).sum(-1), 0)
+    norm = jnp.sqrt(square + 1e-9)
+    mean = jnp.sqrt(square.mean(-1, keepdims=True) + 1e-9)
+    return (norm / mean).mean(), (norm < small * mean).mean(dtype=jnp.float32)
+
+
 def forward(p, ids, c, dtype=jnp.float32):
-    """Hidden states before the head, and each layer's mean post-ReLU
-    activation and share of exact zeros."""
+    """Hidden states before the head, and for each layer: the mean post-ReLU activation, the share of exact
+    zeros, how evenly the heads share the attention's output, and the share of heads that hardly add to it."""
     B, T = ids.shape
     H, D = c.heads, c.d // c.heads
-    lin = lambda x, n: (jnp.einsum("ni,oi->no", x.astype(dtype), p[n + ".weight"].astype(dtype),
-                                   preferred_element_type=jnp.float32) + p[n + ".bias"])
+    lin = lambda x, n: product(x, p[n + ".weight"], dtype) + p[n + ".bias"]
     x = p["embed_tokens.weight"][ids] + p["embed_positions.weight"][POSITION_OFFSET:POSITION_OFFSET + T]
     x = x.reshape(B * T, c.d)
-    mask = jnp.where(jnp.tril(jnp.ones((T, T), bool)), 0.0, -1e9)
-    l1, zeros = [], []
+    l1, zeros, spread, idle = [], [], [], []
     for i in range(c.layers):
         q = f"layers.{i}."
         h = layer_norm(x, p[q + "self_attn_layer_norm.weight"], p[q + "self_attn_layer_norm.bias"])
         w = jnp.concatenate([p[q + f"self_attn.{n}.weight"] for n in ("q_proj", "k_proj", "v_proj")])
         b = jnp.concatenate([p[q + f"self_attn.{n}.bias"] for n in ("q_proj", "k_proj", "v_proj")])
-        qkv = jnp.einsum("ni,oi->no", h.astype(dtype), w.astype(dtype), preferred_element_type=jnp.float32) + b
-        qh, kh, vh = [t[:, 0] for t in jnp.split(
-            qkv.reshape(B, T, 3, H, D).transpose(0, 3, 2, 1, 4).reshape(B * H, 3, T, D), 3, axis=1)]
-        # In blocks of queries, so that the upper triangle is mostly not computed.
-        o = []
-        for t in range(0, T, BLOCK):
-            e = min(t + BLOCK, T)
-            s = jnp.einsum("bqd,bkd->bqk", qh[:, t:e] * D ** -0.5, kh[:, :e]) + mask[t:e, :e]
-            s = jnp.exp(s - s.max(-1, keepdims=True))
-            o.append(jnp.einsum("bqk,bkd->bqd", s, vh[:, :e]) / s.sum(-1, keepdims=True))
-        o = jnp.concatenate(o, 1)
+        qkv = (product(h, w, dtype) + b).reshape(B, T, 3, H, D).transpose(2, 0, 3, 1, 4).reshape(3, B * H, T, D)
+        o = attention(qkv[0] * D ** -0.5, qkv[1], qkv[2], dtype)
         o = o.reshape(B, H, T, D).transpose(0, 2, 1, 3).reshape(B * T, c.d)
+        even, small = head_shares(o, p[q + "self_attn.out_proj.weight"], H)
+        spread.append(even)
+        idle.append(small)
         x = x + lin(o, q + "self_attn.out_proj")
         h = layer_norm(x, p[q + "final_layer_norm.weight"], p[q + "final_layer_norm.bias"])
         a = jax.nn.relu(lin(h, q + "fc1"))
@@ -98,32 +169,37 @@ def forward(p, ids, c, dtype=jnp.float32):
         zeros.append((a == 0).mean(dtype=jnp.float32))
         x = x + lin(a, q + "fc2")
     x = layer_norm(x, p["final_layer_norm.weight"], p["final_layer_norm.bias"])
-    return x, jnp.stack(l1), jnp.stack(zeros)
+    return x, jnp.stack(l1), jnp.stack(zeros), jnp.stack(spread), jnp.stack(idle)
 
 
-@jax.custom_vjp
-def cross_entropy(logits, labels):
-    return _ce_fwd(logits, labels)[0]
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def head_loss(x, table, labels, dtype):
+    """Mean cross-entropy of softmax(x table^T), [N, d] and [V, d]; the gradient is made on the way, for CHUNK
+    tokens at a time, so that the logits of a batch are never in memory."""
+    return _head_fwd(x, table, labels, dtype)[0]
 
 
-def _ce_fwd(logits, labels):
-    lse = jax.nn.logsumexp(logits, axis=-1)
-    hit = jnp.take_along_axis(logits, labels[:, None], -1)[:, 0]
-    return (lse - hit).mean(), (logits, labels, lse)
+def _head_fwd(x, table, labels, dtype):
+    N, loss, dx, dtable = len(x), 0.0, [], 0.0
+    for i in range(0, N, CHUNK):
+        rows, label = x[i:i + CHUNK], labels[i:i + CHUNK]
+        z = dot("ni,oi->no", rows, table, dtype)
+        lse = jax.nn.logsumexp(z, axis=-1)
+        loss += (lse - jnp.take_along_axis(z, label[:, None], -1)[:, 0]).sum()
+        hit = jax.lax.broadcasted_iota(jnp.int32, z.shape, 1) == label[:, None]
+        d = (jnp.exp(z - lse[:, None]) - hit) / N
+        dx.append(dot("no,oi->ni", d, table, dtype))
+        dtable += dot("no,ni->io", d, rows)
+    return loss / N, (jnp.concatenate(dx), dtable.T)
 
 
-def _ce_bwd(res, g):
-    logits, labels, lse = res
-    cols = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 1)
-    d = jnp.exp(logits - lse[:, None]) - (cols == labels[:, None])
-    return d * (g / logits.shape[0]), None
+def _head_bwd(dtype, r, g):
+    return g * r[0], g * r[1], None
 
 
-cross_entropy.defvjp(_ce_fwd, _ce_bwd)
+head_loss.defvjp(_head_fwd, _head_bwd)
 
 
 def loss(p, ids, labels, c, dtype=jnp.float32):
-    x, l1, zeros = forward(p, ids, c, dtype)
-    logits = jnp.einsum("ni,oi->no", x.astype(dtype), p["embed_tokens.weight"].astype(dtype),
-                        preferred_element_type=jnp.float32)
-    return cross_entropy(logits, labels.reshape(-1)), l1, zeros
+    x, *measures = forward(p, ids, c, dtype)
+    return head_loss(x, p["embed_tokens.weight"], labels.reshape(-1), dtype), *measures

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 rows = list(csv.DictReader(open(sys.argv[1])))
 x = [float(r["tokens"]) / 1e6 for r in rows]
 col = lambda k: [float(r[k]) for r in rows]
-fig, (a, b) = plt.subplots(1, 2, figsize=(9.5, 3.6))
+fig, (a, b, h) = plt.subplots(1, 3, figsize=(13, 3.6))
 a.plot(x, col("train_loss"), label="training", color="tab:blue")
 a.plot(x, col("heldout_loss"), label="held-out books", color="tab:orange")
 a.set(xlabel="million tokens", ylabel="nats per token", title="Loss")
@@ -20,8 +20,12 @@ for i, k in enumerate(layers):
     b.plot(x, [100 * v for v in col(k)], lw=0.8, color=plt.cm.viridis(i / len(layers)), label=f"layer {i}")
 b.plot(x, [100 * v for v in col("zeros")], lw=2, color="black", label="mean")
 b.set(xlabel="million tokens", ylabel="% zeros", title="Zeros after ReLU, held-out books", ylim=(30, 100))
-for ax in (a, b):
+for i in range(len(layers)):
+    h.plot(x, [100 * v for v in col(f"idle_heads_{i}")], lw=0.8, color=plt.cm.viridis(i / len(layers)), label=f"layer {i}")
+h.plot(x, [100 * v for v in col("idle_heads")], lw=2, color="black", label="mean")
+h.set(xlabel="million tokens", ylabel="% of heads", title="Heads that hardly add anything, held-out books", ylim=(0, 70))
+for ax in (a, b, h):
     ax.grid(alpha=0.3)
-    ax.legend(fontsize=7, ncols=2 if ax is b else 1)
+    ax.legend(fontsize=7, ncols=1 if ax is a else 2)
 fig.tight_layout()
 fig.savefig(sys.argv[2], metadata={"Date": None})

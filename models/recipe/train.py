@@ -15,6 +15,10 @@ Each layer's weight is steered, not fixed: up while the share of zeros, the
 layer's own and the mean over layers, lies below the target, down otherwise
 (a layer that must be dense may be, if others are sparser); the target is
 ramped up over the first half.
+
+Heads: the same steering for an L1/L2 penalty on what each head adds to the
+residual stream (model.head_shares), towards a share of heads that, token by
+token, hardly add anything and can be left out.
 """
 import argparse
 import csv
@@ -25,7 +29,15 @@ import os
 import pathlib
 import pickle
 import signal
+import sys
 import time
+
+# Freed memory is kept, in large pages: a step's temporaries would be mapped and cleared anew each time otherwise,
+# a third of the time on a CPU. glibc reads these once, at the start.
+if "MALLOC_TOP_PAD_" not in os.environ:
+    os.environ.update(MALLOC_MMAP_MAX_="0", MALLOC_TRIM_THRESHOLD_="100000000000", MALLOC_TOP_PAD_="1000000000",
+                      GLIBC_TUNABLES="glibc.malloc.hugetlb=1")
+    os.execv(sys.executable, [sys.executable] + sys.argv)
 
 import jax
 import jax.numpy as jnp
@@ -41,22 +53,29 @@ def schedule(f, peak, floor=0.02, warmup=0.02):
     return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * f)))
 
 
-def sparsity_target(f, final):
-    """From 0.5 (about what an untrained ReLU gives) linearly to the final share."""
-    return min(final, 0.5 + (final - 0.5) * max(0.0, f - 0.03) / 0.42)
+def target(f, first, final):
+    """From the first share (of zeros: 0.5, about what an untrained ReLU gives) linearly to the final one."""
+    return min(final, first + (final - first) * max(0.0, f - 0.03) / 0.42)
 
 
-def orthogonal(g, steps=5):
+def steer(weight, shares, goal, low, high):
+    """The penalties' weights by layer, a little up where the layer's share and the mean share lie below the goal."""
+    gap = np.minimum(goal - shares, goal - shares.mean())
+    return np.clip(weight * np.exp(0.3 * np.clip(gap, -0.1, 0.1)), low, high)
+
+
+def orthogonal(g, dtype, steps=5):
     """Newton-Schulz iteration towards the nearest orthogonal matrix (Jordan et al., Muon, 2024), for a
     batch of matrices with at least as many columns as rows."""
+    mul = lambda a, b: jnp.matmul(a.astype(dtype), b.astype(dtype), preferred_element_type=jnp.float32)
     x = g / (jnp.sqrt((g * g).sum((-2, -1), keepdims=True)) + 1e-7)
     for _ in range(steps):
-        y = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * y + 2.0315 * y @ y) @ x
+        y = mul(x, x.mT)
+        x = 3.4445 * x + mul(-4.7750 * y + 2.0315 * mul(y, y), x)
     return x
 
 
-def update(params, grads, m, v, step, lr, wd, b1=0.9, b2=0.98, eps=1e-8, clip=1.0, muon=0.95):
+def update(params, grads, m, v, step, lr, wd, dtype, b1=0.9, b2=0.98, eps=1e-8, clip=1.0, muon=0.95):
     """Muon for the layers' matrices, AdamW for everything else; `lr` is AdamW's, Muon's is ten times that."""
     norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in grads.values()))
     scale = jnp.minimum(1.0, clip / (norm + 1e-6))
@@ -78,7 +97,7 @@ def update(params, grads, m, v, step, lr, wd, b1=0.9, b2=0.98, eps=1e-8, clip=1.
             u = u + wd * p
         np_[k] = p - lr * u
     for members in groups.values():
-        for (k, _, tall), u in zip(members, orthogonal(jnp.stack([u for _, u, _ in members]))):
+        for (k, _, tall), u in zip(members, orthogonal(jnp.stack([u for _, u, _ in members]), dtype)):
             p = params[k]
             u = (u.T if tall else u) * max(1.0, p.shape[0] / p.shape[1]) ** 0.5
             np_[k] = p - 10 * lr * (u + 0.1 * wd * p)
@@ -94,7 +113,8 @@ def main():
     a.add_argument("--batch", type=int, default=4096, help="tokens a step")
     a.add_argument("--lr", type=float, default=2e-3)
     a.add_argument("--wd", type=float, default=0.1)
-    a.add_argument("--sparsity", type=float, default=0.9)
+    a.add_argument("--sparsity", type=float, default=0.9, help="share of zeros among MLP activations to reach")
+    a.add_argument("--idle-heads", type=float, default=0.45, help="share of heads to make negligible, token by token")
     a.add_argument("--save-minutes", type=float, default=4)
     a.add_argument("--eval-steps", type=int, default=200)
     a.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
@@ -113,12 +133,12 @@ def main():
     P, crops = c.positions, a.batch // c.positions
 
     @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
-    def step_fn(params, m, v, batch, step, lr, lam):
+    def step_fn(params, m, v, batch, step, lr, lam, mu):
         def objective(p):
-            ce, l1, zeros = model.loss(p, batch[:, :-1], batch[:, 1:], c, dtype)
-            return ce + jnp.vdot(lam, l1), (ce, l1, zeros)
+            ce, l1, zeros, spread, idle = model.loss(p, batch[:, :-1], batch[:, 1:], c, dtype)
+            return ce + jnp.vdot(lam, l1) + jnp.vdot(mu, spread), (ce, l1, zeros, idle)
         grads, aux = jax.grad(objective, has_aux=True)(params)
-        params, m, v, norm = update(params, grads, m, v, step, lr, a.wd)
+        params, m, v, norm = update(params, grads, m, v, step, lr, a.wd, dtype)
         return params, m, v, aux, norm
 
     eval_fn = jax.jit(lambda p, b: model.loss(p, b[:, :-1], b[:, 1:], c, dtype))
@@ -130,7 +150,7 @@ def main():
             starts = starts[np.linspace(0, len(starts) - 1, n).astype(int)]
         starts = starts[:len(starts) // crops * crops].reshape(-1, crops)
         r = [eval_fn(params, np.stack([held[s:s + P + 1] for s in row])) for row in starts]
-        return float(np.mean([x[0] for x in r])), np.mean([x[2] for x in r], 0)
+        return float(np.mean([x[0] for x in r])), np.mean([x[2] for x in r], 0), np.mean([x[4] for x in r], 0)
 
     def epoch_batches(epoch):
         rng = np.random.default_rng((a.seed, epoch))
@@ -144,7 +164,8 @@ def main():
         p0 = model.init(c, a.seed)
         z = lambda: {k: np.zeros_like(x) for k, x in p0.items()}
         s = {"params": p0, "m": z(), "v": z(), "step": 0, "epoch": 0, "row": 0, "tokens": 0,
-             "lam": np.full(c.layers, 1e-5, np.float32), "started": time.time(), "config": c.as_dict()}
+             "lam": np.full(c.layers, 1e-5, np.float32),
+             "mu": np.full(c.layers, 1e-4, np.float32), "started": time.time(), "config": c.as_dict()}
     if a.restart:
         zero = lambda: {k: np.zeros_like(x) for k, x in s["params"].items()}
         s.update(started=time.time(), step=0, m=zero(), v=zero())
@@ -162,15 +183,16 @@ def main():
     out = csv.writer(log)
     if new_log:
         out.writerow(["step", "tokens", "seconds", "lr", "l1_weight_mean", "train_loss", "heldout_loss",
-                      "heldout_loss_per_byte", "zeros"] + [f"zeros_{i}" for i in range(c.layers)])
+                      "heldout_loss_per_byte", "zeros", "head_weight_mean", "idle_heads"]
+                     + [f"zeros_{i}" for i in range(c.layers)] + [f"idle_heads_{i}" for i in range(c.layers)])
 
     def report(train_loss, lr, n=24):
-        val, zeros = evaluate(params, n)
+        val, zeros, idle = evaluate(params, n)
         out.writerow([s["step"], s["tokens"], round(time.time() - s["started"], 1), f"{lr:.3g}", f"{s['lam'].mean():.3g}",
-                      f"{train_loss:.4f}", f"{val:.4f}", f"{val / bytes_per_token:.4f}", f"{zeros.mean():.4f}"]
-                     + [f"{z:.4f}" for z in zeros])
+                      f"{train_loss:.4f}", f"{val:.4f}", f"{val / bytes_per_token:.4f}", f"{zeros.mean():.4f}",
+                      f"{s['mu'].mean():.3g}", f"{idle.mean():.4f}"] + [f"{z:.4f}" for z in (*zeros, *idle)])
         log.flush()
-        return val, zeros
+        return f"held out: {val:.4f} nats/token, {val / bytes_per_token:.4f} nats/byte, zeros {zeros.round(3)}, idle heads {idle.round(3)}"
 
     stop = []  # on SIGTERM: save, then leave
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
@@ -187,24 +209,22 @@ def main():
             batch = np.concatenate([batch[:, :P // 2 + 1], batch[:, P // 2:]])
         lr = schedule(f, a.lr)
         s["step"] += 1
-        params, m, v, (ce, l1, zeros), norm = step_fn(
-            params, m, v, batch, np.float32(s["step"]), np.float32(lr), s["lam"])
-        ce, zeros = float(ce), np.asarray(zeros)
+        params, m, v, (ce, l1, zeros, idle), norm = step_fn(
+            params, m, v, batch, np.float32(s["step"]), np.float32(lr), s["lam"], s["mu"])
+        ce, zeros, idle = float(ce), np.asarray(zeros), np.asarray(idle)
         s["row"] += 1
         s["tokens"] += a.batch
         losses.append(ce)
-        target = sparsity_target(f, a.sparsity)
-        gap = np.minimum(target - zeros, target - zeros.mean())
-        s["lam"] = np.clip(s["lam"] * np.exp(0.3 * np.clip(gap, -0.1, 0.1)), 1e-6, 0.05)
+        s["lam"] = steer(s["lam"], zeros, target(f, 0.5, a.sparsity), 1e-6, 0.05)
+        s["mu"] = steer(s["mu"], idle, target(f, 0.0, a.idle_heads), 1e-6, 0.02)
         if s["step"] % 20 == 0:
             t = time.time()
             print(f"{f:6.2%} step {s['step']} epoch {s['epoch']} loss {np.mean(losses[-20:]):.4f} "
                   f"norm {float(norm):.2f} lr {lr:.2e} l1 cost {float(np.vdot(s['lam'], l1)):.4f} zeros {zeros.mean():.3f} "
-                  f"{(s['tokens'] - mark[1]) / (t - mark[0]):.0f} tokens/s", flush=True)
+                  f"idle heads {idle.mean():.3f} (weight {s['mu'].mean():.1e}) {(s['tokens'] - mark[1]) / (t - mark[0]):.0f} tokens/s", flush=True)
             mark = (t, s["tokens"])
         if s["step"] % a.eval_steps == 0:
-            val, zeros = report(np.mean(losses[-a.eval_steps:]), lr)
-            print(f"        held out: {val:.4f} nats/token, {val / bytes_per_token:.4f} nats/byte, zeros", zeros.round(3), flush=True)
+            print("       ", report(np.mean(losses[-a.eval_steps:]), lr), flush=True)
             losses = losses[-a.eval_steps:]
         if stop or time.time() - saved > 60 * a.save_minutes:
             save()
@@ -212,9 +232,7 @@ def main():
         if stop:
             return
     save()
-    val, zeros = report(np.mean(losses[-a.eval_steps:]), schedule(1.0, a.lr), None)
-    print(f"done: step {s['step']}, {s['tokens']} tokens, held out (all): {val:.4f} nats/token, "
-          f"{val / bytes_per_token:.4f} nats/byte, zeros", zeros.round(4), flush=True)
+    print(f"done: step {s['step']}, {s['tokens']} tokens, all that is", report(np.mean(losses[-a.eval_steps:]), schedule(1.0, a.lr), None), flush=True)
 
 
 if __name__ == "__main__":

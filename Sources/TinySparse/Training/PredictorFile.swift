@@ -80,6 +80,7 @@ struct PredictorFile {
             guard let bytes = new[tensor.name] ?? model.gguf.tensor(tensor.name).map(model.gguf.bytes) else {
                 throw FormatError(.missing, path: model.path, item: tensor.name, "the tensor is missing")
             }
+            precondition(bytes.count == layout.tensors[index].count, "\(tensor.name) does not fit its shape")
             layout.set(checksum: xxHash64(bytes), ofTensor: index)
             try sink.write(bytes, at: layout.tensors[index].lowerBound)
         }

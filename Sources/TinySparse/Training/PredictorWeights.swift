@@ -22,34 +22,46 @@ final class QuantizedPredictor: @unchecked Sendable {
     private let reduceScales, expandScales, bias: AlignedBuffer<Float>
     private let reduce, expand: Linear
 
+    /// How B is stored.
+    enum Layout {
+        /// A row for each inner value: no padding for small ranks.
+        case rankMajor
+        /// A row for each output: for many outputs, which threads can share; the rank should be a multiple of 64.
+        case rowMajor
+    }
+
     /// - Throws: `RuntimeError.outOfMemory`, or `badOption` if a weight is not finite.
-    init(_ weights: PredictorWeights) throws(RuntimeError) {
+    init(_ weights: PredictorWeights, _ layout: Layout = .rankMajor) throws(RuntimeError) {
         func encoded(_ values: UnsafeBufferPointer<Float>, _ columns: Int) -> EncodedMatrix {
             EncodedMatrix(
                 format: .f32, bytes: UnsafeRawPointer(values.baseAddress!), rows: values.count / columns, cols: columns)!
         }
+        let isRankMajor = layout == .rankMajor
         let rank = weights.rank, width = weights.width, outputs = weights.outputs
-        let aStride = Matrix.stride(forColumns: width), bStride = Matrix.stride(forColumns: outputs)
+        let aStride = Matrix.stride(forColumns: width), bStride = Matrix.stride(forColumns: isRankMajor ? outputs : rank)
+        let bRows = isRankMajor ? rank : outputs
         let aWeights = try AlignedBuffer<Int8>(rank * aStride), aScales = try AlignedBuffer<Float>(rank)
-        let bWeights = try AlignedBuffer<Int8>(rank * bStride), bScales = try AlignedBuffer<Float>(outputs)
+        let bWeights = try AlignedBuffer<Int8>(bRows * bStride), bScales = try AlignedBuffer<Float>(outputs)
         let badA = weights.a.withUnsafeBufferPointer {
             quantize(encoded($0, width), sourceRow: { $0 }, weights: aWeights.pointer, stride: aStride, scales: aScales.pointer)
         }
         let badB = weights.b.withUnsafeBufferPointer {
-            quantizeTransposed(encoded($0, rank), weights: bWeights.pointer, stride: bStride, scales: bScales.pointer)
+            isRankMajor
+                ? quantizeTransposed(encoded($0, rank), weights: bWeights.pointer, stride: bStride, scales: bScales.pointer)
+                : quantize(encoded($0, rank), sourceRow: { $0 }, weights: bWeights.pointer, stride: bStride, scales: bScales.pointer)
         }
         guard badA == nil, badB == nil else {
             throw .badOption("the training of a predictor did not converge; train with another seed")
         }
         let a = Matrix(rows: rank, cols: width, stride: aStride, weights: aWeights.pointer, scales: aScales.pointer)
-        let b = Matrix(rows: rank, cols: outputs, stride: bStride, weights: bWeights.pointer, scales: bScales.pointer)
+        let b = Matrix(rows: bRows, cols: isRankMajor ? outputs : rank, stride: bStride, weights: bWeights.pointer, scales: bScales.pointer)
         self.rank = rank
         self.outputs = outputs
         (reduceWeights, reduceScales, expandWeights, expandScales) = (aWeights, aScales, bWeights, bScales)
         bias = try AlignedBuffer(outputs)
         bias.pointer.update(from: weights.bias, count: outputs)
         reduce = Linear(a, bias: nil, isNeuronMajor: false)
-        expand = Linear(b, bias: bias.pointer, isNeuronMajor: true)
+        expand = Linear(b, bias: bias.pointer, isNeuronMajor: isRankMajor)
     }
 
     /// The bytes of the tensors NAME_a.weight, _a.scale, _b.weight, _b.scale and _b.bias.
@@ -77,6 +89,7 @@ final class QuantizedPredictor: @unchecked Sendable {
                 kernels.rowDots(reduce.int8, nil, 0, rank, x, inner.baseAddress!)
                 kernels.quantize(inner.baseAddress!, rank, values, scales, sums)
                 let reduced = QuantizedRows(values: values, scales: scales, sums: sums, groups: groups)
+                guard expand.isNeuronMajor else { return kernels.rowDots(expand.int8, nil, 0, outputs, reduced, out) }
                 withUnsafeTemporaryAllocation(byteCount: 8 * (outputs + 64), alignment: 64) { sums in
                     kernels.neuronSums(expand.int8, nil, rank, outputs, reduced, sums.baseAddress!, out)
                 }

@@ -81,7 +81,7 @@ struct ScreenTraining {
         guard rank > 0 else { return nil }
         let fits = weights?.rank == rank && weights?.width == model.config.dModel
         let weights = try fits ? weights! : solve(training)
-        let matrices = try QuantizedPredictor(weights)
+        let matrices = try QuantizedPredictor(weights, .rowMajor)
         let margins = try margins(matrices, heldOut)
         // Rows here and there cost more than all in a row: with half of them in reach, all are as fast.
         let config = ScreenConfig(
