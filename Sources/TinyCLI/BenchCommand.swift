@@ -18,6 +18,7 @@ extension Command {
         options: Option.running + [
             Option("prompt", "p", value: "N", "tokens to read, 0: skip (default: 128)"),
             Option("generate", "n", value: "N", "tokens to write, 0: skip (default: 64)"),
+            Option("text", value: "FILE", "read this instead: what predictors and screens do depends on the text"),
             Option("depth", "d", value: "N", "tokens in the context before (default: 0)"),
             Option("stages", "also tell where the time of writing goes"),
             Option("repetitions", "r", value: "N", "how often (default: 5)"),
@@ -42,7 +43,7 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
 
     let model = try Model.open(path, arguments)
     let session = try Session.open(model, options)
-    let ids = pseudoRandomIDs(max(promptCount, writtenCount, depth), below: model.config.vocabularySize)
+    let ids = try tokens(max(promptCount, writtenCount, depth), of: arguments.string("text"), model)
     var progress = Console.Progress()
     defer { progress.clear() }
     try session.readInterruptibly(Array(ids[..<depth]))
@@ -76,7 +77,9 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
         zip(Stage.allCases, sums).map { (stage: $0, microseconds: $1 * 1e6 / Double(writtenCount * (repetitions + 1))) }
     }
     let activity = session.activity - before
-    let bytes = options.sparsity.isOff ? model.bytesPerToken : model.bytesRead(activity, heads: true)
+    let layerBytes = options.sparsity.isOff ? model.bytesPerToken : model.bytesRead(activity, heads: true)
+    let saved = screened.map { $0.tokens == 0 ? 0 : model.bytesSavedByScreen(denseShare: $0.denseShare, rowsPerToken: $0.rowsPerToken) }
+    let bytes = layerBytes - (saved ?? 0)
     if arguments.has("json") {
         var report: [(key: String, value: JSON)] = [
             ("model", .string(model.config.name)), ("file", .string(model.file.path)),
@@ -143,6 +146,15 @@ extension Optional<Speeds> {
     fileprivate func json(_ field: (Speeds) -> Double) -> JSON {
         map { .double(field($0)) } ?? .null
     }
+}
+
+/// The first tokens of a file, or some that are always the same.
+private func tokens(_ count: Int, of path: String?, _ model: Model) throws(Failure) -> [Int32] {
+    guard let path else { return pseudoRandomIDs(count, below: model.config.vocabularySize) }
+    // No token is longer than a few dozen bytes.
+    let ids = model.tokenizer.encode(Array(try readAll(path).prefix(64 * count)), addSpecial: true)
+    guard ids.count >= count else { throw Failure.problem("\(escaped(path)): has \(ids.count) tokens; \(count) are needed") }
+    return Array(ids.prefix(count))
 }
 
 /// Valid token ids, the same in every run. Knuth's MMIX generator is random enough.

@@ -54,7 +54,7 @@ def schedule(f, peak, floor=0.02, warmup=0.02):
 
 
 def target(f, first, final):
-    """From the first share (of zeros: 0.5, about what an untrained ReLU gives) linearly to the final one."""
+    """From the first share linearly to the final one."""
     return min(final, first + (final - first) * max(0.0, f - 0.03) / 0.42)
 
 
@@ -114,7 +114,9 @@ def main():
     a.add_argument("--lr", type=float, default=2e-3)
     a.add_argument("--wd", type=float, default=0.1)
     a.add_argument("--sparsity", type=float, default=0.9, help="share of zeros among MLP activations to reach")
+    a.add_argument("--first-sparsity", type=float, default=0.5, help="share to begin with: about what an untrained ReLU gives")
     a.add_argument("--idle-heads", type=float, default=0.45, help="share of heads to make negligible, token by token")
+    a.add_argument("--first-idle-heads", type=float, default=0.0)
     a.add_argument("--save-minutes", type=float, default=4)
     a.add_argument("--eval-steps", type=int, default=200)
     a.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
@@ -215,8 +217,8 @@ def main():
         s["row"] += 1
         s["tokens"] += a.batch
         losses.append(ce)
-        s["lam"] = steer(s["lam"], zeros, target(f, 0.5, a.sparsity), 1e-6, 0.05)
-        s["mu"] = steer(s["mu"], idle, target(f, 0.0, a.idle_heads), 1e-6, 0.02)
+        s["lam"] = steer(s["lam"], zeros, target(f, a.first_sparsity, a.sparsity), 1e-6, 0.05)
+        s["mu"] = steer(s["mu"], idle, target(f, a.first_idle_heads, a.idle_heads), 1e-6, 0.02)
         if s["step"] % 20 == 0:
             t = time.time()
             print(f"{f:6.2%} step {s['step']} epoch {s['epoch']} loss {np.mean(losses[-20:]):.4f} "

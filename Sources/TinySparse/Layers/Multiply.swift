@@ -107,10 +107,7 @@ final class Multiplier {
         let whole = map.int8
         let all = x.row(0, count: count)
         let block = share(count, map) / groupSize * groupSize
-        guard block > 0, count > block else {
-            kernels.neuronSums(whole, list, count, map.outputs, all, space(0), target.out)
-            return
-        }
+        guard block > 0, count > block else { return sumFew(map, list, count, all, target.out) }
         let width = (map.outputs + 63) & ~63
         pool.run((count + block - 1) / block) { piece, worker in
             let first = piece * block, some = min(block, count - first)
@@ -121,6 +118,22 @@ final class Multiplier {
                 space(worker), contributions.pointer + first / groupSize * width)
         }
         kernels.groupSums(whole, contributions.pointer, all.groups, map.outputs, target.out)
+    }
+
+    /// Few neurons: outputs are split, if there is enough to do.
+    private func sumFew(
+        _ map: Linear, _ list: UnsafePointer<Int32>?, _ count: Int, _ x: QuantizedRows, _ out: UnsafeMutablePointer<Float>
+    ) {
+        let least = (1 << 15) / max(count, 1)
+        let block = (max((map.outputs + pool.threads - 1) / pool.threads, least) + 63) & ~63
+        pool.run((map.outputs + block - 1) / block) { piece, worker in
+            let first = piece * block
+            var rows = map.int8
+            rows.weights += first
+            rows.scales += first
+            rows.bias = rows.bias.map { $0 + first }
+            kernels.neuronSums(rows, list, count, min(block, map.outputs - first), x, space(worker), out + first)
+        }
     }
 
     // MARK: Pieces of work

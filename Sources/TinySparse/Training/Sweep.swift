@@ -66,15 +66,14 @@ package struct Sweep {
 
     /// The model's own thresholds (`point`, measured before) with its screen of the output matrix; nil without one.
     package func screened(_ point: SweepPoint, _ progress: (Int, Int) -> Bool) throws -> SweepPoint? {
-        guard let screen = model.weights.screen else { return nil }
+        guard model.weights.screen != nil else { return nil }
         var options = options
         options.sparsity = .predicted()
         options.screensHead = true
         var point = point
         point.screen = try Session(model, options).screenQuality(of: sample.chunks, progress: progress)
         guard let quality = point.screen, let bytes = point.bytes else { return nil }
-        let rows = quality.rowsPerToken * (1 - quality.denseShare) / Double(model.config.vocabularySize) + quality.denseShare
-        point.bytes = bytes - Int(Double(model.weights.head.bytes) * (1 - rows)) + screen.bytes
+        point.bytes = bytes - model.bytesSavedByScreen(denseShare: quality.denseShare, rowsPerToken: quality.rowsPerToken)
         point.speed = nil
         return point
     }
@@ -164,5 +163,13 @@ extension Model {
         }
         let skipped = Double(mlp) * (1 - activity.neuronShare) + Double(queries) * (1 - activity.headShare)
         return bytesPerToken - Int(skipped) + predictors
+    }
+
+    /// What the screen of the output matrix saves of that, if it computes all rows for a share of the tokens, and so
+    /// many for each of the others.
+    package func bytesSavedByScreen(denseShare: Double, rowsPerToken: Double) -> Int {
+        guard let screen = weights.screen else { return 0 }
+        let rows = denseShare + (1 - denseShare) * rowsPerToken / Double(config.vocabularySize)
+        return Int(Double(weights.head.bytes) * (1 - rows)) - screen.bytes
     }
 }
