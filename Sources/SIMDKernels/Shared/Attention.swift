@@ -172,12 +172,7 @@ private func scoreRows<R: Rows, Keys: Stored>(
     let longest = tile.counts[R.count &- 1]
     var t = 0
     while t < longest {
-        var sums =
-            switch tile.width {
-            case 32: laneSums(R.self, tile, 32, keys, t &* 32)
-            case 64: laneSums(R.self, tile, 64, keys, t &* 64)
-            default: laneSums(R.self, tile, tile.width, keys, t &* tile.width)
-            }
+        var sums = blockSums(R.self, tile, keys, t)
         let factors = keys.factors(t)
         sums.each { i, sum in
             sum = (sum * factors) * scale
@@ -192,6 +187,28 @@ private func scoreRows<R: Rows, Keys: Stored>(
         t &+= 16
     }
     best.each { i, best in largest[i] = most(best, tile, i) }
+}
+
+/// The sums of one block, compiled for the usual widths.
+@inline(__always)
+private func blockSums<R: Rows, Keys: Stored>(
+    _: R.Type, _ tile: QueryTile, _ keys: Keys, _ t: Int
+) -> RowVectors<R> {
+    if R.count == 3 {
+        // Left to itself, the compiler makes vectors of three vectors, and takes them apart lane by lane.
+        var last = tile
+        last.queries += 2 &* tile.stride
+        let two = blockSums(Two.self, tile, keys, t), one = blockSums(One.self, last, keys, t)
+        var sums = RowVectors<R>(repeating: one.a)
+        sums.a = two.a
+        sums.b = two.b
+        return sums
+    }
+    return switch tile.width {
+    case 32: laneSums(R.self, tile, 32, keys, t &* 32)
+    case 64: laneSums(R.self, tile, 64, keys, t &* 64)
+    default: laneSums(R.self, tile, tile.width, keys, t &* tile.width)
+    }
 }
 
 /// The sums of sixteen positions, a position a lane: the sixteen lanes of the contract are then vectors of their
@@ -257,32 +274,45 @@ private func sums<Values: Stored>(
     for i in 0..<tile.rows { endRow(tile, i, values, totals[i], out + i &* tile.stride) }
 }
 
-/// Sums over the positions that all rows see, as many columns at a time as there are registers for.
+/// Sums over the positions that all rows see, as many columns at a time as there are registers for. The positions
+/// come in pieces that stay in the nearest cache until all columns have been there.
 @inline(never)
 private func sumRows<R: Rows, Values: Stored>(
     _: R.Type, _ tile: QueryTile, _ values: Values, _ out: UnsafeMutablePointer<Float>
 ) {
     let vectors = R.count == 1 || accumulators >= 16 ? 4 : (R.count == 2 ? 2 : 1)
-    var j = 0
-    while j &+ 16 &* vectors <= tile.width {
-        sumColumns(R.self, tile, vectors, values, j, out)
-        j &+= 16 &* vectors
-    }
-    if vectors > 1 {
-        while j < tile.width {
-            sumColumns(R.self, tile, 1, values, j, out)
-            j &+= 16
+    for i in 0..<R.count { (out + i &* tile.stride).update(repeating: 0, count: tile.width) }
+    var first = 0
+    while first < tile.counts[0] {
+        let positions = first..<Swift.min(first &+ 64, tile.counts[0])
+        var j = 0
+        while j &+ 16 &* vectors <= tile.width {
+            sumColumns(R.self, tile, vectors, values, positions, j, out + j)
+            j &+= 16 &* vectors
         }
+        if vectors > 1 {
+            while j < tile.width {
+                sumColumns(R.self, tile, 1, values, positions, j, out + j)
+                j &+= 16
+            }
+        }
+        first &+= 64
     }
 }
 
-/// One to four vectors of columns from the j-th on.
+/// Adds to one to four vectors of columns from the j-th on.
 @inline(__always)
 private func sumColumns<R: Rows, Values: Stored>(
-    _: R.Type, _ tile: QueryTile, _ vectors: Int, _ values: Values, _ j: Int, _ out: UnsafeMutablePointer<Float>
+    _: R.Type, _ tile: QueryTile, _ vectors: Int, _ values: Values, _ positions: Range<Int>, _ j: Int,
+    _ out: UnsafeMutablePointer<Float>
 ) {
-    var a = RowVectors<R>(repeating: .zero), b = a, c = a, d = a
-    for t in 0..<tile.counts[0] {
+    @inline(__always) func sums(_ k: Int) -> RowVectors<R> {
+        var sums = RowVectors<R>(repeating: .zero)
+        if vectors > k { sums.each { i, sum in sum = load(out + (i &* tile.stride &+ 16 &* k)) } }
+        return sums
+    }
+    var a = sums(0), b = sums(1), c = sums(2), d = sums(3)
+    for t in positions {
         let at = t &* tile.width &+ j, weights = tile.scores + t, factor = values.factor(t)
         @inline(__always) func products(_ k: Int) -> RowVectors<R> {
             RowVectors(values.vector(at &+ 16 &* k), times: weights, tile.stride, factor)
@@ -292,7 +322,6 @@ private func sumColumns<R: Rows, Values: Stored>(
         if vectors > 2 { c += products(2) }
         if vectors > 3 { d += products(3) }
     }
-    let out = out + j
     a.each { i, sum in store(sum, out + i &* tile.stride) }
     if vectors > 1 { b.each { i, sum in store(sum, out + (i &* tile.stride &+ 16)) } }
     if vectors > 2 { c.each { i, sum in store(sum, out + (i &* tile.stride &+ 32)) } }
