@@ -12,21 +12,16 @@ func groupProducts(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
     _ x: QuantizedRows, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
-    let last = neuronCount &- 1
+    let isAhead = w.isAskedAhead(neurons)
     let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
     for b in 0..<width / 8 { (sums + b &* 32).storeBytes(of: _mm256_setzero_si256(), as: __m256i.self) }
     var i = g &* groupSize
     while i < end {
-        // Neurons past the end are repeats with an activation of zero.
-        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer {
-            let at = Swift.min(i &+ k, last)
-            let n = neurons.map { Int($0[at]) } ?? at
-            return UnsafeRawPointer(w.weights + n &* w.stride)
-        }
+        // Neurons past the end, which are repeats, have an activation of zero.
+        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(neurons, 0, neuronCount, i &+ k) }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
         let q = _mm256_set1_epi32(UnsafeRawPointer(x.values + i).loadUnaligned(as: Int32.self))
-        let isAhead = neurons != nil || w.comesFromMemory
         var at = 0
         while at < width {
             if isAhead {

@@ -6,19 +6,13 @@ import _Builtin_intrinsics.intel
 private let ahead = 8
 
 func rowDots(
-    _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
+    _ w: WeightRows, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
     _ out: UnsafeMutablePointer<Float>
 ) {
-    let isAhead = rows != nil || w.comesFromMemory
-    let last = count &- 1
+    let isAhead = w.isAskedAhead(list)
     var i = 0
     while i < count {
-        // The last rows are repeated to make four; only what exists is stored.
-        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer {
-            let at = Swift.min(i &+ k, last)
-            let r = rows.map { Int($0[at]) } ?? first &+ at
-            return UnsafeRawPointer(w.weights + r &* w.stride)
-        }
+        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(list, first, count, i &+ k) }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
         var acc = SIMD4<Float>.zero
@@ -44,7 +38,7 @@ func rowDots(
             acc += _mm_cvtepi32_ps(unsafeBitCast(sum, to: __m128i.self)) * x.scales[g]
         }
         for k in 0..<Swift.min(4, count &- i) {
-            let r = rows.map { Int($0[i &+ k]) } ?? first &+ i &+ k
+            let r = list.map { Int($0[i &+ k]) } ?? first &+ i &+ k
             let y = acc[k] * w.scales[r]
             out[i &+ k] = w.bias.map { y + $0[r] } ?? y
         }

@@ -40,42 +40,6 @@ func packColumns(
     }
 }
 
-func tileDots(
-    _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
-) {
-    var t = 0
-    while t < tokens {
-        if tokens &- t >= 4 {
-            let (a, b, c, d) = four(tile, x, t)
-            finish(a, w, first, count, out + t &* outStride)
-            finish(b, w, first, count, out + (t &+ 1) &* outStride)
-            finish(c, w, first, count, out + (t &+ 2) &* outStride)
-            finish(d, w, first, count, out + (t &+ 3) &* outStride)
-            t &+= 4
-        } else {
-            finish(one(tile, x, t), w, first, count, out + t &* outStride)
-            t &+= 1
-        }
-    }
-}
-
-@inline(__always)
-private func finish(
-    _ sum: F16, _ w: WeightRows, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
-) {
-    if count >= 16 {
-        var y = sum * load(w.scales + first)
-        if let bias = w.bias { y += load(bias + first) }
-        store(y, out)
-    } else {
-        for i in 0..<count {
-            let y = sum[i] * w.scales[first &+ i]
-            out[i] = w.bias.map { y + $0[first &+ i] } ?? y
-        }
-    }
-}
-
 @inline(__always)
 private func broadcast(_ p: UnsafeRawPointer) -> __m256i {
     _mm256_set1_epi32(p.loadUnaligned(as: Int32.self))
@@ -87,7 +51,7 @@ private func scaled(_ low: __m256i, _ high: __m256i, _ scale: Float) -> F16 {
 }
 
 @inline(__always)
-private func one(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
+func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
     var total = F16.zero
     var w = tile
     var v = UnsafeRawPointer(x.values) + t &* x.groups &* groupSize
@@ -106,7 +70,7 @@ private func one(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 
 }
 
 @inline(__always)
-private func four(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> (F16, F16, F16, F16) {
+func fourTokens(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> (F16, F16, F16, F16) {
     var ta = F16.zero, tb = F16.zero, tc = F16.zero, td = F16.zero
     let n = x.groups
     let width = n &* groupSize

@@ -1,7 +1,6 @@
 #if arch(x86_64) && KERNELS_AVX2
 // The words of Shared/*.swift that Swift's SIMD types do not lower to a few instructions.
 
-import Builtin
 import _Builtin_intrinsics.intel
 
 let setName = "avx2"
@@ -58,12 +57,5 @@ func load32(_ p: UnsafeRawPointer) -> Bytes32 { p.loadUnaligned(as: Bytes32.self
 func quadDots(_ magnitude: Bytes32, _ weight: Bytes32, _ x: Bytes32) -> __m256i {
     let pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, weight))
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
-}
-
-/// Asks for a cache line. Through Swift's `Builtin`, because `_mm_prefetch` is a macro and `_m_prefetch` only
-/// declared: calls to it vanish without a word.
-@inline(__always)
-func prefetch(_ p: UnsafeRawPointer) {
-    Builtin.int_prefetch_RawPointer(p._rawValue, Int32(0)._value, Int32(3)._value, Int32(1)._value)
 }
 #endif

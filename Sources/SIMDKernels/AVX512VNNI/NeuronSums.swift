@@ -12,19 +12,15 @@ func groupProducts(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
     _ x: QuantizedRows, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
-    let last = neuronCount &- 1
+    let isAhead = w.isAskedAhead(neurons)
     let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
     // The correction for the unsigned weights is where the sums start.
     let origin = _mm512_set1_epi32(0 &- x.sums[g])
     for b in 0..<width / 16 { (sums + b &* 64).storeBytes(of: origin, as: __m512i.self) }
     var i = g &* groupSize
     while i < end {
-        // Neurons past the end are repeats with an activation of zero.
-        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer {
-            let at = Swift.min(i &+ k, last)
-            let n = neurons.map { Int($0[at]) } ?? at
-            return UnsafeRawPointer(w.weights + n &* w.stride)
-        }
+        // Neurons past the end, which are repeats, have an activation of zero.
+        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(neurons, 0, neuronCount, i &+ k) }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
         let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
@@ -32,7 +28,6 @@ func groupProducts(
         let q = UnsafeRawPointer(x.values + i)
         let q0 = _mm512_set1_epi32(q.loadUnaligned(as: Int32.self))
         let q1 = _mm512_set1_epi32((q + 4).loadUnaligned(as: Int32.self))
-        let isAhead = neurons != nil || w.comesFromMemory
         var at = 0
         while at < width {
             if isAhead {

@@ -6,22 +6,17 @@ import _Builtin_intrinsics.intel
 private let ahead = 8
 
 func rowDots(
-    _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
+    _ w: WeightRows, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
     _ out: UnsafeMutablePointer<Float>
 ) {
+    let isAhead = w.isAskedAhead(list)
     var i = 0
     while i < count {
-        // The last rows are repeated to make eight; only what exists is stored.
-        let last = count &- 1
-        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer {
-            let at = Swift.min(i &+ k, last)
-            let r = rows.map { Int($0[at]) } ?? first &+ at
-            return UnsafeRawPointer(w.weights + r &* w.stride)
-        }
+        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(list, first, count, i &+ k) }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
         var acc = SIMD8<Float>.zero
-        if rows != nil || w.comesFromMemory {
+        if isAhead {
             // The same place in rows to come; past the end, the last row again.
             let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
             let p4 = row(ahead &+ 4), p5 = row(ahead &+ 5), p6 = row(ahead &+ 6), p7 = row(ahead &+ 7)
@@ -40,14 +35,14 @@ func rowDots(
         } else {
             for g in 0..<x.groups { acc = step(acc, g, x, r0, r1, r2, r3, r4, r5, r6, r7) }
         }
-        if rows == nil, i &+ 8 <= count {
+        if list == nil, i &+ 8 <= count {
             let at = first &+ i
             var y = acc * UnsafeRawPointer(w.scales + at).loadUnaligned(as: SIMD8<Float>.self)
             if let bias = w.bias { y += UnsafeRawPointer(bias + at).loadUnaligned(as: SIMD8<Float>.self) }
             UnsafeMutableRawPointer(out + i).storeBytes(of: y, as: SIMD8<Float>.self)
         } else {
             for k in 0..<Swift.min(8, count &- i) {
-                let r = rows.map { Int($0[i &+ k]) } ?? first &+ i &+ k
+                let r = list.map { Int($0[i &+ k]) } ?? first &+ i &+ k
                 let y = acc[k] * w.scales[r]
                 out[i &+ k] = w.bias.map { y + $0[r] } ?? y
             }

@@ -93,22 +93,6 @@ func tileDots(
     }
 }
 
-@inline(__always)
-private func finish(
-    _ sum: F16, _ w: WeightRows, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
-) {
-    if count >= 16 {
-        var y = sum * load(w.scales + first)
-        if let bias = w.bias { y += load(bias + first) }
-        store(y, out)
-    } else {
-        for i in 0..<count {
-            let y = sum[i] * w.scales[first &+ i]
-            out[i] = w.bias.map { y + $0[first &+ i] } ?? y
-        }
-    }
-}
-
 /// Adds a finished group to a token's running sums.
 @inline(__always)
 private func close(

@@ -1,7 +1,6 @@
 #if arch(x86_64) && KERNELS_AVX512
 // The words of Shared/*.swift that Swift's SIMD types do not lower to one instruction.
 
-import Builtin
 import _Builtin_intrinsics.intel
 
 let setName = "avx512"
@@ -39,11 +38,4 @@ func load64(_ p: UnsafeRawPointer) -> Bytes64 { p.loadUnaligned(as: Bytes64.self
 /// int8 weights as unsigned bytes, 128 too large, as vpdpbusd wants them.
 @inline(__always)
 func offset(_ v: Bytes64) -> Bytes64 { _mm512_xor_si512(v, _mm512_set1_epi8(-128)) }
-
-/// Asks for a cache line. Through Swift's `Builtin`, because `_mm_prefetch` is a macro and `_m_prefetch` only
-/// declared: calls to it vanish without a word.
-@inline(__always)
-func prefetch(_ p: UnsafeRawPointer) {
-    Builtin.int_prefetch_RawPointer(p._rawValue, Int32(0)._value, Int32(3)._value, Int32(1)._value)
-}
 #endif

@@ -4,30 +4,10 @@ import KernelTable
 
 let tileBlocks = 1
 
-func fourBitDots(
-    _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
-) {
-    forEachBlock(w, rows, first, count, out) { dots($0, x, halves) }
-}
-
-/// One block times one token.
-private func dots(_ block: UnsafeRawPointer, _ x: QuantizedRows, _ halves: UnsafePointer<Float>) -> F16 {
-    var acc = F16.zero
-    for g in 0..<x.groups {
-        let values = x.values + g &* groupSize
-        let record = block + 2 &* g &* FourBitRows.recordBytes
-        acc += (
-            half(record, values, halves[2 &* g])
-                + half(record + FourBitRows.recordBytes, values + halfGroupSize, halves[2 &* g &+ 1])
-        ) * x.scales[g]
-    }
-    return acc
-}
-
 /// What a half group of sixteen rows adds, without the activations' scale.
 @inline(__always)
-private func half(_ record: UnsafeRawPointer, _ values: UnsafePointer<Int8>, _ sum: Float) -> F16 {
+func halfGroup(_ record: UnsafeRawPointer, _ values: UnsafeRawPointer, _ sum: Float) -> F16 {
+    let values = values.assumingMemoryBound(to: Int8.self)
     var products = I16.zero
     for k in 0..<4 {
         let bytes = (record + (64 &+ 64 &* k)).loadUnaligned(as: SIMD64<UInt8>.self)
@@ -58,6 +38,6 @@ func blockTileDots(
         var row = x
         row.values += t &* x.groups &* groupSize
         row.scales += t &* x.groups
-        finishBlock(dots(tile, row, halves + 2 &* t &* x.groups), w, first, count, out + t &* outStride)
+        finishBlock(blockDots(tile, row, halves + 2 &* t &* x.groups), w, first, count, out + t &* outStride)
     }
 }

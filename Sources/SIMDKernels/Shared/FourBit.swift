@@ -1,4 +1,5 @@
-// Compiled once in every instruction set's target: what the kernels for 4-bit weights have in common.
+// Compiled once in every instruction set's target: what the kernels for 4-bit weights have in common. Each set brings
+// `halfGroup`, what a half group of sixteen rows adds.
 
 import KernelTable
 
@@ -39,17 +40,16 @@ func expandFourBitRow(
     }
 }
 
-/// Runs `dots` on every block of which rows are wanted, and puts those where they belong.
-@inline(__always)
-func forEachBlock(
-    _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int,
-    _ out: UnsafeMutablePointer<Float>, _ dots: (UnsafeRawPointer) -> F16
+/// Every block of which rows are wanted is multiplied as a whole; its rows then go where they belong.
+func fourBitDots(
+    _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
+    _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
 ) {
     var i = 0
     while i < count {
         let row = rows.map { Int($0[i]) } ?? first &+ i
         let block = row &>> 4
-        let y = dots(w.blocks + block &* w.blockBytes)
+        let y = blockDots(w.blocks + block &* w.blockBytes, x, halves)
         if rows == nil, row & 15 == 0, i &+ 16 <= count {
             store(w.bias.map { y + load($0 + row) } ?? y, out + i)
             i &+= 16
@@ -57,6 +57,22 @@ func forEachBlock(
             i &+= place(y, w, rows, first, block, i, count, out)
         }
     }
+}
+
+/// One block times one token.
+@inline(__always)
+func blockDots(_ block: UnsafeRawPointer, _ x: QuantizedRows, _ halves: UnsafePointer<Float>) -> F16 {
+    var acc = F16.zero
+    var record = block
+    var values = UnsafeRawPointer(x.values)
+    for g in 0..<x.groups {
+        let a = halfGroup(record, values, halves[2 &* g])
+        let b = halfGroup(record + FourBitRows.recordBytes, values + halfGroupSize, halves[2 &* g &+ 1])
+        acc += (a + b) * x.scales[g]
+        record += 2 &* FourBitRows.recordBytes
+        values += groupSize
+    }
+    return acc
 }
 
 /// Stores those of the outputs from the i-th on that lie in the block; returns how many.

@@ -6,28 +6,9 @@ import _Builtin_intrinsics.arm.neon
 /// sixteen rows, then d and m as floats.
 let tileBlocks = 1
 
-func fourBitDots(
-    _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
-) {
-    forEachBlock(w, rows, first, count, out) { block in
-        var acc = F16.zero
-        var record = block
-        var values = UnsafeRawPointer(x.values)
-        for g in 0..<x.groups {
-            let a = half(record, values, halves[2 &* g])
-            let b = half(record + FourBitRows.recordBytes, values + halfGroupSize, halves[2 &* g &+ 1])
-            acc += (a + b) * x.scales[g]
-            record += 2 &* FourBitRows.recordBytes
-            values += groupSize
-        }
-        return acc
-    }
-}
-
 /// What a half group of sixteen rows adds, without the activations' scale.
 @inline(__always)
-private func half(_ record: UnsafeRawPointer, _ values: UnsafeRawPointer, _ sum: Float) -> F16 {
+func halfGroup(_ record: UnsafeRawPointer, _ values: UnsafeRawPointer, _ sum: Float) -> F16 {
     var p = Products()
     for k in 0..<4 {
         let bytes = record + (64 &+ 64 &* k)

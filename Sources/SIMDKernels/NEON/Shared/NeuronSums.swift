@@ -10,24 +10,32 @@ func groupProducts(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
     _ x: QuantizedRows, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
-    let last = neuronCount &- 1
+    let isAhead = w.isAskedAhead(neurons)
     let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
     for b in 0..<width / 4 { (sums + b &* 16).storeBytes(of: .zero, as: int32x4_t.self) }
     var i = g &* groupSize
     while i < end {
-        // Neurons past the end are repeats with an activation of zero.
-        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer {
-            let at = Swift.min(i &+ k, last)
-            let n = neurons.map { Int($0[at]) } ?? at
-            return UnsafeRawPointer(w.weights + n &* w.stride)
-        }
+        // Neurons past the end, which are repeats, have an activation of zero.
+        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(neurons, 0, neuronCount, i &+ k) }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
+        let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
+        let p4 = row(ahead &+ 4), p5 = row(ahead &+ 5), p6 = row(ahead &+ 6), p7 = row(ahead &+ 7)
         let q = UnsafeRawPointer(x.values + i)
         let q0 = spread(q.loadUnaligned(as: Int32.self))
         let q1 = spread((q + 4).loadUnaligned(as: Int32.self))
         var at = 0
         while at < width {
+            if isAhead, at & 63 == 0 {
+                prefetch(p0 + at)
+                prefetch(p1 + at)
+                prefetch(p2 + at)
+                prefetch(p3 + at)
+                prefetch(p4 + at)
+                prefetch(p5 + at)
+                prefetch(p6 + at)
+                prefetch(p7 + at)
+            }
             let (a0, a1, a2, a3) = interleave(r0 + at, r1 + at, r2 + at, r3 + at)
             let (b0, b1, b2, b3) = interleave(r4 + at, r5 + at, r6 + at, r7 + at)
             let s = sums + at &* 4
@@ -40,6 +48,9 @@ func groupProducts(
         i &+= 8
     }
 }
+
+/// Neurons from the one being added to the one whose row is asked for.
+private let ahead = 16
 
 @inline(__always)
 private func add(

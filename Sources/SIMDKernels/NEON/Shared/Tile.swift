@@ -45,26 +45,6 @@ func packColumns(
     }
 }
 
-func tileDots(
-    _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
-) {
-    var t = 0
-    while t < tokens {
-        if tokens &- t >= 4 {
-            let (a, b, c, d) = fourTokens(tile, x, t)
-            finish(a, w, first, count, out + t &* outStride)
-            finish(b, w, first, count, out + (t &+ 1) &* outStride)
-            finish(c, w, first, count, out + (t &+ 2) &* outStride)
-            finish(d, w, first, count, out + (t &+ 3) &* outStride)
-            t &+= 4
-        } else {
-            finish(oneToken(tile, x, t), w, first, count, out + t &* outStride)
-            t &+= 1
-        }
-    }
-}
-
 /// The integer sums of sixteen outputs for one token.
 private struct Sums {
     var a = int32x4_t.zero, b = int32x4_t.zero, c = int32x4_t.zero, d = int32x4_t.zero
@@ -85,7 +65,7 @@ private struct Sums {
 @inline(__always)
 private func quads(_ p: UnsafeRawPointer) -> int32x4_t { p.loadUnaligned(as: int32x4_t.self) }
 
-private func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
+func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
     var total = F16.zero
     var w = tile.assumingMemoryBound(to: int8x16_t.self)
     var v = UnsafeRawPointer(x.values) + t &* x.groups &* groupSize
@@ -105,7 +85,7 @@ private func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) ->
     return total
 }
 
-private func fourTokens(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> (F16, F16, F16, F16) {
+func fourTokens(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> (F16, F16, F16, F16) {
     var ta = F16.zero, tb = F16.zero, tc = F16.zero, td = F16.zero
     let n = x.groups
     let width = n &* groupSize

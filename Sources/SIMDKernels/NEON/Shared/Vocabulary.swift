@@ -86,21 +86,4 @@ func floats(_ a: int32x4_t, _ b: int32x4_t, _ c: int32x4_t, _ d: int32x4_t) -> F
         lowHalf: SIMD8(lowHalf: vcvtq_f32_s32(a), highHalf: vcvtq_f32_s32(b)),
         highHalf: SIMD8(lowHalf: vcvtq_f32_s32(c), highHalf: vcvtq_f32_s32(d)))
 }
-
-/// Sixteen outputs from `first` on, of which `count` exist: scales them and adds the bias.
-@inline(__always)
-func finish(
-    _ sum: F16, _ w: WeightRows, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
-) {
-    if count >= 16 {
-        var y = sum * load(w.scales + first)
-        if let bias = w.bias { y += load(bias + first) }
-        store(y, out)
-    } else {
-        for i in 0..<count {
-            let y = sum[i] * w.scales[first &+ i]
-            out[i] = w.bias.map { y + $0[first &+ i] } ?? y
-        }
-    }
-}
 #endif

@@ -1,0 +1,44 @@
+// Compiled in every instruction set's target but the scalar one: rows by number or by list, asked for ahead, and
+// what the outputs of tiles have in common.
+
+import Builtin
+import KernelTable
+
+// (Functions, since a struct that several files share would bring weak symbols: Tests, KernelObjectTests.)
+extension WeightRows {
+    /// Whether to ask for rows ahead: gathered ones, and those that come from memory.
+    @inline(__always)
+    func isAskedAhead(_ list: UnsafePointer<Int32>?) -> Bool { list != nil || comesFromMemory }
+
+    /// The i-th of `count` rows, which are those of the list, or all from the first on. Past the end it is the last one
+    /// again: kernels read several rows at a time, and drop what they have too many.
+    @inline(__always)
+    func row(_ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int) -> UnsafeRawPointer {
+        let i = Swift.min(i, count &- 1)
+        return UnsafeRawPointer(weights + (list.map { Int($0[i]) } ?? first &+ i) &* stride)
+    }
+}
+
+/// Asks for a cache line. Through Swift's `Builtin`, because Clang's `_mm_prefetch` is a macro and `_m_prefetch` only
+/// declared: calls to it vanish without a word.
+@inline(__always)
+func prefetch(_ p: UnsafeRawPointer) {
+    Builtin.int_prefetch_RawPointer(p._rawValue, Int32(0)._value, Int32(3)._value, Int32(1)._value)
+}
+
+/// Sixteen outputs of a tile from `first` on, of which `count` exist: scales them and adds the bias.
+@inline(__always)
+func finish(
+    _ sum: F16, _ w: WeightRows, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
+) {
+    if count >= 16 {
+        var y = sum * load(w.scales + first)
+        if let bias = w.bias { y += load(bias + first) }
+        store(y, out)
+    } else {
+        for i in 0..<count {
+            let y = sum[i] * w.scales[first &+ i]
+            out[i] = w.bias.map { y + $0[first &+ i] } ?? y
+        }
+    }
+}

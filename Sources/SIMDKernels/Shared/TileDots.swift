@@ -1,0 +1,24 @@
+// Compiled where a tile is sixteen outputs wide and four tokens meet it at a time. Each set brings `oneToken` and
+// `fourTokens`, the sums of the sixteen outputs.
+
+import KernelTable
+
+func tileDots(
+    _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
+    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+) {
+    var t = 0
+    while t < tokens {
+        if tokens &- t >= 4 {
+            let (a, b, c, d) = fourTokens(tile, x, t)
+            finish(a, w, first, count, out + t &* outStride)
+            finish(b, w, first, count, out + (t &+ 1) &* outStride)
+            finish(c, w, first, count, out + (t &+ 2) &* outStride)
+            finish(d, w, first, count, out + (t &+ 3) &* outStride)
+            t &+= 4
+        } else {
+            finish(oneToken(tile, x, t), w, first, count, out + t &* outStride)
+            t &+= 1
+        }
+    }
+}
