@@ -6,6 +6,8 @@ struct Candidate<Chooser> {
     let curve: ScoreCurve
     /// Weights that a token reads when nothing is skipped.
     let bytes: Int
+    /// What a byte of a chosen row costs, by one of a dense layer: rows that lie apart are read more slowly.
+    var price = 1.0
 }
 
 /// All of a model, by layer; nil where there is none.
@@ -98,7 +100,7 @@ struct Calibration {
             let (curve, bytes) = (candidate.curve, Double(candidate.bytes) / total)
             let overhead = training.options.mustPay ? Double(candidate.cost) / total : 0
             func cost(_ k: Int) -> Double {
-                costs[layer] * curve.lost[k] + price * (bytes * curve.kept[k] + overhead)
+                costs[layer] * curve.lost[k] + price * (bytes * candidate.price * curve.kept[k] + overhead)
             }
             guard let best = (0...limits[layer]).min(by: { cost($0) < cost($1) }) else { return nil }
             return cost(best) < price * bytes ? best : nil

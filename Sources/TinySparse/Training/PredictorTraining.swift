@@ -69,6 +69,8 @@ package final class PredictorTraining {
     private let state: TrainingState
     private let report: (TrainingEvent) -> Bool
     private let choosesByGates: Bool
+    /// Skipping 18 % of SmolLM2's neurons by their gates left decoding as fast as it was (docs/SPARSITY.md).
+    private static let gatheredPrice = 1.25
     /// Bytes of captured layers in memory at a time.
     private static let memory = 640 << 20
 
@@ -297,7 +299,7 @@ package final class PredictorTraining {
             let chooser = NeuronChooser.gate(reach)
             return Candidate(
                 chooser: chooser, cost: chooser.bytes, curve: study.curves[layer],
-                bytes: 2 * model.config.dFF * model.config.dModel)
+                bytes: 2 * model.config.dFF * model.config.dModel, price: Self.gatheredPrice)
         }
     }
 
