@@ -1,0 +1,27 @@
+extension Model {
+    /// Weights that a token of decoding reads when so much is computed, predictors included.
+    /// - Parameter heads: whether the predictors of heads run, too; nil for no predictors at all.
+    package func bytesRead(_ activity: Activity, heads: Bool? = nil) -> Int {
+        var mlp = 0, queries = 0, predictors = 0
+        for layer in weights.layers {
+            // Where neurons are chosen by their gates, all of these are read.
+            let isGateRead = heads != nil && config.predictors.gates.contains(true)
+            mlp += layer.up.bytes + layer.down.bytes + (isGateRead ? 0 : layer.gate?.bytes ?? 0)
+            queries += layer.query.bytes
+            guard let heads else { continue }
+            for predictor in [layer.neuronPredictor, heads ? layer.headPredictor : nil] {
+                predictors += predictor.map { $0.reduce.bytes + $0.expand.bytes } ?? 0
+            }
+        }
+        let skipped = Double(mlp) * (1 - activity.neuronShare) + Double(queries) * (1 - activity.headShare)
+        return bytesPerToken - Int(skipped) + predictors
+    }
+
+    /// What the screen of the output matrix saves of that, if it computes all rows for a share of the tokens, and so
+    /// many for each of the others.
+    package func bytesSavedByScreen(denseShare: Double, rowsPerToken: Double) -> Int {
+        guard let screen = weights.screen else { return 0 }
+        let rows = denseShare + (1 - denseShare) * rowsPerToken / Double(config.vocabularySize)
+        return Int(Double(weights.head.bytes) * (1 - rows)) - screen.bytes
+    }
+}
