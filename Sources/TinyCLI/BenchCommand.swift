@@ -11,9 +11,10 @@ extension Command {
         name: "bench", summary: "measure the speed of a model",
         operands: "[MODEL]",
         details: """
-            Measures reading (many tokens at once) and writing (one after another), as llama-bench does: tokens per second, the median and the range of some repetitions after one that
-            does not count. The tokens are pseudo-random and always the same; writing asks for the likeliest token only.
-            Such tokens are no text: what a model skips on texts, and how fast it is then, is what sweep tells.
+            Measures reading (many tokens at once) and writing (one after another), as llama-bench does: tokens
+            per second, the median and the range of some repetitions after one that does not count. The tokens
+            are pseudo-random and always the same, unless --text gives some: what a model skips depends on the
+            text. Writing asks for the likeliest token only.
             """,
         options: Option.running + [
             Option("prompt", "p", value: "N", "tokens to read, 0: skip (default: 128)"),

@@ -30,9 +30,15 @@ final class CapturedRows: @unchecked Sendable {
 
     /// The `width` numbers of a row.
     func expand(_ t: Int, into out: UnsafeMutablePointer<Float>) {
-        let row = row(t)
+        row(t).expand(into: out, width: width)
+    }
+}
+
+extension QuantizedRows {
+    /// The `width` numbers of one token.
+    func expand(into out: UnsafeMutablePointer<Float>, width: Int) {
         for g in 0..<groups {
-            let q = row.values + g * groupSize, scale = row.scales[g]
+            let q = values + g * groupSize, scale = scales[g]
             let out = out + g * groupSize
             for i in 0..<min(groupSize, width - g * groupSize) { out[i] = Float(q[i]) * scale }
         }

@@ -324,13 +324,6 @@ extension TextSample {
     }
 }
 
-extension QuantizedRows {
-    /// The `width` numbers of one token.
-    fileprivate func expand(into out: UnsafeMutablePointer<Float>, width: Int) {
-        for i in 0..<width { out[i] = Float(values[i]) * scales[i / groupSize] }
-    }
-}
-
 extension Session {
     /// Reads tokens and calls `body` with what the head multiplies, block by block, and all logits if wanted.
     fileprivate func readOutputs(
