@@ -46,7 +46,7 @@ struct Command: Sendable {
 /// Options that several commands share, so that they mean the same everywhere.
 extension Option {
     static let model = Option("model", "m", value: "MODEL", "a native file, a .gguf file, or a Hugging Face folder")
-    static let threads = Option("threads", "t", value: "N", "threads at work (default: all cores this process may use)")
+    static let threads = Option("threads", "t", value: "N", "shares of the work; no more run at once than there are cores (default: one a core this process may use)")
     static let context = Option("context", "c", value: "N", "most tokens it can hold (default: the model's, at most 8192)")
     static let kernels = Option("kernels", value: "NAME", "avx512, avx2, neondot, neon or scalar (default: the fastest)")
     static let noVerify = Option("no-verify", "do not compare the checksums of the model file: a faster start")

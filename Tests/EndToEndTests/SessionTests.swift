@@ -117,7 +117,7 @@ final class SessionTests: XCTestCase {
 
     func testAPoolDoesEveryPieceOnceOnWorkersThatExist() {
         for threads in [1, 2, 3, 8] {
-            let pool = WorkerPool(threads: threads)
+            let pool = WorkerPool(threads: threads, cores: threads)
             XCTAssertEqual(pool.threads, threads)
             for pieces in [0, 1, 2, 3, 7, 64, 1000] {
                 let counts = Counters(pieces), workers = Counters(threads)
@@ -131,9 +131,18 @@ final class SessionTests: XCTestCase {
         }
     }
 
+    /// Threads without a core would only make the others wait.
+    func testNoMoreWorkersThanCores() {
+        let pool = WorkerPool(threads: 8, cores: 2)
+        XCTAssertEqual(pool.threads, 8)
+        let workers = Counters(8)
+        for _ in 0..<200 { pool.run(64) { _, worker in workers.add(worker) } }
+        XCTAssertEqual(workers.values[0] + workers.values[1], 200 * 64)
+    }
+
     func testAHundredThousandTinyJobsInARowLoseNothing() {
         for (threads, jobs) in [(2, 100_000), (4, 5_000)] {
-            let pool = WorkerPool(threads: threads)
+            let pool = WorkerPool(threads: threads, cores: threads)
             let counts = Counters(5)
             var expected = [Int](repeating: 0, count: 5)
             for job in 0..<jobs {
@@ -147,7 +156,7 @@ final class SessionTests: XCTestCase {
     }
 
     func testAPoolWakesFromItsParkingAndItsMemoryIsReadable() {
-        let pool = WorkerPool(threads: 3)
+        let pool = WorkerPool(threads: 3, cores: 3)
         for round in 0..<20 {
             usleep(round % 2 == 0 ? 3_000 : 300)
             // What the caller wrote before is seen by the workers, what they write by the caller.
@@ -162,7 +171,7 @@ final class SessionTests: XCTestCase {
 
     func testPoolsAreMadeAndUnmadeManyTimes() {
         for round in 0..<300 {
-            let pool = WorkerPool(threads: round % 4 + 1)
+            let pool = WorkerPool(threads: round % 4 + 1, cores: 4)
             // Some pools end before their workers have begun.
             guard round % 3 > 0 else { continue }
             let counts = Counters(9)

@@ -22,6 +22,23 @@ final class KernelElementTests: XCTestCase {
         }
     }
 
+    func testIndicesOfHighScoresAreThoseOfAPlainLoop() throws {
+        var random = Random(19)
+        for count in 0...140 {
+            for x in [random.floats(count), random.anyFloats(count), [Float](repeating: 0.5, count: count)] {
+                for least in [Float(-0.3), 0.5, .infinity, -.infinity] {
+                    let wanted = x.indices.filter { x[$0] >= least }.map(Int32.init)
+                    forEverySet { set in
+                        let input = Guarded(x), out = Output<Int32>(count + 16)
+                        let found = set.indicesAtLeast(input.pointer, count, least, out.pointer)
+                        let all = out.values("\(set.name) indices of \(count)")
+                        assertSame(Array(all.prefix(found)), wanted, "\(set.name) indices of \(count), at least \(least)")
+                    }
+                }
+            }
+        }
+    }
+
     func testAMillionExponentialsOfEverySetGiveTheSameBits() throws {
         let scalar = try scalarKernels()
         var random = Random(12)

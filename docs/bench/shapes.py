@@ -81,14 +81,18 @@ def tensors(config, random):
     for n in range(config["layer_count"]):
         b = f"blk.{n}."
         norm(b + "attn_norm")
-        for name, outputs, inputs in (("q", dq, d), ("k", dkv, d), ("v", dkv, d), ("output", d, dq)):
+        p = config.get("predictors")
+        for name, outputs, inputs in (("q", dq, d), ("k", dkv, d), ("v", dkv, d)):
             matrix(b + "attn_" + name, outputs, inputs)
+        by_head = p and p["head_ranks"][n] > 0  # then the matrix lies transposed, but not its bias
+        matrix(b + "attn_output" + ("_t" if by_head else ""), d, dq, transposed=by_head)
+        if by_head and config["has_biases"]:
+            t[b + "attn_output.bias"] = t.pop(b + "attn_output_t.bias")
         norm(b + "ffn_norm")
         matrix(b + "ffn_up", d_ff, d)
         if config["gated"]:
             matrix(b + "ffn_gate", d_ff, d)
         matrix(b + "ffn_down", d, d_ff, transposed=True)
-        p = config.get("predictors")
         if p:
             predictor(b + "ffn_predictor", d_ff, p["neuron_ranks"][n], p["neuron_uses"][n])
             if p["head_ranks"][n]:

@@ -48,6 +48,17 @@ func storeBytes(_ v: I16, _ p: UnsafeMutablePointer<Int8>) {
     UnsafeMutableRawPointer(p).storeBytes(of: bytes, as: __m128i.self)
 }
 
+/// Writes `first + l` for every lane l with a score of at least `least`, side by side; returns how many. Room for
+/// sixteen is overwritten.
+@inline(__always)
+func storeIndices(_ first: Int32, _ scores: F16, _ least: Float, _ out: UnsafeMutablePointer<Int32>) -> Int {
+    let hits = I16.zero.replacing(with: -1, where: scores .>= F16(repeating: least))
+    @inline(__always) func mask(_ half: SIMD8<Int32>) -> UInt32 {
+        UInt32(bitPattern: _mm256_movemask_ps(unsafeBitCast(half, to: __m256.self)))
+    }
+    return storeIndices(first, mask(hits.lowHalf) | mask(hits.highHalf) &<< 8, out)
+}
+
 @inline(__always)
 func load32(_ p: UnsafeRawPointer) -> Bytes32 { p.loadUnaligned(as: Bytes32.self) }
 

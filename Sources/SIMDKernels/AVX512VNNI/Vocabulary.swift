@@ -32,6 +32,18 @@ func storeBytes(_ v: I16, _ p: UnsafeMutablePointer<Int8>) {
     UnsafeMutableRawPointer(p).storeBytes(of: bytes, as: __m128i.self)
 }
 
+/// Writes `first + l` for every lane l with a score of at least `least`, side by side; returns how many. Room for
+/// sixteen is overwritten.
+@inline(__always)
+func storeIndices(_ first: Int32, _ scores: F16, _ least: Float, _ out: UnsafeMutablePointer<Int32>) -> Int {
+    let hits = I16.zero.replacing(with: -1, where: scores .>= F16(repeating: least))
+    let mask = _mm512_movepi32_mask(unsafeBitCast(hits, to: __m512i.self))
+    let lanes = I16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) &+ first
+    let packed = _mm512_maskz_compress_epi32(mask, unsafeBitCast(lanes, to: __m512i.self))
+    UnsafeMutableRawPointer(out).storeBytes(of: packed, as: __m512i.self)
+    return mask.nonzeroBitCount
+}
+
 @inline(__always)
 func load64(_ p: UnsafeRawPointer) -> Bytes64 { p.loadUnaligned(as: Bytes64.self) }
 

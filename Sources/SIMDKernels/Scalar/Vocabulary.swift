@@ -32,6 +32,18 @@ func loadBytes(_ p: UnsafePointer<Int8>) -> F16 {
     return v
 }
 
+/// Writes `first + l` for every lane l with a score of at least `least`, side by side; returns how many. Room for
+/// sixteen is overwritten.
+@inline(__always)
+func storeIndices(_ first: Int32, _ scores: F16, _ least: Float, _ out: UnsafeMutablePointer<Int32>) -> Int {
+    var found = 0
+    for l in 0..<16 {
+        out[found] = first &+ Int32(l)
+        found &+= scores[l] >= least ? 1 : 0
+    }
+    return found
+}
+
 @inline(__always)
 func storeBytes(_ v: I16, _ p: UnsafeMutablePointer<Int8>) {
     for i in 0..<16 { p[i] = Int8(truncatingIfNeeded: v[i]) }

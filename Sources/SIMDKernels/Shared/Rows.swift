@@ -26,6 +26,18 @@ func prefetch(_ p: UnsafeRawPointer) {
     Builtin.int_prefetch_RawPointer(p._rawValue, Int32(0)._value, Int32(3)._value, Int32(1)._value)
 }
 
+/// Writes `first + l` for every bit l that is set, side by side; returns how many.
+@inline(__always)
+func storeIndices(_ first: Int32, _ mask: UInt32, _ out: UnsafeMutablePointer<Int32>) -> Int {
+    var mask = mask, found = 0
+    while mask != 0 {
+        out[found] = first &+ Int32(truncatingIfNeeded: mask.trailingZeroBitCount)
+        mask &= mask &- 1
+        found &+= 1
+    }
+    return found
+}
+
 /// Sixteen outputs of a tile from `first` on, of which `count` exist: scales them and adds the bias.
 @inline(__always)
 func finish(

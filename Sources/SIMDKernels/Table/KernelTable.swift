@@ -21,6 +21,7 @@ public final class KernelTable: Sendable {
     public let rmsNorm: RMSNorm
     public let layerNorm: LayerNorm
     public let rope: Rope
+    public let indicesAtLeast: IndicesAtLeast
     public let relu: Activate
     public let silu: Activate
     public let gelu: Activate
@@ -40,7 +41,7 @@ public final class KernelTable: Sendable {
         packRows: @escaping PackRows, packColumns: @escaping PackColumns, tileDots: @escaping TileDots,
         quantize: @escaping Quantize, expandRow: @escaping ExpandRow, add: @escaping Combine,
         rmsNorm: @escaping RMSNorm, layerNorm: @escaping LayerNorm, rope: @escaping Rope,
-        relu: @escaping Activate, silu: @escaping Activate, gelu: @escaping Activate,
+        indicesAtLeast: @escaping IndicesAtLeast, relu: @escaping Activate, silu: @escaping Activate, gelu: @escaping Activate,
         multiply: @escaping Combine, toHalf: @escaping ToHalf,
         attentionScores: @escaping AttentionScores, softmaxWeights: @escaping SoftmaxWeights,
         weightedValues: @escaping WeightedValues, toBytes: @escaping ToBytes,
@@ -62,6 +63,7 @@ public final class KernelTable: Sendable {
         self.rmsNorm = rmsNorm
         self.layerNorm = layerNorm
         self.rope = rope
+        self.indicesAtLeast = indicesAtLeast
         self.relu = relu
         self.silu = silu
         self.gelu = gelu
@@ -204,6 +206,12 @@ public typealias Rope = @Sendable (
     _ x: UnsafeMutablePointer<Float>, _ cosines: UnsafePointer<Float>, _ sines: UnsafePointer<Float>,
     _ pairs: Int
 ) -> Void
+
+/// Writes every `i < count` with `x[i] >= least`, ascending; returns how many. `out` takes `count` numbers and
+/// sixteen more, which may be overwritten.
+public typealias IndicesAtLeast = @Sendable (
+    _ x: UnsafePointer<Float>, _ count: Int, _ least: Float, _ out: UnsafeMutablePointer<Int32>
+) -> Int
 
 /// An activation function, in place.
 public typealias Activate = @Sendable (_ x: UnsafeMutablePointer<Float>, _ count: Int) -> Void

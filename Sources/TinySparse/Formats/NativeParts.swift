@@ -45,6 +45,10 @@ struct NativePart: Equatable {
         if case .fourBit = shape { true } else { false }
     }
 
+    /// A transposed `attn_output`, under a name of its own: the matrix is square in most models, and mistaken for the
+    /// other it would be wrong without a word.
+    static let outputByHead = "attn_output_t"
+
     var isNeuronMajor: Bool {
         if case .neuronMajor = shape { true } else { false }
     }
@@ -76,6 +80,12 @@ struct NativePart: Equatable {
 }
 
 extension ModelConfig {
+    /// Whether a layer's output matrix lies transposed, so that what skipped heads would multiply is not read: where
+    /// heads are predicted, and its weights are int8.
+    func isOutputByHead(_ layer: Int) -> Bool {
+        predictors.hasHeads(layer) && !fourBit.contains("blk.\(layer).attn_output")
+    }
+
     /// Everything a native file of this model holds. O(layers).
     var nativeParts: [NativePart] {
         var parts: [NativePart] = []
@@ -116,7 +126,13 @@ extension ModelConfig {
             layerMatrix(prefix + "attn_q", rows: dQuery, cols: dModel)
             layerMatrix(prefix + "attn_k", rows: dKV, cols: dModel)
             layerMatrix(prefix + "attn_v", rows: dKV, cols: dModel)
-            layerMatrix(prefix + "attn_output", rows: dModel, cols: dQuery)
+            if isOutputByHead(layer) {
+                parts.append(NativePart(
+                    name: prefix + NativePart.outputByHead, shape: .neuronMajor(outputs: dModel, inputs: dQuery)))
+                if hasBiases { vector(prefix + "attn_output.bias", dModel) }
+            } else {
+                layerMatrix(prefix + "attn_output", rows: dModel, cols: dQuery)
+            }
             norm(prefix + "ffn_norm")
             layerMatrix(prefix + "ffn_up", rows: dFF, cols: dModel)
             if gated { layerMatrix(prefix + "ffn_gate", rows: dFF, cols: dModel) }

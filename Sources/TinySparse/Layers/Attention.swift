@@ -67,7 +67,19 @@ final class Attention {
         engine.forEach(tokens) { t in
             quantized.set(t, heads.pointer + t * shape.dQuery, shape.dQuery, engine.kernels)
         }
-        engine.multiplier.multiply(quantized.rows(), tokens: tokens, .init(map: layer.output, out: out))
+        combine(layer.output, tokens, active, out)
+    }
+
+    /// The output matrix. Where heads are left out, so is what they would multiply.
+    private func combine(_ map: Linear, _ tokens: Int, _ active: ActiveSets?, _ out: UnsafeMutablePointer<Float>) {
+        guard let active, map.isNeuronMajor, tokens < Multiplier.tileThreshold else {
+            return engine.multiplier.apply(quantized, tokens: tokens, .init(map: map, out: out))
+        }
+        for t in 0..<tokens {
+            engine.multiplier.sumRuns(
+                quantized.row(t), runs: active.list(t), count: active.count(t), length: engine.shape.headDim,
+                .init(map: map, out: out + t * map.outputs))
+        }
     }
 
     /// Queries of the active heads, keys and values of all.

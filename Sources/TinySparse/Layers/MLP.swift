@@ -79,10 +79,10 @@ final class MLP {
         _ layer: Weights.Layer, _ tokens: Int, _ active: ActiveSets?, _ out: UnsafeMutablePointer<Float>
     ) {
         let target = Multiplier.Target(map: layer.down, out: out)
-        if layer.down.isNeuronMajor {
+        if let active {
             engine.multiplier.sumNeurons(quantized, tokens: tokens, active: active, target)
         } else {
-            engine.multiplier.multiply(quantized.rows(), tokens: tokens, target)
+            engine.multiplier.apply(quantized, tokens: tokens, target)
         }
     }
 

@@ -44,6 +44,15 @@ final class Multiplier {
         let out: UnsafeMutablePointer<Float>
     }
 
+    /// `target.out[t] = target.map(x[t])`, whatever the map's rows are.
+    func apply(_ x: Activations, tokens: Int, _ target: Target) {
+        if target.map.isNeuronMajor {
+            sumNeurons(x, tokens: tokens, active: nil, target)
+        } else {
+            multiply(x.rows(), tokens: tokens, target)
+        }
+    }
+
     /// `target.out[t] = target.map(x[t])` for every target, in one go; maps with a row for each output.
     func multiply(_ x: QuantizedRows, tokens: Int, _ targets: Target...) {
         sumHalves(x, tokens, targets)
@@ -96,6 +105,53 @@ final class Multiplier {
             }
         } else {
             sumNeurons(x, active?.list(0), active?.count(0) ?? map.inputs, target)
+        }
+    }
+
+    /// `target.out = target.map(x)` for a neuron-major map and one token whose inputs are zero but for `count` runs of
+    /// `length`, run r being the inputs from `r * length` on. Only their rows are read; the bits are those of all.
+    func sumRuns(
+        _ x: QuantizedRows, runs: UnsafePointer<Int32>, count: Int, length: Int, _ target: Target
+    ) {
+        let map = target.map
+        let most = x.groups
+        withUnsafeTemporaryAllocation(of: Int32.self, capacity: most * groupSize + 2 * most) { lists in
+            withUnsafeTemporaryAllocation(byteCount: most * (groupSize + 4), alignment: 64) { packed in
+                // A group that has an input of a run keeps its scale and its place in the order of the sum; its
+                // inputs move to its front.
+                let list = lists.baseAddress!, sizes = list + most * groupSize, sums = sizes + most
+                let values = packed.baseAddress!.assumingMemoryBound(to: Int8.self)
+                let scales = (packed.baseAddress! + most * groupSize).assumingMemoryBound(to: Float.self)
+                var slots = 0, last = -1
+                for r in 0..<count {
+                    for input in Int(runs[r]) * length..<(Int(runs[r]) + 1) * length {
+                        let group = input / groupSize
+                        if group != last {
+                            scales[slots] = x.scales[group]
+                            sums[slots] = x.sums[group]
+                            sizes[slots] = 0
+                            (values + slots * groupSize).update(repeating: 0, count: groupSize)
+                            slots += 1
+                            last = group
+                        }
+                        let place = (slots - 1) * groupSize + Int(sizes[slots - 1])
+                        list[place] = Int32(input)
+                        values[place] = x.values[input]
+                        sizes[slots - 1] += 1
+                    }
+                }
+                let rows = QuantizedRows(values: values, scales: scales, sums: sums, groups: slots)
+                let width = (map.outputs + 63) & ~63
+                let block = max(share(slots * groupSize, map) / groupSize, 1)
+                pool.run((slots + block - 1) / block) { piece, worker in
+                    for slot in piece * block..<min((piece + 1) * block, slots) {
+                        kernels.neuronGroups(
+                            map.int8, list + slot * groupSize, Int(sizes[slot]), map.outputs,
+                            rows.groups(from: slot, count: Int(sizes[slot])), space(worker), contributions.pointer + slot * width)
+                    }
+                }
+                kernels.groupSums(map.int8, contributions.pointer, slots, map.outputs, target.out)
+            }
         }
     }
 

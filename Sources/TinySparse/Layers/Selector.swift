@@ -175,9 +175,8 @@ final class Selector {
         switch limit {
         case .share(let share): keepLargest(share, UnsafePointer(scores.pointer), tokens)
         case .threshold(let threshold):
-            for t in 0..<tokens {
-                let row = scores.pointer + t * sets.total
-                sets.choose(t) { row[$0] >= threshold }
+            engine.forEach(tokens) { t in
+                sets.choose(t, scores.pointer + t * sets.total, atLeast: threshold, engine.kernels)
             }
         }
         return sets
@@ -194,7 +193,7 @@ final class Selector {
                 continue
             }
             let least = largest(count, of: row, total)
-            neurons.choose(t) { row[$0] >= least }
+            neurons.choose(t, row, atLeast: least, engine.kernels)
         }
     }
 

@@ -2,18 +2,18 @@ extension Model {
     /// Weights that a token of decoding reads when so much is computed, predictors included.
     /// - Parameter heads: whether the predictors of heads run, too; nil for no predictors at all.
     package func bytesRead(_ activity: Activity, heads: Bool? = nil) -> Int {
-        var mlp = 0, queries = 0, predictors = 0
+        var mlp = 0, ofHeads = 0, predictors = 0
         for layer in weights.layers {
             // Where neurons are chosen by their gates, all of these are read.
             let isGateRead = heads != nil && config.predictors.gates.contains(true)
             mlp += layer.up.bytes + layer.down.bytes + (isGateRead ? 0 : layer.gate?.bytes ?? 0)
-            queries += layer.query.bytes
+            ofHeads += layer.query.bytes + (layer.output.isNeuronMajor ? layer.output.bytes : 0)
             guard let heads else { continue }
             for predictor in [layer.neuronPredictor, heads ? layer.headPredictor : nil] {
                 predictors += predictor.map { $0.reduce.bytes + $0.expand.bytes } ?? 0
             }
         }
-        let skipped = Double(mlp) * (1 - activity.neuronShare) + Double(queries) * (1 - activity.headShare)
+        let skipped = Double(mlp) * (1 - activity.neuronShare) + Double(ofHeads) * (1 - activity.headShare)
         return bytesPerToken - Int(skipped) + predictors
     }
 

@@ -46,8 +46,10 @@ struct Weights: Sendable {
             let bias = config.normKind == .layer ? try file.vector(name + ".bias").baseAddress : nil
             return Norm(weight: try file.vector(name + ".weight").baseAddress!, bias: bias)
         }
-        func linear(_ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases) throws(FormatError) -> Linear {
-            let vector = bias ? try file.vector(name + ".bias").baseAddress : nil
+        func linear(
+            _ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases, biasOf other: String? = nil
+        ) throws(FormatError) -> Linear {
+            let vector = bias ? try file.vector((other ?? name) + ".bias").baseAddress : nil
             if let matrix = file.fourBitMatrix(name) { return Linear(matrix, bias: vector) }
             return Linear(
                 try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor, comesFromMemory: comesFromMemory)
@@ -69,7 +71,10 @@ struct Weights: Sendable {
             return Layer(
                 attentionNorm: try norm(blk + "attn_norm"),
                 query: try linear(blk + "attn_q"), key: try linear(blk + "attn_k"),
-                value: try linear(blk + "attn_v"), output: try linear(blk + "attn_output"),
+                value: try linear(blk + "attn_v"),
+                output: config.isOutputByHead(i)
+                    ? try linear(blk + NativePart.outputByHead, neuronMajor: true, biasOf: blk + "attn_output")
+                    : try linear(blk + "attn_output"),
                 mlpNorm: try norm(blk + "ffn_norm"), up: try linear(blk + "ffn_up"),
                 gate: config.gated ? try linear(blk + "ffn_gate") : nil,
                 down: try linear(blk + "ffn_down", neuronMajor: true),
@@ -178,6 +183,17 @@ extension Linear {
         case .fourBit(let rows):
             Kernels.available[0].fourBit.expandRow(rows, row, weights.count, &weights)
         }
+    }
+
+    /// All weights as floats, `[outputs, inputs]` however they are stored.
+    var expanded: [Float] {
+        var weights = [Float](repeating: 0, count: outputs * inputs)
+        var row = [Float](repeating: 0, count: isNeuronMajor ? outputs : inputs)
+        for r in 0..<(isNeuronMajor ? inputs : outputs) {
+            decode(row: r, into: &row)
+            for i in row.indices { weights[isNeuronMajor ? i * inputs + r : r * inputs + i] = row[i] }
+        }
+        return weights
     }
 
     /// The squared norm of what each input is multiplied with.

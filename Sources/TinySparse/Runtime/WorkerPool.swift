@@ -8,20 +8,27 @@ import Synchronization
 /// semaphore, because the next token may never come. Pieces are handed out one by one, so that a slow
 /// core simply takes fewer; no result depends on who computed a piece (docs/NUMERICS.md).
 ///
+/// There are never more threads than cores. A job is over when its last piece is, and a piece whose thread waits for a
+/// core keeps the whole team waiting, for a thousand times as long as it works (docs/PERFORMANCE.md, scaling).
+///
 /// One thread at a time may call `run`; the caller works too, as worker 0.
 public final class WorkerPool: Sendable {
-    /// Threads at work, the caller included.
+    /// How many shares work is cut into.
     public let threads: Int
+    /// Threads at work, the caller included.
+    private let running: Int
     private let team: Team
 
-    /// - Parameter threads: at least 1; the caller counts as one.
-    public init(threads: Int) {
-        let count = min(max(threads, 1), 256)
-        self.threads = count
-        team = Team(workers: count - 1, spin: count <= availableCores ? 100_000 : 200)
-        guard count > 1 else { return }
+    /// - Parameters:
+    ///   - threads: at least 1; the caller counts as one.
+    ///   - cores: the most threads that are started, whatever was asked for.
+    public init(threads: Int, cores: Int = availableCores) {
+        self.threads = min(max(threads, 1), 256)
+        running = min(self.threads, max(cores, 1))
+        team = Team(workers: running - 1, spin: running <= availableCores ? 100_000 : 200)
+        guard running > 1 else { return }
         let queue = DispatchQueue(label: "tinysparse.workers", qos: .userInitiated, attributes: .concurrent)
-        for index in 1..<count {
+        for index in 1..<running {
             queue.async { [team] in team.work(as: index) }
         }
     }
@@ -31,7 +38,7 @@ public final class WorkerPool: Sendable {
     /// Calls `body(piece, worker)` once for every piece in `0 ..< pieces`, `worker` in `0 ..< threads`,
     /// and returns when all calls have returned. Costs about half a microsecond beside the work.
     package func run(_ pieces: Int, _ body: (_ piece: Int, _ worker: Int) -> Void) {
-        if threads == 1 || pieces <= 1 {
+        if running == 1 || pieces <= 1 {
             for piece in 0..<pieces { body(piece, 0) }
             return
         }

@@ -14,14 +14,14 @@ struct HeadContributions {
         width = config.headDim
         let (heads, width) = (heads, width)
         var grams = [Float](repeating: 0, count: heads * width * width)
-        var weights = [Float](repeating: 0, count: heads * width)
-        for row in 0..<output.outputs {
-            output.decode(row: row, into: &weights)
+        let weights = output.expanded
+        for start in stride(from: 0, to: weights.count, by: heads * width) {
             for h in 0..<heads {
+                let row = start + h * width
                 for i in 0..<width {
-                    let factor = weights[h * width + i]
+                    let factor = weights[row + i]
                     let gram = (h * width + i) * width
-                    for j in 0..<width { grams[gram + j] += factor * weights[h * width + j] }
+                    for j in 0..<width { grams[gram + j] += factor * weights[row + j] }
                 }
             }
         }

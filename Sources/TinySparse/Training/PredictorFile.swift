@@ -67,6 +67,29 @@ struct PredictorFile {
         return writer.finish()
     }
 
+    /// The bytes of an output matrix, or of its scales, that the model has the other way round: with predicted heads it
+    /// lies by head, without by output.
+    private func turnedOutput(_ tensor: String, _ model: NativeModelFile) throws -> AlignedBuffer<Int8>? {
+        let names = [NativePart.outputByHead, "attn_output"]
+        guard let dot = tensor.lastIndex(of: "."), let own = names.first(where: { tensor[..<dot].hasSuffix("." + $0) })
+        else { return nil }
+        let kind = String(tensor[dot...])
+        let other = tensor[..<dot].dropLast(own.count) + names.first { $0 != own }!
+        guard kind == ".weight" else {
+            guard let scales = model.gguf.tensor(other + kind).map(model.gguf.bytes) else { return nil }
+            let copy = try AlignedBuffer<Int8>(scales.count)
+            UnsafeMutableRawPointer(copy.pointer).copyMemory(from: scales.baseAddress!, byteCount: scales.count)
+            return copy
+        }
+        let matrix = try model.matrix(String(other))
+        let stride = Matrix.stride(forColumns: matrix.rows)
+        let turned = try AlignedBuffer<Int8>(matrix.cols * stride)
+        for r in 0..<matrix.rows {
+            for c in 0..<matrix.cols { turned.pointer[c * stride + r] = matrix.weights[r * matrix.stride + c] }
+        }
+        return turned
+    }
+
     private func write(_ model: NativeModelFile, _ layout: GGUFLayout, into sink: some ByteSink) throws {
         var new: [String: UnsafeRawBufferPointer] = [:]
         for (layer, pair) in zip(neurons, heads).enumerated() {
@@ -77,9 +100,12 @@ struct PredictorFile {
         for tensor in screen?.tensors ?? [] { new[tensor.name] = tensor.bytes }
         var layout = layout
         for (index, tensor) in parts(model).flatMap(\.tensors).enumerated() {
-            guard let bytes = new[tensor.name] ?? model.gguf.tensor(tensor.name).map(model.gguf.bytes) else {
+            let copied = new[tensor.name] ?? model.gguf.tensor(tensor.name).map(model.gguf.bytes)
+            let turned = copied == nil ? try turnedOutput(tensor.name, model) : nil
+            guard let bytes = copied ?? turned.map({ UnsafeRawBufferPointer(start: $0.pointer, count: $0.count) }) else {
                 throw FormatError(.missing, path: model.path, item: tensor.name, "the tensor is missing")
             }
+            defer { withExtendedLifetime(turned) {} }
             precondition(bytes.count == layout.tensors[index].count, "\(tensor.name) does not fit its shape")
             layout.set(checksum: xxHash64(bytes), ofTensor: index)
             try sink.write(bytes, at: layout.tensors[index].lowerBound)

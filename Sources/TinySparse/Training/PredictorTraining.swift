@@ -278,7 +278,10 @@ package final class PredictorTraining {
                     let bytes = config.dFF * config.dModel * (config.gated ? 3 : 2)
                     candidates.neurons[layer] = try candidate(false, data.neurons[i], bytes: bytes) { .predictor($0) }
                 }
-                candidates.heads[layer] = try candidate(true, data.heads[i], bytes: config.dQuery * config.dModel) { $0 }
+                // The query's rows, and the output's where they lie by head.
+                let matrices = config.fourBit.contains("blk.\(layer).attn_output") ? 1 : 2
+                let bytes = matrices * config.dQuery * config.dModel
+                candidates.heads[layer] = try candidate(true, data.heads[i], bytes: bytes) { $0 }
             }
         }
         return candidates

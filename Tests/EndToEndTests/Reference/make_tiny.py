@@ -173,6 +173,10 @@ def weights(config, seed):
 def native_tensors(w, four_bits=()):
     tensors = {}
     for name, array in w.items():
+        # Where heads are predicted, the int8 output matrix lies transposed.
+        if name.endswith("attn_output.weight") and "attn_output" not in four_bits \
+                and name.replace("attn_output", "attn_predictor_a") in w:
+            name = name.replace("attn_output", "attn_output_t")
         stem = name.removesuffix(".weight")
         if array.ndim == 1 or stem == "position_embd":
             tensors[name] = array
@@ -182,7 +186,7 @@ def native_tensors(w, four_bits=()):
             continue
         scale = np.abs(array).max(axis=1) / F(127)
         q = np.rint(array / scale[:, None]).astype(np.int8)
-        if stem.endswith(("ffn_down", "predictor_b")):
+        if stem.endswith(("ffn_down", "predictor_b", "attn_output_t")):
             q = np.ascontiguousarray(q.T)
         padded = np.zeros((len(q), -(-q.shape[1] // 64) * 64), np.int8)
         padded[:, :q.shape[1]] = q

@@ -104,6 +104,12 @@ class Reference:
                 if fn.xxhash64(array.tobytes()) != wanted:
                     raise ValueError(f"{path}: {name} does not match its checksum")
         self.meta, self.tensors = meta, tensors
+        for name in [name for name in tensors if name.endswith("attn_output_t.weight")]:
+            # Stored transposed, where heads are predicted.
+            rows = tensors[name][:, :meta["tinysparse.embedding_length"]].T
+            plain = name.replace("_t.weight", "")
+            tensors[plain + ".weight"] = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 64)))
+            tensors[plain + ".scale"] = tensors[plain + "_t.scale"]
         get = lambda key: meta["tinysparse." + key]
         self.vocabulary = get("vocabulary_size")
         self.d_model = get("embedding_length")

@@ -55,6 +55,16 @@ func storeBytes(_ v: I16, _ p: UnsafeMutablePointer<Int8>) {
     UnsafeMutableRawPointer(p).storeBytes(of: vmovn_high_s16(vmovn_s16(low), high), as: int8x16_t.self)
 }
 
+/// Writes `first + l` for every lane l with a score of at least `least`, side by side; returns how many. Room for
+/// sixteen is overwritten.
+@inline(__always)
+func storeIndices(_ first: Int32, _ scores: F16, _ least: Float, _ out: UnsafeMutablePointer<Int32>) -> Int {
+    let hits = SIMD16<UInt32>.zero.replacing(with: .max, where: scores .>= F16(repeating: least))
+    let bits = hits & SIMD16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+    let eight = bits.lowHalf | bits.highHalf
+    return storeIndices(first, vaddvq_u32(eight.lowHalf | eight.highHalf), out)
+}
+
 @inline(__always)
 func load16(_ p: UnsafeRawPointer) -> int8x16_t { p.loadUnaligned(as: int8x16_t.self) }
 
