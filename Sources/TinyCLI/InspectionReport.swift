@@ -124,8 +124,10 @@ struct InspectionReport {
     private func describe(_ predictors: PredictorConfig) -> String {
         guard !predictors.isEmpty else { return "none" }
         func layers(_ ranks: [Int]) -> Int { ranks.count { $0 > 0 } }
-        return "of neurons in \(layers(predictors.neuronRanks)) layers, of heads in "
-            + "\(layers(predictors.headRanks))\(predictors.lookahead ? ", known before the attention" : "")"
+        let gates = predictors.gates.count { $0 }
+        return "of neurons in \(layers(predictors.neuronRanks)) layers, of heads in \(layers(predictors.headRanks))"
+            + (gates > 0 ? "; neurons by their gates in \(gates) layers" : "")
+            + (predictors.lookahead ? ", known before the attention" : "")
     }
 
     private func describe(_ screen: ScreenConfig?) -> String {

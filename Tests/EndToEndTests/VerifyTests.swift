@@ -54,6 +54,23 @@ final class VerifyTests: XCTestCase {
         }
     }
 
+    /// The screen's hashes are the numpy implementation's, and those of every kernel set.
+    func testTheScreenIsVerifiedToo() throws {
+        let model = try Model(path: Tool.fixture("tiny-llama-screen.gguf"))
+        let reference = try Reference.record(
+            model, prompts: ["Once"], writing: 8, options: .init(threads: 1), provenance: [])
+        XCTAssertEqual(reference.texts.map(\.mode), [.dense, .screened])
+        for kernels in ["scalar", nil] {
+            XCTAssertNil(try reference.firstDifference(model, .init(threads: 2, kernels: kernels)))
+        }
+        let tokens = try String(contentsOfFile: Tool.fixture("tiny-llama-screen.tokens.txt"), encoding: .utf8)
+            .split(whereSeparator: { $0 == "," || $0 == "\n" }).map { Int32($0)! }
+        let wanted = try String(contentsOfFile: Tool.fixture("tiny-llama-screen.screened1.hashes.txt"), encoding: .utf8)
+            .split(separator: "\n").map { UInt64($0.split(separator: " ")[1], radix: 16)! }
+        let session = try Session(model, .init(threads: 1, screensHead: true))
+        XCTAssertEqual(try session.outputs(of: tokens).positions.map(\.logits), wanted)
+    }
+
     func testDifferencesAreNamed() throws {
         let good = try record()
         func difference(_ change: (inout Reference.Text) -> Void) throws -> ReferenceDifference? {

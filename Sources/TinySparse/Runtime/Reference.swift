@@ -9,14 +9,15 @@
 ///     0 1 LOGITS LAYER0 LAYER1 ...            position, token, hashes
 ///     1 9038 ...
 ///     text predicted 3 "Once upon a time"     the same with the model's own predictors
+///     text screened 3 "Once upon a time"      and with its screen of the output matrix, the likeliest logit exact
 ///     ...
 ///
 /// Positions after the prompt hold what the model wrote on, greedily. A hash is xxHash64, seed 0, of the
 /// little-endian bits of the floats.
 public struct Reference: Sendable, Equatable, CustomStringConvertible {
-    /// Which neurons and heads were computed.
+    /// What was computed of neurons, heads and logits.
     public enum Mode: String, Sendable, CaseIterable {
-        case dense, predicted
+        case dense, predicted, screened
 
         var sparsity: Sparsity { self == .dense ? .off : .predicted() }
     }

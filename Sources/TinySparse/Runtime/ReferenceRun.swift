@@ -9,17 +9,20 @@ extension Session {
         tokens = Array(tokens.prefix(contextLimit))
         let promptCount = tokens.count
         rewind(to: 0)
-        try read(tokens)
+        try read(tokens, likeliest: exactLogits)
         while tokens.count < min(promptCount + count, contextLimit) {
             tokens.append(likeliest(logits))
-            try read(tokens.suffix(1))
+            try read(tokens.suffix(1), likeliest: exactLogits)
         }
         return (tokens, promptCount)
     }
 
+    /// A screen is for text that is written greedily: one logit. Without one, all are exact.
+    private var exactLogits: Int { forward.screen == nil ? 0 : 1 }
+
     /// What the model computes for tokens, from an empty context on.
     /// - Throws: `RuntimeError`.
-    func outputs(of tokens: [Int32]) throws(RuntimeError) -> (positions: [Reference.Position], next: [Int32]) {
+    package func outputs(of tokens: [Int32]) throws(RuntimeError) -> (positions: [Reference.Position], next: [Int32]) {
         rewind(to: 0)
         var positions = tokens.map { Reference.Position(token: $0, logits: 0, layers: []) }
         var next = [Int32](repeating: 0, count: tokens.count)
@@ -36,9 +39,17 @@ extension Session {
             if layer == lastLayer { start += count }
         }
         defer { observeLayers(nil) }
-        try read(tokens, logitsFrom: 0) { position, logits in
+        func set(_ position: Int, _ logits: UnsafeBufferPointer<Float>) {
             positions[position].logits = hash(logits)
             next[position] = likeliest(logits)
+        }
+        if forward.screen == nil {
+            try read(tokens, logitsFrom: 0, set)
+        } else {
+            for (position, token) in tokens.enumerated() {
+                try read([token], likeliest: exactLogits)
+                set(position, logits)
+            }
         }
         return (positions, next)
     }
@@ -54,7 +65,7 @@ extension Session {
             }
         }
         defer { observeLayers(nil) }
-        try read(tokens)
+        try read(tokens, likeliest: exactLogits)
         return layer == nil ? Array(logits) : values
     }
 }
@@ -95,9 +106,10 @@ extension Reference {
         return reference
     }
 
-    /// Dense, and as the predictors say if there are any.
+    /// Dense, as the predictors say if there are any, and with the screen if there is one.
     static func modes(of model: Model) -> [Mode] {
-        model.config.predictors.isEmpty ? [.dense] : [.dense, .predicted]
+        let predictors = model.config.predictors
+        return [.dense] + (predictors.isEmpty ? [] : [.predicted]) + (predictors.screen == nil ? [] : [.screened])
     }
 
     /// Computes everything again and compares.
@@ -196,6 +208,7 @@ extension Session {
     fileprivate convenience init(_ model: Model, _ options: Options, _ mode: Reference.Mode) throws(RuntimeError) {
         var options = options
         options.sparsity = mode.sparsity
+        options.screensHead = mode == .screened
         try self.init(model, options)
     }
 }

@@ -54,7 +54,7 @@ public final class Session {
     private let lastLogits: AlignedBuffer<Float>
     private var allLogits: AlignedBuffer<Float>?
 
-    /// Threads at work.
+    /// Shares that work is cut into; no more threads run than there are cores.
     public var threads: Int { pool.threads }
 
     /// - Throws: `RuntimeError` for options that make no sense, a kernel set that this CPU or build does not
