@@ -7,9 +7,10 @@ import XCTest
 final class PredictorTrainingTests: XCTestCase {
     private let golden = try! GoldenModel(tiny: "tiny-opt")
     private let directory = TemporaryDirectory()
-    /// The sections that no work on sparsity changes: on a random model's few tokens it is chance how the search for
-    /// a price ends, so another text may need other bounds below.
-    private let text = try! Array(Data(contentsOf: packageFolder.appendingPathComponent("docs/NUMERICS.md")).prefix(7500))
+    /// A text of its own: on a random model's few tokens it is chance how the search for a price ends, so another text may
+    /// need other bounds below.
+    private let text = try! Array(Data(contentsOf: packageFolder.appendingPathComponent(
+        "Tests/EndToEndTests/Fixtures/training-text.txt")))
 
     private func options(threads: Int = 2, _ change: (inout PredictorOptions) -> Void = { _ in }) -> PredictorOptions {
         var options = PredictorOptions()

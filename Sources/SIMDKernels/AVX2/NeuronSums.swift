@@ -19,8 +19,9 @@ func groupProducts(
     while i < end {
         // Neurons past the end, which are repeats, have an activation of zero.
         @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(neurons, 0, neuronCount, i &+ k) }
+        @inline(__always) func next(_ k: Int) -> UnsafeRawPointer { w.rowAhead(neurons, 0, neuronCount, i &+ k &+ ahead) }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
-        let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
+        let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
         let q = _mm256_set1_epi32(UnsafeRawPointer(x.values + i).loadUnaligned(as: Int32.self))
         var at = 0
         while at < width {

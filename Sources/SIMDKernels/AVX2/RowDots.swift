@@ -13,8 +13,9 @@ func rowDots(
     var i = 0
     while i < count {
         @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(list, first, count, i &+ k) }
+        @inline(__always) func next(_ k: Int) -> UnsafeRawPointer { w.rowAhead(list, first, count, i &+ k &+ ahead) }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
-        let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
+        let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
         var acc = SIMD4<Float>.zero
         for g in 0..<x.groups {
             let at = g &* groupSize

@@ -21,10 +21,11 @@ func groupProducts(
     while i < end {
         // Neurons past the end, which are repeats, have an activation of zero.
         @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(neurons, 0, neuronCount, i &+ k) }
+        @inline(__always) func next(_ k: Int) -> UnsafeRawPointer { w.rowAhead(neurons, 0, neuronCount, i &+ k &+ ahead) }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
-        let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
-        let p4 = row(ahead &+ 4), p5 = row(ahead &+ 5), p6 = row(ahead &+ 6), p7 = row(ahead &+ 7)
+        let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
+        let p4 = next(4), p5 = next(5), p6 = next(6), p7 = next(7)
         let q = UnsafeRawPointer(x.values + i)
         let q0 = _mm512_set1_epi32(q.loadUnaligned(as: Int32.self))
         let q1 = _mm512_set1_epi32((q + 4).loadUnaligned(as: Int32.self))

@@ -13,13 +13,14 @@ func rowDots(
     var i = 0
     while i < count {
         @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(list, first, count, i &+ k) }
+        @inline(__always) func next(_ k: Int) -> UnsafeRawPointer { w.rowAhead(list, first, count, i &+ k &+ ahead) }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
         var acc = SIMD8<Float>.zero
         if isAhead {
-            // The same place in rows to come; past the end, the last row again.
-            let p0 = row(ahead), p1 = row(ahead &+ 1), p2 = row(ahead &+ 2), p3 = row(ahead &+ 3)
-            let p4 = row(ahead &+ 4), p5 = row(ahead &+ 5), p6 = row(ahead &+ 6), p7 = row(ahead &+ 7)
+            // The same place in rows to come.
+            let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
+            let p4 = next(4), p5 = next(5), p6 = next(6), p7 = next(7)
             for g in 0..<x.groups {
                 let at = g &* groupSize
                 prefetch(p0 + at)

@@ -19,6 +19,16 @@ extension WeightRows {
     }
 }
 
+extension WeightRows {
+    /// What to ask for in place of row i. Without a list it goes on past the end, into what the file has next and what
+    /// will mostly be read next; asking for memory that is not there does nothing.
+    @inline(__always)
+    func rowAhead(_ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int) -> UnsafeRawPointer {
+        guard list == nil else { return row(list, first, count, i) }
+        return UnsafeRawPointer(weights) + (first &+ i) &* stride
+    }
+}
+
 /// Asks for a cache line. Through Swift's `Builtin`, because Clang's `_mm_prefetch` is a macro and `_m_prefetch` only
 /// declared: calls to it vanish without a word.
 @inline(__always)

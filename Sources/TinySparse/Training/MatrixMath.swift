@@ -109,6 +109,26 @@ enum MatrixMath {
         }
     }
 
+    /// `[rank, n]` orthonormal rows that span the leading eigenvectors of a symmetric `[n, n]` matrix, by subspace
+    /// iteration: 24 * rank * n^2 operations.
+    static func leading(_ rank: Int, of matrix: FloatMatrix, seed: UInt64) throws(RuntimeError) -> FloatMatrix {
+        let n = matrix.rows
+        var random = SeededRandom(state: seed)
+        var q = try FloatMatrix(rank, n), next = try FloatMatrix(rank, n)
+        for r in 0..<rank {
+            for j in 0..<n { q[r][j] = Float.random(in: -1...1, using: &random) }
+        }
+        for _ in 0..<24 {
+            orthonormalize(q.pointer, rows: rank, columns: n, stride: q.stride)
+            multiply(
+                rows: rank, columns: matrix.padded, depth: n, q.pointer, rowStep: q.stride, stepK: 1, matrix.pointer,
+                stride: matrix.stride, into: next.pointer, outStride: next.stride)
+            swap(&q, &next)
+        }
+        orthonormalize(q.pointer, rows: rank, columns: n, stride: q.stride)
+        return q
+    }
+
     static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
         var sum = Lanes.zero
         var i = 0

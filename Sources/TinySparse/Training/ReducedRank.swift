@@ -118,19 +118,6 @@ struct ReducedRank {
         MatrixMath.multiply(
             rows: width, columns: scaled.padded, depth: k.rows, scaled.pointer, rowStep: 1, stepK: scaled.stride,
             scaled.pointer, stride: scaled.stride, into: gram.pointer, outStride: gram.stride)
-        var random = SeededRandom(state: seed)
-        var q = try FloatMatrix(rank, width), next = try FloatMatrix(rank, width)
-        for r in 0..<rank {
-            for j in 0..<width { q[r][j] = Float.random(in: -1...1, using: &random) }
-        }
-        for _ in 0..<16 {
-            MatrixMath.orthonormalize(q.pointer, rows: rank, columns: width, stride: q.stride)
-            MatrixMath.multiply(
-                rows: rank, columns: gram.padded, depth: width, q.pointer, rowStep: q.stride, stepK: 1,
-                gram.pointer, stride: gram.stride, into: next.pointer, outStride: next.stride)
-            swap(&q, &next)
-        }
-        MatrixMath.orthonormalize(q.pointer, rows: rank, columns: width, stride: q.stride)
-        return q
+        return try MatrixMath.leading(rank, of: gram, seed: seed)
     }
 }

@@ -127,7 +127,7 @@ struct ScreenTraining {
         MatrixMath.multiply(
             rows: d, columns: half.padded, depth: d, lower.pointer, rowStep: 1, stepK: lower.stride, half.pointer,
             stride: half.stride, into: square.pointer, outStride: square.stride)
-        let directions = try leading(square)
+        let directions = try MatrixMath.leading(rank, of: square, seed: options.seed)
 
         // B = E (L V), then A = V^T L^-1.
         let lifted = try FloatMatrix(d, rank)
@@ -203,25 +203,6 @@ struct ScreenTraining {
                 rows: min(piece, out.rows - first), columns: x.padded, depth: count, x.pointer + first, rowStep: 1,
                 stepK: x.stride, x.pointer, stride: x.stride, into: out[first], outStride: out.stride, adding: true)
         }
-    }
-
-    /// `[rank, d]` orthonormal rows that span the leading eigenvectors of a symmetric matrix, by subspace iteration.
-    private func leading(_ matrix: FloatMatrix) throws(RuntimeError) -> FloatMatrix {
-        let d = matrix.rows
-        var random = SeededRandom(state: options.seed)
-        var q = try FloatMatrix(rank, d), next = try FloatMatrix(rank, d)
-        for r in 0..<rank {
-            for j in 0..<d { q[r][j] = Float.random(in: -1...1, using: &random) }
-        }
-        for _ in 0..<24 {
-            MatrixMath.orthonormalize(q.pointer, rows: rank, columns: d, stride: q.stride)
-            MatrixMath.multiply(
-                rows: rank, columns: matrix.padded, depth: d, q.pointer, rowStep: q.stride, stepK: 1, matrix.pointer,
-                stride: matrix.stride, into: next.pointer, outStride: next.stride)
-            swap(&q, &next)
-        }
-        MatrixMath.orthonormalize(q.pointer, rows: rank, columns: d, stride: q.stride)
-        return q
     }
 
     /// Shares the size of each of the `rank` products between A x and B, so that bytes are as fine in both.
