@@ -24,8 +24,9 @@ def main():
     a.out.mkdir(parents=True, exist_ok=True)
     s = pickle.loads((a.build / "checkpoint.pkl").read_bytes())
     c = model.Config(**s["config"])
-    tensors = {"model.decoder." + k: np.ascontiguousarray(v, np.float32) for k, v in s["params"].items()}
-    assert {k: v.shape for k, v in s["params"].items()} == model.shapes(c)
+    params = {k: v for k, v in s["params"].items() if k not in model.gate_shapes(c)}
+    tensors = {"model.decoder." + k: np.ascontiguousarray(v, np.float32) for k, v in params.items()}
+    assert {k: v.shape for k, v in params.items()} == model.shapes(c)
     assert all(np.isfinite(v).all() for v in tensors.values())
     save_file(tensors, a.out / "model.safetensors", metadata={"format": "pt"})
     config = {

@@ -44,6 +44,15 @@ def shapes(c):
     return s
 
 
+def gate_shapes(c):
+    """Gates of the heads, for training only: linear in what is known a layer ahead, none for the first layer."""
+    s = {}
+    for i in range(1, c.layers):
+        s[f"head_gates.{i}.weight"] = (c.heads, c.d)
+        s[f"head_gates.{i}.bias"] = (c.heads,)
+    return s
+
+
 def init(c, seed):
     rng = np.random.default_rng(seed)
     out = {}
@@ -55,7 +64,14 @@ def init(c, seed):
             out[name] = rng.normal(0, std, shape).astype(np.float32)
         else:
             out[name] = (np.ones if name.endswith("norm.weight") else np.zeros)(shape, np.float32)
-    return out
+    return dict(out, **init_gates(c, seed))
+
+
+def init_gates(c, seed):
+    """Nearly all open."""
+    rng = np.random.default_rng((seed, 1))
+    return {name: (rng.normal(0, 0.02, shape) if len(shape) == 2 else np.full(shape, 1)).astype(np.float32)
+            for name, shape in gate_shapes(c).items()}
 
 
 def layer_norm(x, w, b):
@@ -128,40 +144,47 @@ def _attention_bwd(dtype, r, g):
 attention.defvjp(_attention_fwd, _attention_bwd)
 
 
-def head_shares(o, w, H, small=0.15):
-    """From the heads' outputs o [N, d] and the output matrix: the mean over tokens of sum|c_h| / sqrt(H sum|c_h|^2)
-    with c_h = W_h o_h, what head h adds to the residual stream (Hoyer's measure: 1 when all heads add as much,
-    1/sqrt(H) when one does it all; blind to scale), and the share of heads with |c_h| below `small` times the
-    root of the mean square."""
+def head_norms(o, w, H):
+    """From the heads' outputs o [N, d] and the output matrix: |W_h o_h|, what each head adds to the residual stream,
+    by the root of the mean square over the token's heads, [N, H]."""
     W = w.reshape(w.shape[0], H, -1)
     gram = jnp.einsum("ohd,ohe->hde", W, W)
     o = o.reshape(o.shape[0], H, -1)
-    square = jnp.maximum((jnp.einsum("nhd,hde->nhe", o, gram) * o).sum(-1), 0)
-    norm = jnp.sqrt(square + 1e-9)
-    mean = jnp.sqrt(square.mean(-1, keepdims=True) + 1e-9)
-    return (norm / mean).mean(), (norm < small * mean).mean(dtype=jnp.float32)
+    square = jnp.maximum((jnp.einsum("nhd,hde->nhe", o, gram) * o).sum(-1), 0) + 1e-9
+    return jnp.sqrt(square / square.mean(-1, keepdims=True))
 
 
-def forward(p, ids, c, dtype=jnp.float32):
+def head_gates(p, i, known):
+    """Which heads of layer i to compute, [N, H] of 0 and 1, from the norm before the MLP of the layer before
+    (`known`); the gradient is that of the sigmoid."""
+    soft = jax.nn.sigmoid(known @ p[f"head_gates.{i}.weight"].T + p[f"head_gates.{i}.bias"])
+    return (soft > 0.5) + soft - jax.lax.stop_gradient(soft)
+
+
+def forward(p, ids, c, dtype=jnp.float32, gated=None):
     """Hidden states before the head, and for each layer: the mean post-ReLU activation, the share of exact
-    zeros, how evenly the heads share the attention's output, and the share of heads that hardly add to it."""
+    zeros, the share of open head gates, and how much the heads with closed gates would have added. `gated` [B] says
+    in which sequences closed heads are left out."""
     B, T = ids.shape
     H, D = c.heads, c.d // c.heads
     lin = lambda x, n: product(x, p[n + ".weight"], dtype) + p[n + ".bias"]
     x = p["embed_tokens.weight"][ids] + p["embed_positions.weight"][POSITION_OFFSET:POSITION_OFFSET + T]
     x = x.reshape(B * T, c.d)
-    l1, zeros, spread, idle = [], [], [], []
+    gated = jnp.zeros(B) if gated is None else gated
+    gated = jnp.repeat(gated, T)[:, None]
+    l1, zeros, opened, missed = [], [], [], []
     for i in range(c.layers):
         q = f"layers.{i}."
+        open_ = head_gates(p, i, h) if i else jnp.ones((B * T, H))
         h = layer_norm(x, p[q + "self_attn_layer_norm.weight"], p[q + "self_attn_layer_norm.bias"])
         w = jnp.concatenate([p[q + f"self_attn.{n}.weight"] for n in ("q_proj", "k_proj", "v_proj")])
         b = jnp.concatenate([p[q + f"self_attn.{n}.bias"] for n in ("q_proj", "k_proj", "v_proj")])
         qkv = (product(h, w, dtype) + b).reshape(B, T, 3, H, D).transpose(2, 0, 3, 1, 4).reshape(3, B * H, T, D)
         o = attention(qkv[0] * D ** -0.5, qkv[1], qkv[2], dtype)
         o = o.reshape(B, H, T, D).transpose(0, 2, 1, 3).reshape(B * T, c.d)
-        even, small = head_shares(o, p[q + "self_attn.out_proj.weight"], H)
-        spread.append(even)
-        idle.append(small)
+        opened.append(open_.mean())
+        missed.append((head_norms(o, p[q + "self_attn.out_proj.weight"], H) * (1 - open_)).mean())
+        o = (o.reshape(B * T, H, D) * (1 - gated * (1 - open_))[:, :, None]).reshape(B * T, c.d)
         x = x + lin(o, q + "self_attn.out_proj")
         h = layer_norm(x, p[q + "final_layer_norm.weight"], p[q + "final_layer_norm.bias"])
         a = jax.nn.relu(lin(h, q + "fc1"))
@@ -169,7 +192,7 @@ def forward(p, ids, c, dtype=jnp.float32):
         zeros.append((a == 0).mean(dtype=jnp.float32))
         x = x + lin(a, q + "fc2")
     x = layer_norm(x, p["final_layer_norm.weight"], p["final_layer_norm.bias"])
-    return x, jnp.stack(l1), jnp.stack(zeros), jnp.stack(spread), jnp.stack(idle)
+    return x, jnp.stack(l1), jnp.stack(zeros), jnp.stack(opened), jnp.stack(missed)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -200,6 +223,6 @@ def _head_bwd(dtype, r, g):
 head_loss.defvjp(_head_fwd, _head_bwd)
 
 
-def loss(p, ids, labels, c, dtype=jnp.float32):
-    x, *measures = forward(p, ids, c, dtype)
+def loss(p, ids, labels, c, dtype=jnp.float32, gated=None):
+    x, *measures = forward(p, ids, c, dtype, gated)
     return head_loss(x, p["embed_tokens.weight"], labels.reshape(-1), dtype), *measures

@@ -16,9 +16,11 @@ layer's own and the mean over layers, lies below the target, down otherwise
 (a layer that must be dense may be, if others are sparser); the target is
 ramped up over the first half.
 
-Heads: the same steering for an L1/L2 penalty on what each head adds to the
-residual stream (model.head_shares), towards a share of heads that, token by
-token, hardly add anything and can be left out.
+Heads: each layer but the first has a gate for each head, linear in the norm
+before the MLP of the layer before. Heads that the gates close are left out; the share of open
+gates is steered down in the same way, and what a closed head would have
+added is penalised. The gates are not part of the model: they make it one
+whose idle heads can be foretold a layer ahead.
 """
 import argparse
 import csv
@@ -115,8 +117,9 @@ def main():
     a.add_argument("--wd", type=float, default=0.1)
     a.add_argument("--sparsity", type=float, default=0.9, help="share of zeros among MLP activations to reach")
     a.add_argument("--first-sparsity", type=float, default=0.5, help="share to begin with: about what an untrained ReLU gives")
-    a.add_argument("--idle-heads", type=float, default=0.45, help="share of heads to make negligible, token by token")
+    a.add_argument("--idle-heads", type=float, default=0.45, help="share of closed head gates to reach, the first layer aside")
     a.add_argument("--first-idle-heads", type=float, default=0.0)
+    a.add_argument("--missed-heads", type=float, default=0.2, help="weight of what heads with closed gates would have added")
     a.add_argument("--save-minutes", type=float, default=4)
     a.add_argument("--eval-steps", type=int, default=200)
     a.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
@@ -136,23 +139,29 @@ def main():
 
     @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
     def step_fn(params, m, v, batch, step, lr, lam, mu):
+        gated = jnp.ones(len(batch))
+
         def objective(p):
-            ce, l1, zeros, spread, idle = model.loss(p, batch[:, :-1], batch[:, 1:], c, dtype)
-            return ce + jnp.vdot(lam, l1) + jnp.vdot(mu, spread), (ce, l1, zeros, idle)
+            ce, l1, zeros, opened, missed = model.loss(p, batch[:, :-1], batch[:, 1:], c, dtype, gated)
+            return (ce + jnp.vdot(lam, l1) + jnp.vdot(mu, opened) + a.missed_heads * missed.mean(),
+                    (ce, l1, zeros, 1 - opened, missed))
         grads, aux = jax.grad(objective, has_aux=True)(params)
         params, m, v, norm = update(params, grads, m, v, step, lr, a.wd, dtype)
         return params, m, v, aux, norm
 
-    eval_fn = jax.jit(lambda p, b: model.loss(p, b[:, :-1], b[:, 1:], c, dtype))
+    eval_fn = jax.jit(lambda p, b, gated: model.loss(p, b[:, :-1], b[:, 1:], c, dtype, jnp.full(len(b), gated)))
 
     def evaluate(params, n):
-        """Mean loss over n crops of the held-out tokens, evenly spread (all: n None)."""
+        """Mean loss over n crops of the held-out tokens, evenly spread (all: n None), with all heads and with those
+        that the gates leave; zeros and closed gates by layer."""
         starts = np.arange(0, len(held) - P - 1, P)
         if n:
             starts = starts[np.linspace(0, len(starts) - 1, n).astype(int)]
         starts = starts[:len(starts) // crops * crops].reshape(-1, crops)
-        r = [eval_fn(params, np.stack([held[s:s + P + 1] for s in row])) for row in starts]
-        return float(np.mean([x[0] for x in r])), np.mean([x[2] for x in r], 0), np.mean([x[4] for x in r], 0)
+        crops_ = [np.stack([held[s:s + P + 1] for s in row]) for row in starts]
+        all, few = ([eval_fn(params, b, gated) for b in crops_] for gated in (0.0, 1.0))
+        mean = lambda r, i: np.mean([x[i] for x in r], 0)
+        return float(mean(all, 0)), float(mean(few, 0)), mean(all, 2), 1 - mean(all, 3)
 
     def epoch_batches(epoch):
         rng = np.random.default_rng((a.seed, epoch))
@@ -169,6 +178,7 @@ def main():
              "lam": np.full(c.layers, 1e-5, np.float32),
              "mu": np.full(c.layers, 1e-4, np.float32), "started": time.time(), "config": c.as_dict()}
     if a.restart:
+        s["params"] = dict(model.init_gates(c, a.seed), **s["params"])
         zero = lambda: {k: np.zeros_like(x) for k, x in s["params"].items()}
         s.update(started=time.time(), step=0, m=zero(), v=zero())
     params, m, v = (jax.tree.map(jnp.asarray, s[k]) for k in ("params", "m", "v"))
@@ -185,16 +195,16 @@ def main():
     out = csv.writer(log)
     if new_log:
         out.writerow(["step", "tokens", "seconds", "lr", "l1_weight_mean", "train_loss", "heldout_loss",
-                      "heldout_loss_per_byte", "zeros", "head_weight_mean", "idle_heads"]
+                      "heldout_loss_per_byte", "heldout_loss_gated", "zeros", "head_weight_mean", "idle_heads"]
                      + [f"zeros_{i}" for i in range(c.layers)] + [f"idle_heads_{i}" for i in range(c.layers)])
 
     def report(train_loss, lr, n=24):
-        val, zeros, idle = evaluate(params, n)
+        val, few, zeros, idle = evaluate(params, n)
         out.writerow([s["step"], s["tokens"], round(time.time() - s["started"], 1), f"{lr:.3g}", f"{s['lam'].mean():.3g}",
-                      f"{train_loss:.4f}", f"{val:.4f}", f"{val / bytes_per_token:.4f}", f"{zeros.mean():.4f}",
-                      f"{s['mu'].mean():.3g}", f"{idle.mean():.4f}"] + [f"{z:.4f}" for z in (*zeros, *idle)])
+                      f"{train_loss:.4f}", f"{val:.4f}", f"{val / bytes_per_token:.4f}", f"{few:.4f}",
+                      f"{zeros.mean():.4f}", f"{s['mu'].mean():.3g}", f"{idle.mean():.4f}"] + [f"{z:.4f}" for z in (*zeros, *idle)])
         log.flush()
-        return f"held out: {val:.4f} nats/token, {val / bytes_per_token:.4f} nats/byte, zeros {zeros.round(3)}, idle heads {idle.round(3)}"
+        return f"held out: {val:.4f} nats/token, {val / bytes_per_token:.4f} nats/byte, {few:.4f} with closed heads left out, zeros {zeros.round(3)}, idle heads {idle.round(3)}"
 
     stop = []  # on SIGTERM: save, then leave
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
@@ -211,19 +221,19 @@ def main():
             batch = np.concatenate([batch[:, :P // 2 + 1], batch[:, P // 2:]])
         lr = schedule(f, a.lr)
         s["step"] += 1
-        params, m, v, (ce, l1, zeros, idle), norm = step_fn(
+        params, m, v, (ce, l1, zeros, idle, missed), norm = step_fn(
             params, m, v, batch, np.float32(s["step"]), np.float32(lr), s["lam"], s["mu"])
         ce, zeros, idle = float(ce), np.asarray(zeros), np.asarray(idle)
         s["row"] += 1
         s["tokens"] += a.batch
         losses.append(ce)
         s["lam"] = steer(s["lam"], zeros, target(f, a.first_sparsity, a.sparsity), 1e-6, 0.05)
-        s["mu"] = steer(s["mu"], idle, target(f, a.first_idle_heads, a.idle_heads), 1e-6, 0.02)
+        s["mu"][1:] = steer(s["mu"][1:], idle[1:], target(f, a.first_idle_heads, a.idle_heads), 1e-6, 0.1)
         if s["step"] % 20 == 0:
             t = time.time()
             print(f"{f:6.2%} step {s['step']} epoch {s['epoch']} loss {np.mean(losses[-20:]):.4f} "
                   f"norm {float(norm):.2f} lr {lr:.2e} l1 cost {float(np.vdot(s['lam'], l1)):.4f} zeros {zeros.mean():.3f} "
-                  f"idle heads {idle.mean():.3f} (weight {s['mu'].mean():.1e}) {(s['tokens'] - mark[1]) / (t - mark[0]):.0f} tokens/s", flush=True)
+                  f"idle heads {idle.mean():.3f} (weight {s['mu'].mean():.1e}, missed {float(missed.mean()):.3f}) {(s['tokens'] - mark[1]) / (t - mark[0]):.0f} tokens/s", flush=True)
             mark = (t, s["tokens"])
         if s["step"] % a.eval_steps == 0:
             print("       ", report(np.mean(losses[-a.eval_steps:]), lr), flush=True)

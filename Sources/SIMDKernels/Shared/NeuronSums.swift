@@ -59,11 +59,22 @@ func groupSums(
 private func finish(
     _ totals: UnsafePointer<Float>, _ w: WeightRows, _ count: Int, _ out: UnsafeMutablePointer<Float>
 ) {
-    for c in stride(from: 0, to: count, by: 4) {
-        let from = totals + place(ofColumns: c)
-        for j in 0..<Swift.min(4, count &- c) {
-            let y = from[j] * w.scales[c &+ j]
-            out[c &+ j] = w.bias.map { y + $0[c &+ j] } ?? y
+    var c = 0
+    while c &+ 16 <= count {
+        @inline(__always) func four(_ c: Int) -> SIMD4<Float> {
+            UnsafeRawPointer(totals + place(ofColumns: c)).loadUnaligned(as: SIMD4<Float>.self)
         }
+        let sums = F16(
+            lowHalf: SIMD8(lowHalf: four(c), highHalf: four(c &+ 4)),
+            highHalf: SIMD8(lowHalf: four(c &+ 8), highHalf: four(c &+ 12)))
+        var y = sums * load(w.scales + c)
+        if let bias = w.bias { y += load(bias + c) }
+        store(y, out + c)
+        c &+= 16
+    }
+    while c < count {
+        let y = (totals + place(ofColumns: c & ~3))[c & 3] * w.scales[c]
+        out[c] = w.bias.map { y + $0[c] } ?? y
+        c &+= 1
     }
 }
