@@ -69,7 +69,7 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
     let before = session.activity
     let screenedBefore = session.screenActivity
     let decode = try measure("writing", writtenCount) { () throws(Failure) in
-        for id in ids[..<writtenCount] { try session.readInterruptibly([id], likeliest: 1) }
+        for id in ids[..<writtenCount] { try session.readWritten(id) }
     }
     let screened = session.screenActivity.map { $0 - screenedBefore! }
     progress.clear()

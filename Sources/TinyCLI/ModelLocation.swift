@@ -111,17 +111,23 @@ extension Session {
         do { return try Session(model, options) } catch { throw Failure(error) }
     }
 
-    /// Reads tokens in pieces, so that Ctrl-C works in a long text too; results do not depend on pieces.
-    /// - Parameter likeliest: how many of the largest logits are needed; 0 for all.
+    /// Reads a prompt in pieces, so that Ctrl-C works in a long text too; results do not depend on pieces.
     /// - Throws: `Failure.problem` with the reason, `Failure.interrupted`.
-    func readInterruptibly(_ ids: [Int32], likeliest: Int = 0) throws(Failure) {
+    func readInterruptibly(_ ids: [Int32]) throws(Failure) {
         guard ids.count <= contextLimit - tokens.count else {
             throw Failure(RuntimeError.contextFull(limit: contextLimit))
         }
         for start in stride(from: 0, to: ids.count, by: 128) {
             try Signals.check()
-            do { try read(ids[start..<min(start + 128, ids.count)], likeliest: likeliest) } catch { throw Failure(error) }
+            do { try readPrompt(ids[start..<min(start + 128, ids.count)]) } catch { throw Failure(error) }
         }
+    }
+
+    /// Reads a token as if it had been written, the likeliest next one wanted.
+    /// - Throws: `Failure.problem` with the reason, `Failure.interrupted`.
+    func readWritten(_ id: Int32) throws(Failure) {
+        try Signals.check()
+        do { try read(CollectionOfOne(id), likeliest: 1) } catch { throw Failure(error) }
     }
 
     /// Writes on after what was read.

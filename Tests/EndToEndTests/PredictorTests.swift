@@ -32,6 +32,28 @@ final class PredictorTests: XCTestCase {
         }
     }
 
+    /// A prompt is dense however it is cut, and what follows is sparse on its keys and values.
+    func testPromptsAreReadDense() throws {
+        for golden in try models() {
+            let prompt = golden.tokens.prefix(20), rest = golden.tokens.dropFirst(20)
+            func bits(_ session: Session) -> [UInt32] { session.logits.map(\.bitPattern) }
+            let dense = try golden.session(block: 64)
+            try dense.read(prompt)
+            let promptBits = bits(dense)
+            try dense.read(rest)
+            var after: Set<[UInt32]> = []
+            for (threads, block) in [(1, 1), (2, 7), (2, 64)] {
+                let session = try golden.session(threads: threads, block: block, sparsity: .predicted())
+                try session.readPrompt(prompt)
+                XCTAssertEqual(bits(session), promptBits, golden.name)
+                try session.read(rest)
+                after.insert(bits(session))
+            }
+            XCTAssertEqual(after.count, 1, golden.name)
+            XCTAssertFalse(after.contains(bits(dense)), golden.name)
+        }
+    }
+
     func testAMarginThatKeepsAllAndOneThatKeepsNothing() throws {
         let golden = try GoldenModel(tiny: "tiny-llama-predictors")
         assertSame(

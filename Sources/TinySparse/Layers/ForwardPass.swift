@@ -53,8 +53,10 @@ final class ForwardPass {
 
     /// Runs `tokens` at positions `start...`, leaving their keys and values in the cache and their
     /// final hidden states in place for `logits`. Tokens and positions are in range (`Session` checks).
-    func run(_ tokens: ArraySlice<Int32>, at start: Int) {
+    /// - Parameter dense: compute every neuron and head, whatever the sparsity.
+    func run(_ tokens: ArraySlice<Int32>, at start: Int, dense: Bool = false) {
         let count = tokens.count
+        let selector = dense ? nil : selector
         stopwatch?.start()
         embed(tokens, at: start)
         observe(-1, count)

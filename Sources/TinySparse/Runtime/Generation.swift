@@ -51,7 +51,7 @@ public struct Generation {
         self.options = options
         likeliest = options.sampling.likeliest
         stops = StopStrings(options.stop)
-        try session.read(prompt, likeliest: likeliest)
+        try session.readPrompt(prompt, likeliest: likeliest)
     }
 
     /// The next piece, or nil when the text has ended (`reason` then tells why). A piece can be empty: a token
@@ -95,7 +95,7 @@ public struct Generation {
         let keep = min(max(options.keep, 0), tokens.count / 2)
         let recent = (tokens.count - keep) / 2
         session.rewind(to: keep)
-        try session.read(tokens.suffix(recent), likeliest: likeliest)
+        try session.readPrompt(tokens.suffix(recent), likeliest: likeliest)
     }
 }
 

@@ -114,6 +114,14 @@ public final class Session {
         try read(Array(new), logitsFrom: nil, likeliest: count) { _, _ in }
     }
 
+    /// The same for a text that is given and will not be written: every neuron and head is computed, whatever
+    /// `Options.sparsity`. A block of tokens needs nearly all of them between its tokens, so that leaving some out of
+    /// each would gain no time (docs/SPARSITY.md), and the given text is read as exactly as the model can.
+    /// - Throws: `RuntimeError`; nothing was read then.
+    public func readPrompt(_ new: some Sequence<Int32>, likeliest count: Int = 0) throws(RuntimeError) {
+        try read(Array(new), logitsFrom: nil, likeliest: count, dense: true) { _, _ in }
+    }
+
     /// Reads tokens and calls `body` with the position and logits of each from `new[first]` on.
     public func read(
         _ new: [Int32], logitsFrom first: Int, _ body: (_ position: Int, UnsafeBufferPointer<Float>) -> Void
@@ -128,7 +136,7 @@ public final class Session {
 
     /// As above, `body` getting the rows of a whole block at once.
     func read(
-        _ new: [Int32], logitsFrom first: Int?, likeliest: Int = 0,
+        _ new: [Int32], logitsFrom first: Int?, likeliest: Int = 0, dense: Bool = false,
         _ body: (_ position: Int, UnsafeBufferPointer<Float>) -> Void
     ) throws(RuntimeError) {
         let vocabulary = model.config.vocabularySize
@@ -138,7 +146,7 @@ public final class Session {
         guard new.count <= contextLimit - tokens.count else { throw .contextFull(limit: contextLimit) }
         for start in stride(from: 0, to: new.count, by: forward.blockSize) {
             let block = new[start..<min(start + forward.blockSize, new.count)]
-            forward.run(block, at: tokens.count)
+            forward.run(block, at: tokens.count, dense: dense)
             if let first, first < block.endIndex {
                 let from = max(first - start, 0)
                 let rows = try everyLogit()
