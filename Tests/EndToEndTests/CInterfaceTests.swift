@@ -49,6 +49,29 @@ final class CInterfaceTests: XCTestCase {
         XCTAssertEqual(result.output, try expected(model, "Once", 16) + "\n")
     }
 
+    func testASessionCanBeSparse() throws {
+        let path = Tool.fixture("tiny-opt-predictors.gguf")
+        let model = try XCTUnwrap(tinysparseModelOpen(path, nil, nil, 0))
+        defer { tinysparseModelClose(model) }
+        func logits(_ options: String) throws -> [Float] {
+            var status: Int32 = -1
+            let session = try XCTUnwrap(tinysparseSessionOpen(model, options, &status, nil, 0), options)
+            defer { tinysparseSessionClose(session) }
+            XCTAssertEqual(tinysparseRead(session, [1, 2, 3], 3, nil, 0), 0)
+            return Array(UnsafeBufferPointer(start: tinysparseLogits(session), count: Int(tinysparseVocabularySize(model))))
+        }
+        for sparsity in [Sparsity.off, .predicted()] {
+            let session = try Session(Model(path: path), .init(threads: 1, sparsity: sparsity))
+            try session.read([1, 2, 3])
+            let name = if case .off = sparsity { "off" } else { "predicted" }
+            XCTAssertEqual(
+                try logits("{\"threads\": 1, \"sparsity\": \"\(name)\", \"lm_head_screen\": true}"), Array(session.logits))
+        }
+        var status: Int32 = 0
+        XCTAssertNil(tinysparseSessionOpen(model, "{\"lm_head_screen\": 1}", &status, nil, 0))
+        XCTAssertNotEqual(status, 0)
+    }
+
     func testModelsInMemory() throws {
         let file = try Data(contentsOf: URL(fileURLWithPath: Tool.fixture("tiny-llama.gguf")))
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: file.count + 1, alignment: 64)

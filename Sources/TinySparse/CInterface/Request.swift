@@ -94,7 +94,9 @@ extension GenerationOptions {
 
 extension Session.Options {
     init(request: Request) throws(RequestError) {
-        try request.limitKeys(to: ["threads", "context", "kernels", "block_size", "sparsity", "cache", "memory_limit"])
+        try request.limitKeys(to: [
+            "threads", "context", "kernels", "block_size", "sparsity", "lm_head_screen", "cache", "memory_limit",
+        ])
         self.init()
         threads = try request.integer("threads", in: 0...256) ?? threads
         context = try request.integer("context", in: 0...(1 << 24)) ?? context
@@ -105,6 +107,7 @@ extension Session.Options {
             guard let type = CacheType(rawValue: name) else { throw RequestError("cache: \"half\" or \"int8\" is needed") }
             cacheType = type
         }
+        screensHead = try request.bool("lm_head_screen") ?? screensHead
         switch try request.string("sparsity") ?? "off" {
         case "off": sparsity = .off
         case "predicted": sparsity = .predicted()

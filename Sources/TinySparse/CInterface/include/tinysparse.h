@@ -68,13 +68,15 @@ size_t tinysparse_detokenize(
 int tinysparse_is_end(const tinysparse_model *model, int32_t token);
 
 /* Begins a text. `options` is a JSON object or NULL: {"threads": 2, "context": 512, "kernels": "avx2",
- * "block_size": 128, "sparsity": "off" or "predicted", "cache": "half" or "int8", "memory_limit": BYTES}. */
+ * "block_size": 128, "sparsity": "off" or "predicted", "lm_head_screen": true or false, "cache": "half" or "int8",
+ * "memory_limit": BYTES}. */
 tinysparse_session *tinysparse_session_open(
     const tinysparse_model *model, const char *options, int *status, char *message, size_t message_size);
 
 void tinysparse_session_close(tinysparse_session *session);
 
-/* Reads tokens after those read so far. */
+/* Reads tokens after those read so far, as sparsely as the session's options say. (The prompt of
+ * tinysparse_generate is read dense.) */
 int tinysparse_read(
     tinysparse_session *session, const int32_t *tokens, size_t count, char *message, size_t message_size);
 
