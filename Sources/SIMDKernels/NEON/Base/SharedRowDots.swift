@@ -1,0 +1,1 @@
+../../Shared/RowDots.swift
