@@ -22,7 +22,7 @@ extension Command {
             Option("tokens", value: "N", "tokens to learn from (default: 50000)"),
             Option("epochs", value: "N", "how often (default: 6)"),
             Option("budget", value: "X%", "how much perplexity may grow (default: 1%)"),
-            Option("recall", value: "X%", "least share of firing neurons to be found, with ReLU (default: 95%)"),
+            Option("recall", value: "X%", "least share to be found of firing neurons, with ReLU, and of the heads that do more (default: 95%)"),
             Option("top", value: "X%", "without ReLU: the share of neurons that counts as active (default: 25%)"),
             Option("seed", value: "N", "of the random numbers (default: 1)"),
             Option("force", "f", "write over OUT if it is there"),

@@ -161,17 +161,15 @@ def head_gates(p, i, known):
     return (soft > 0.5) + soft - jax.lax.stop_gradient(soft)
 
 
-def forward(p, ids, c, dtype=jnp.float32, gated=None):
+def forward(p, ids, c, dtype=jnp.float32, left_out=1.0):
     """Hidden states before the head, and for each layer: the mean post-ReLU activation, the share of exact
-    zeros, the share of open head gates, and how much the heads with closed gates would have added. `gated` [B] says
-    in which sequences closed heads are left out."""
+    zeros, the share of open head gates, and how much the heads with closed gates would have added. Those are left
+    out, or with a `left_out` of 0 computed like the others."""
     B, T = ids.shape
     H, D = c.heads, c.d // c.heads
     lin = lambda x, n: product(x, p[n + ".weight"], dtype) + p[n + ".bias"]
     x = p["embed_tokens.weight"][ids] + p["embed_positions.weight"][POSITION_OFFSET:POSITION_OFFSET + T]
     x = x.reshape(B * T, c.d)
-    gated = jnp.zeros(B) if gated is None else gated
-    gated = jnp.repeat(gated, T)[:, None]
     l1, zeros, opened, missed = [], [], [], []
     for i in range(c.layers):
         q = f"layers.{i}."
@@ -184,7 +182,7 @@ def forward(p, ids, c, dtype=jnp.float32, gated=None):
         o = o.reshape(B, H, T, D).transpose(0, 2, 1, 3).reshape(B * T, c.d)
         opened.append(open_.mean())
         missed.append((head_norms(o, p[q + "self_attn.out_proj.weight"], H) * (1 - open_)).mean())
-        o = (o.reshape(B * T, H, D) * (1 - gated * (1 - open_))[:, :, None]).reshape(B * T, c.d)
+        o = (o.reshape(B * T, H, D) * (1 - left_out * (1 - open_))[:, :, None]).reshape(B * T, c.d)
         x = x + lin(o, q + "self_attn.out_proj")
         h = layer_norm(x, p[q + "final_layer_norm.weight"], p[q + "final_layer_norm.bias"])
         a = jax.nn.relu(lin(h, q + "fc1"))
@@ -223,6 +221,6 @@ def _head_bwd(dtype, r, g):
 head_loss.defvjp(_head_fwd, _head_bwd)
 
 
-def loss(p, ids, labels, c, dtype=jnp.float32, gated=None):
-    x, *measures = forward(p, ids, c, dtype, gated)
+def loss(p, ids, labels, c, dtype=jnp.float32, left_out=1.0):
+    x, *measures = forward(p, ids, c, dtype, left_out)
     return head_loss(x, p["embed_tokens.weight"], labels.reshape(-1), dtype), *measures

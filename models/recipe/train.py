@@ -17,10 +17,10 @@ layer's own and the mean over layers, lies below the target, down otherwise
 ramped up over the first half.
 
 Heads: each layer but the first has a gate for each head, linear in the norm
-before the MLP of the layer before. Heads that the gates close are left out; the share of open
-gates is steered down in the same way, and what a closed head would have
-added is penalised. The gates are not part of the model: they make it one
-whose idle heads can be foretold a layer ahead.
+before the MLP of the layer before. Heads with closed gates are left out in
+training; the share of open gates is steered down in the same way, and what
+closed heads would have added is penalised. The gates are not part of the
+model: they make it one whose idle heads can be foretold a layer ahead.
 """
 import argparse
 import csv
@@ -119,7 +119,7 @@ def main():
     a.add_argument("--first-sparsity", type=float, default=0.5, help="share to begin with: about what an untrained ReLU gives")
     a.add_argument("--idle-heads", type=float, default=0.45, help="share of closed head gates to reach, the first layer aside")
     a.add_argument("--first-idle-heads", type=float, default=0.0)
-    a.add_argument("--missed-heads", type=float, default=0.2, help="weight of what heads with closed gates would have added")
+    a.add_argument("--missed-heads", type=float, default=0.4, help="weight of what heads with closed gates would have added")
     a.add_argument("--save-minutes", type=float, default=4)
     a.add_argument("--eval-steps", type=int, default=200)
     a.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
@@ -139,17 +139,15 @@ def main():
 
     @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
     def step_fn(params, m, v, batch, step, lr, lam, mu):
-        gated = jnp.ones(len(batch))
-
         def objective(p):
-            ce, l1, zeros, opened, missed = model.loss(p, batch[:, :-1], batch[:, 1:], c, dtype, gated)
+            ce, l1, zeros, opened, missed = model.loss(p, batch[:, :-1], batch[:, 1:], c, dtype)
             return (ce + jnp.vdot(lam, l1) + jnp.vdot(mu, opened) + a.missed_heads * missed.mean(),
                     (ce, l1, zeros, 1 - opened, missed))
         grads, aux = jax.grad(objective, has_aux=True)(params)
         params, m, v, norm = update(params, grads, m, v, step, lr, a.wd, dtype)
         return params, m, v, aux, norm
 
-    eval_fn = jax.jit(lambda p, b, gated: model.loss(p, b[:, :-1], b[:, 1:], c, dtype, jnp.full(len(b), gated)))
+    eval_fn = jax.jit(lambda p, b, left_out: model.loss(p, b[:, :-1], b[:, 1:], c, dtype, left_out))
 
     def evaluate(params, n):
         """Mean loss over n crops of the held-out tokens, evenly spread (all: n None), with all heads and with those
@@ -159,7 +157,7 @@ def main():
             starts = starts[np.linspace(0, len(starts) - 1, n).astype(int)]
         starts = starts[:len(starts) // crops * crops].reshape(-1, crops)
         crops_ = [np.stack([held[s:s + P + 1] for s in row]) for row in starts]
-        all, few = ([eval_fn(params, b, gated) for b in crops_] for gated in (0.0, 1.0))
+        all, few = ([eval_fn(params, b, left_out) for b in crops_] for left_out in (0.0, 1.0))
         mean = lambda r, i: np.mean([x[i] for x in r], 0)
         return float(mean(all, 0)), float(mean(few, 0)), mean(all, 2), 1 - mean(all, 3)
 

@@ -77,11 +77,11 @@ struct Calibration {
         // Of a layer with ReLU, enough of what fires has to be found; of others there is no such thing.
         let least = model.config.activation == .relu ? options.recall : 0
         let limits = candidates.neurons.map { $0?.curve.index(recall: least) ?? 0 }
-        let none = [Int](repeating: ScoreCurve.bins, count: dense.count)
-        let (neuronCosts, headCosts) = try sensitivities(limits)
+        let headLimits = candidates.heads.map { $0?.curve.index(recall: options.recall) ?? 0 }
+        let (neuronCosts, headCosts) = try sensitivities(limits, headLimits)
 
         let heads = try search(budget: options.budget * options.headBudget, phase: 0) { price in
-            (dense, choose(candidates.heads, headCosts, none, price))
+            (dense, choose(candidates.heads, headCosts, headLimits, price))
         }
         let both = try search(budget: options.budget, phase: 1) { price in
             (choose(candidates.neurons, neuronCosts, limits, price), heads.choice.1)
@@ -139,7 +139,7 @@ struct Calibration {
     }
 
     /// KL of each layer alone by the energy it loses, for neurons and for heads.
-    private func sensitivities(_ limits: [Int]) throws -> (neurons: [Double], heads: [Double]) {
+    private func sensitivities(_ limits: [Int], _ headLimits: [Int]) throws -> (neurons: [Double], heads: [Double]) {
         let layers = candidates.neurons.count
         func probe(_ curve: ScoreCurve?, limit: Int) -> Int? {
             guard let curve else { return nil }
@@ -147,7 +147,7 @@ struct Calibration {
             return (0...limit).last { curve.kept[$0] >= 0.5 && curve.lost[$0] > 0 } ?? limit
         }
         let neurons = (0..<layers).map { probe(candidates.neurons[$0]?.curve, limit: limits[$0]) }
-        let heads = (0..<layers).map { probe(candidates.heads[$0]?.curve, limit: ScoreCurve.bins) }
+        let heads = (0..<layers).map { probe(candidates.heads[$0]?.curve, limit: headLimits[$0]) }
         func only(_ choice: Choice, _ layer: Int) -> Choice { choice.indices.map { $0 == layer ? choice[$0] : nil } }
         let none = Choice(repeating: nil, count: layers)
         let ways = (0..<layers).map { sparsity(only(neurons, $0), none) } + (0..<layers).map { sparsity(none, only(heads, $0)) }

@@ -29,7 +29,8 @@ package struct PredictorOptions: Sendable {
     package var budget = 0.01
     /// The part of it that skipped heads may take.
     package var headBudget = 0.5
-    /// Least share of the firing neurons of a ReLU layer that has to be found.
+    /// Least share of the firing neurons of a ReLU layer that has to be found, and of the heads that add at least the
+    /// median share of what their token's heads do.
     package var recall = 0.95
     /// Of layers without ReLU, the share of the neurons that counts as active in training.
     package var topShare = 0.25
