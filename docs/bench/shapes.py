@@ -71,8 +71,8 @@ def tensors(config, random):
     vocabulary = config["vocabulary_size"]
     shared = random.standard_normal((48, d), np.float32) / np.arange(1, 49, dtype=np.float32)[:, None] ** 0.5
     rows = random.standard_normal((vocabulary, 48), np.float32) @ shared / 2
-    rows += 2 * random.standard_normal((vocabulary, d), np.float32)
-    rows *= 3 / d**0.5 / np.sqrt((rows * rows).sum(1).mean())  # logits of about 3
+    rows += 1.6 * random.standard_normal((vocabulary, d), np.float32)
+    rows *= 3 / np.sqrt((rows * rows).sum(1).mean())  # logits of about 3
     t["token_embd.scale"] = np.abs(rows).max(1) / 127
     t["token_embd.weight"] = np.zeros((vocabulary, -(-d // 64) * 64), np.int8)
     t["token_embd.weight"][:, :d] = np.rint(rows / t["token_embd.scale"][:, None])
