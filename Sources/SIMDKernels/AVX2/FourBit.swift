@@ -31,23 +31,26 @@ func highNibbles(_ v: Quads) -> Quads { (low(_mm256_srli_epi16(v.0, 4)), low(_mm
 
 /// The products of a half group with sixteen rows. Pairs of them stay in 16 bits to the end: eight times
 /// 2 * 15 * 127 is below 2^15.
-struct QuadProducts {
-    private var a = _mm256_setzero_si256(), b = _mm256_setzero_si256()
+typealias QuadProducts = (Bytes32, Bytes32)
 
-    @inline(__always)
-    mutating func add(_ w: Quads, _ q: __m256i) {
-        a = _mm256_add_epi16(a, _mm256_maddubs_epi16(w.0, q))
-        b = _mm256_add_epi16(b, _mm256_maddubs_epi16(w.1, q))
-    }
+@inline(__always)
+func noProducts() -> QuadProducts { (_mm256_setzero_si256(), _mm256_setzero_si256()) }
 
-    /// The product of the sum and m is exact, so that to fuse it with the addition changes nothing.
-    @inline(__always)
-    func scaled(_ d: F16, _ m: F16, _ sum: Float) -> F16 {
-        @inline(__always) func part(_ v: __m256i, _ d: SIMD8<Float>, _ m: SIMD8<Float>) -> SIMD8<Float> {
-            let products = _mm256_cvtepi32_ps(_mm256_madd_epi16(v, _mm256_set1_epi16(1))) * d
-            return _mm256_fmadd_ps(m, SIMD8(repeating: sum), products)
-        }
-        return F16(lowHalf: part(a, d.lowHalf, m.lowHalf), highHalf: part(b, d.highHalf, m.highHalf))
+@inline(__always)
+func addProducts(_ p: QuadProducts, _ w: Quads, _ q: __m256i) -> QuadProducts {
+    (
+        _mm256_add_epi16(p.0, _mm256_maddubs_epi16(w.0, q)),
+        _mm256_add_epi16(p.1, _mm256_maddubs_epi16(w.1, q))
+    )
+}
+
+/// The product of the sum and m is exact, so that to fuse it with the addition changes nothing.
+@inline(__always)
+func scaled(_ p: QuadProducts, _ d: F16, _ m: F16, _ sum: Float) -> F16 {
+    @inline(__always) func part(_ v: __m256i, _ d: SIMD8<Float>, _ m: SIMD8<Float>) -> SIMD8<Float> {
+        let products = _mm256_cvtepi32_ps(_mm256_madd_epi16(v, _mm256_set1_epi16(1))) * d
+        return _mm256_fmadd_ps(m, SIMD8(repeating: sum), products)
     }
+    return F16(lowHalf: part(p.0, d.lowHalf, m.lowHalf), highHalf: part(p.1, d.highHalf, m.highHalf))
 }
 #endif

@@ -1,6 +1,7 @@
 // Compiled where a tile of 4-bit weights is one block, a byte a weight. Each set brings sixteen rows' next four inputs
 // as `Quads` (`loadQuads`, `storeQuads`, `lowNibbles`, `highNibbles`), four activations to meet them (`spreadFour`), and
-// the sums of a half group (`QuadProducts`).
+// the sums of a half group (`QuadProducts`: `noProducts`, `addProducts`, `scaled`). Tuples and functions, since a struct
+// that files share would bring weak symbols (Tests, KernelObjectTests).
 
 import KernelTable
 
@@ -10,14 +11,14 @@ let tileBlocks = 1
 /// What a half group of sixteen rows adds, without the activations' scale.
 @inline(__always)
 func halfGroup(_ record: UnsafeRawPointer, _ values: UnsafeRawPointer, _ sum: Float) -> F16 {
-    var p = QuadProducts()
+    var p = noProducts()
     for k in 0..<4 {
         let quads = loadQuads(record + (64 &+ 64 &* k))
-        p.add(lowNibbles(quads), spreadFour(values + 8 &* k))
-        p.add(highNibbles(quads), spreadFour(values + (8 &* k &+ 4)))
+        p = addProducts(p, lowNibbles(quads), spreadFour(values + 8 &* k))
+        p = addProducts(p, highNibbles(quads), spreadFour(values + (8 &* k &+ 4)))
     }
     let scales = record.assumingMemoryBound(to: UInt16.self)
-    return p.scaled(loadHalves(scales), loadHalves(scales + 16), sum)
+    return scaled(p, loadHalves(scales), loadHalves(scales + 16), sum)
 }
 
 func packBlocks(_ w: FourBitRows, _ first: Int, _ count: Int, _ tile: UnsafeMutableRawPointer) {
@@ -62,18 +63,18 @@ private func two(
     var va = UnsafeRawPointer(x.values) + t &* n &* groupSize
     var vb = UnsafeRawPointer(x.values) + u &* n &* groupSize
     @inline(__always) func halfGroup(_ sa: Float, _ sb: Float) -> (F16, F16) {
-        var a = QuadProducts(), b = QuadProducts()
+        var a = noProducts(), b = noProducts()
         for _ in 0..<8 {
             let quads = loadQuads(w)
-            a.add(quads, spreadFour(va))
-            b.add(quads, spreadFour(vb))
+            a = addProducts(a, quads, spreadFour(va))
+            b = addProducts(b, quads, spreadFour(vb))
             w += 64
             va += 4
             vb += 4
         }
         let d = w.loadUnaligned(as: F16.self), m = (w + 64).loadUnaligned(as: F16.self)
         w += 128
-        return (a.scaled(d, m, sa), b.scaled(d, m, sb))
+        return (scaled(a, d, m, sa), scaled(b, d, m, sb))
     }
     let ha = halves + 2 &* t &* n, hb = halves + 2 &* u &* n
     for g in 0..<n {

@@ -35,20 +35,23 @@ func highNibbles(_ v: Quads) -> Quads {
 }
 
 /// The products of a half group with sixteen rows.
-struct QuadProducts {
-    private var a = QuadSums(), b = QuadSums(), c = QuadSums(), d = QuadSums()
+typealias QuadProducts = (QuadSums, QuadSums, QuadSums, QuadSums)
 
-    @inline(__always)
-    mutating func add(_ w: Quads, _ q: int8x16_t) {
-        a.add(w.0, q)
-        b.add(w.1, q)
-        c.add(w.2, q)
-        d.add(w.3, q)
-    }
+@inline(__always)
+func noProducts() -> QuadProducts { (QuadSums(), QuadSums(), QuadSums(), QuadSums()) }
 
-    @inline(__always)
-    func scaled(_ scale: F16, _ offset: F16, _ sum: Float) -> F16 {
-        floats(a.total, b.total, c.total, d.total) * scale + offset * sum
-    }
+@inline(__always)
+func addProducts(_ p: QuadProducts, _ w: Quads, _ q: int8x16_t) -> QuadProducts {
+    var p = p
+    p.0.add(w.0, q)
+    p.1.add(w.1, q)
+    p.2.add(w.2, q)
+    p.3.add(w.3, q)
+    return p
+}
+
+@inline(__always)
+func scaled(_ p: QuadProducts, _ scale: F16, _ offset: F16, _ sum: Float) -> F16 {
+    floats(p.0.total, p.1.total, p.2.total, p.3.total) * scale + offset * sum
 }
 #endif
