@@ -32,14 +32,8 @@ func groupProducts(
         var at = 0
         while at < width {
             if isAhead {
-                prefetch(p0 + at)
-                prefetch(p1 + at)
-                prefetch(p2 + at)
-                prefetch(p3 + at)
-                prefetch(p4 + at)
-                prefetch(p5 + at)
-                prefetch(p6 + at)
-                prefetch(p7 + at)
+                prefetch(p0, p1, p2, p3, at)
+                prefetch(p4, p5, p6, p7, at)
             }
             let s = sums + at &* 4
             let (a0, a1, a2, a3) = interleave(r0 + at, r1 + at, r2 + at, r3 + at)

@@ -23,14 +23,8 @@ func rowDots(
             let p4 = next(4), p5 = next(5), p6 = next(6), p7 = next(7)
             for g in 0..<x.groups {
                 let at = g &* groupSize
-                prefetch(p0 + at)
-                prefetch(p1 + at)
-                prefetch(p2 + at)
-                prefetch(p3 + at)
-                prefetch(p4 + at)
-                prefetch(p5 + at)
-                prefetch(p6 + at)
-                prefetch(p7 + at)
+                prefetch(p0, p1, p2, p3, at)
+                prefetch(p4, p5, p6, p7, at)
                 acc = step(acc, g, x, r0, r1, r2, r3, r4, r5, r6, r7)
             }
         } else {

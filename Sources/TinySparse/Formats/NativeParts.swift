@@ -80,11 +80,13 @@ struct NativePart: Equatable {
 }
 
 extension ModelConfig {
-    /// Whether a layer's output matrix lies transposed, so that what skipped heads would multiply is not read: where
-    /// heads are predicted, and its weights are int8.
+    /// Whether a layer's output matrix lies transposed, so that what skipped heads would multiply is not read.
     func isOutputByHead(_ layer: Int) -> Bool {
-        predictors.hasHeads(layer) && !fourBit.contains("blk.\(layer).attn_output")
+        predictors.hasHeads(layer) && canLieByHead(layer)
     }
+
+    /// Blocks of 4-bit weights hold sixteen rows together: none of them is to be had for less.
+    func canLieByHead(_ layer: Int) -> Bool { !fourBit.contains("blk.\(layer).attn_output") }
 
     /// Everything a native file of this model holds. O(layers).
     var nativeParts: [NativePart] {

@@ -21,6 +21,7 @@ public struct PredictorConfig: Sendable, Equatable {
     /// Whether there are no predictors; there may be a screen all the same.
     public var isEmpty: Bool { neuronRanks.isEmpty && headRanks.isEmpty }
 
+    /// Whether a layer's heads are predicted.
     func hasHeads(_ layer: Int) -> Bool { !headRanks.isEmpty && headRanks[layer] > 0 }
     func isGateChosen(_ layer: Int) -> Bool { !gates.isEmpty && gates[layer] }
 

@@ -3,9 +3,9 @@ extension Model {
     /// - Parameter heads: whether the predictors of heads run, too; nil for no predictors at all.
     package func bytesRead(_ activity: Activity, heads: Bool? = nil) -> Int {
         var mlp = 0, ofHeads = 0, predictors = 0
+        // Where neurons are chosen by their gates, all of these are read.
+        let isGateRead = heads != nil && config.predictors.gates.contains(true)
         for layer in weights.layers {
-            // Where neurons are chosen by their gates, all of these are read.
-            let isGateRead = heads != nil && config.predictors.gates.contains(true)
             mlp += layer.up.bytes + layer.down.bytes + (isGateRead ? 0 : layer.gate?.bytes ?? 0)
             ofHeads += layer.query.bytes + (layer.output.isNeuronMajor ? layer.output.bytes : 0)
             guard let heads else { continue }

@@ -75,11 +75,8 @@ private func hash(_ values: UnsafeBufferPointer<Float>) -> UInt64 {
     xxHash64(UnsafeRawBufferPointer(values))
 }
 
-/// The largest of some logits; of equals, the first.
 private func likeliest(_ logits: UnsafeBufferPointer<Float>) -> Int32 {
-    var best = 0
-    for i in 1..<logits.count where logits[i] > logits[best] { best = i }
-    return Int32(best)
+    Int32(likeliest(logits.baseAddress!, logits.count))
 }
 
 extension Reference {

@@ -167,3 +167,10 @@ struct SplitMix64 {
     /// In 0 ..< 1.
     mutating func nextUnit() -> Double { Double(next() >> 11) * 0x1p-53 }
 }
+
+/// The place of the largest of `count` logits; of equals, the first.
+func likeliest(_ logits: UnsafePointer<Float>, _ count: Int) -> Int {
+    var best = 0
+    for i in 1..<max(count, 1) where logits[i] > logits[best] { best = i }
+    return best
+}

@@ -32,7 +32,7 @@ extension Session {
         var sum = quality ?? ScreenQuality()
         for t in 0..<count {
             screen.run(x.row(t), likeliest: 1, into: out.pointer)
-            let a = largest(out.pointer, vocabulary), b = largest(rows.baseAddress! + t * vocabulary, vocabulary)
+            let a = likeliest(out.pointer, vocabulary), b = likeliest(rows.baseAddress! + t * vocabulary, vocabulary)
             sum.agreements += a == b ? 1 : 0
         }
         let done = screen.activity - before
@@ -40,12 +40,6 @@ extension Session {
         sum.dense += done.dense
         sum.rows += done.rows
         quality = sum
-    }
-
-    private func largest(_ logits: UnsafePointer<Float>, _ count: Int) -> Int {
-        var best = 0
-        for i in 1..<max(count, 1) where logits[i] > logits[best] { best = i }
-        return best
     }
 
     /// How the screen does on some texts, each read on its own; nil without one.

@@ -113,7 +113,7 @@ enum MatrixMath {
     /// iteration: 24 * rank * n^2 operations.
     static func leading(_ rank: Int, of matrix: FloatMatrix, seed: UInt64) throws(RuntimeError) -> FloatMatrix {
         let n = matrix.rows
-        var random = SeededRandom(state: seed)
+        var random = SplitMix64(state: seed)
         var q = try FloatMatrix(rank, n), next = try FloatMatrix(rank, n)
         for r in 0..<rank {
             for j in 0..<n { q[r][j] = Float.random(in: -1...1, using: &random) }
@@ -170,15 +170,5 @@ final class FloatMatrix {
     func clear() { pointer.update(repeating: 0, count: rows * stride) }
 }
 
-/// SplitMix64: the same numbers from the same seed everywhere.
-struct SeededRandom: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-        return z ^ z >> 31
-    }
-}
+/// For shuffles and weights to start from: the same numbers from the same seed everywhere.
+extension SplitMix64: RandomNumberGenerator {}

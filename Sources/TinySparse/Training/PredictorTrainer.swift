@@ -42,7 +42,7 @@ struct PredictorTrainer {
         let network = try Network(start, batch: batch)
         let importance = importance(data)
         guard progress(0, try score(network, validation, importance)) else { return nil }
-        var random = SeededRandom(state: seed &+ 1)
+        var random = SplitMix64(state: seed &+ 1)
         var order = Array(0..<data.count)
         let steps = epochs * ((data.count + batch - 1) / batch)
         var step = 0

@@ -280,8 +280,7 @@ package final class PredictorTraining {
                     candidates.neurons[layer] = try candidate(false, data.neurons[i], bytes: bytes) { .predictor($0) }
                 }
                 // The query's rows, and the output's where they lie by head.
-                let matrices = config.fourBit.contains("blk.\(layer).attn_output") ? 1 : 2
-                let bytes = matrices * config.dQuery * config.dModel
+                let bytes = (config.canLieByHead(layer) ? 2 : 1) * config.dQuery * config.dModel
                 candidates.heads[layer] = try candidate(true, data.heads[i], bytes: bytes) { $0 }
             }
         }

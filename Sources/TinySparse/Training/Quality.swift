@@ -111,7 +111,7 @@ extension Quality {
         let agrees: Bool
 
         init(_ dense: UnsafePointer<Float>, _ sparse: UnsafePointer<Float>, _ count: Int, _ target: Int, _ kernels: KernelTable) {
-            let (p, q) = (Self.largest(dense, count), Self.largest(sparse, count))
+            let (p, q) = (likeliest(dense, count), likeliest(sparse, count))
             (loss, denseLoss, divergence) = withUnsafeTemporaryAllocation(of: Float.self, capacity: count + 16) { e in
                 let e = e.baseAddress!
                 e.update(from: sparse, count: count)
@@ -124,12 +124,6 @@ extension Quality {
                 return (logQ - Double(sparse[target]), logP - Double(dense[target]), max(sum / Double(total) - logP + logQ, 0))
             }
             agrees = p == q
-        }
-
-        private static func largest(_ x: UnsafePointer<Float>, _ count: Int) -> Int {
-            var best = 0
-            for i in 1..<max(count, 1) where x[i] > x[best] { best = i }
-            return best
         }
     }
 }

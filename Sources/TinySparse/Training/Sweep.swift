@@ -107,7 +107,7 @@ package struct Sweep {
         case .static: return fixed { profile.layers[$0].busiest }
         case .random:
             return fixed { layer in
-                var random = SeededRandom(state: seed &* 1000 &+ UInt64(layer))
+                var random = SplitMix64(state: seed &* 1000 &+ UInt64(layer))
                 return (0..<config.dFF).shuffled(using: &random)
             }
         }

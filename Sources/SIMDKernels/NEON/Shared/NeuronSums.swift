@@ -28,14 +28,8 @@ func groupProducts(
         var at = 0
         while at < width {
             if isAhead, at & 63 == 0 {
-                prefetch(p0 + at)
-                prefetch(p1 + at)
-                prefetch(p2 + at)
-                prefetch(p3 + at)
-                prefetch(p4 + at)
-                prefetch(p5 + at)
-                prefetch(p6 + at)
-                prefetch(p7 + at)
+                prefetch(p0, p1, p2, p3, at)
+                prefetch(p4, p5, p6, p7, at)
             }
             let (a0, a1, a2, a3) = interleave(r0 + at, r1 + at, r2 + at, r3 + at)
             let (b0, b1, b2, b3) = interleave(r4 + at, r5 + at, r6 + at, r7 + at)
