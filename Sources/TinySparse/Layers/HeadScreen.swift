@@ -60,8 +60,9 @@ final class HeadScreen {
         head = weights.head
         inner = try AlignedBuffer(screen.config.rank)
         reduced = try Activations(width: screen.config.rank, capacity: 1)
-        rows = try AlignedBuffer(head.outputs + 16)
-        exact = try AlignedBuffer(min(screen.config.rows, head.outputs))
+        let most = min(screen.config.rows, head.outputs) + Self.block
+        rows = try AlignedBuffer(most)
+        exact = try AlignedBuffer(most)
         best = try AlignedBuffer(head.outputs / Self.block + 1)
     }
 
@@ -95,15 +96,23 @@ final class HeadScreen {
         let margin = count == 1 ? screen.config.margin : screen.config.wideMargin
         // Not finite: the whole product shows whether the model is broken.
         guard top.isFinite, count < total else { return nil }
-        let found = list(scores, from: top - margin)
+        let found = list(scores, blocks, from: top - margin)
         if found ?? count >= count { return found }
-        return list(scores, from: Self.largest(count, of: scores, total))
+        return list(scores, blocks, from: Self.largest(count, of: scores, total))
     }
 
     /// Lists the rows with a score of at least `bar`; nil if they are more than may be, or all.
-    private func list(_ scores: UnsafePointer<Float>, from bar: Float) -> Int? {
-        let found = engine.kernels.indicesAtLeast(scores, head.outputs, bar, rows.pointer)
-        return found > min(screen.config.rows, head.outputs - 1) ? nil : found
+    private func list(_ scores: UnsafePointer<Float>, _ blocks: Int, from bar: Float) -> Int? {
+        let total = head.outputs, most = min(screen.config.rows, total - 1)
+        var found = 0
+        for b in 0..<blocks where best.pointer[b] >= bar {
+            for i in b * Self.block..<min((b + 1) * Self.block, total) {
+                rows.pointer[found] = Int32(truncatingIfNeeded: i)
+                found += scores[i] >= bar ? 1 : 0
+            }
+            if found > most { return nil }
+        }
+        return found
     }
 
     /// Puts the exact logits in place, and everything else below the `count` largest of them.
