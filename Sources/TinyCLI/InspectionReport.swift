@@ -125,7 +125,8 @@ struct InspectionReport {
         guard !predictors.isEmpty else { return "none" }
         func layers(_ ranks: [Int]) -> Int { ranks.count { $0 > 0 } }
         let gates = predictors.gates.count { $0 }
-        return "of neurons in \(layers(predictors.neuronRanks)) layers, of heads in \(layers(predictors.headRanks))"
+        let neurons = predictors.neuronGroup > 1 ? "groups of \(predictors.neuronGroup) neurons" : "neurons"
+        return "of \(neurons) in \(layers(predictors.neuronRanks)) layers, of heads in \(layers(predictors.headRanks))"
             + (gates > 0 ? "; neurons by their gates in \(gates) layers" : "")
             + (predictors.lookahead ? ", known before the attention" : "")
     }

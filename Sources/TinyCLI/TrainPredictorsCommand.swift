@@ -16,6 +16,7 @@ extension Command {
             Option("output", "o", value: "OUT", "the model file to write"),
             Option("neurons", value: "HOW", "what names neurons: predictors, or gates (default for gated models but ReLU)"),
             Option("rank", value: "R", "rank of the predictors of neurons, 0: none (default: 32)"),
+            Option("group", value: "N", "neighbouring neurons that share a score, 1 to 128 (default: 1)"),
             Option("head-rank", value: "R", "rank of the predictors of heads, 0: none (default: 16)"),
             Option("lm-head-screen-rank", value: "R", "rank of the screen of the output matrix, 0: none (default: 64; 128 for wide, 0 for tiny models)"),
             Option("lookahead", "name the neurons before the attention of their layer runs"),
@@ -51,6 +52,7 @@ private func trainPredictorsCommand(_ arguments: Arguments) throws {
     case let other?: throw Failure.usage("--neurons \(escaped(other, limit: 80)): predictors or gates is needed")
     }
     options.rank = try arguments.integer("rank", in: 0...4096) ?? options.rank
+    options.group = try arguments.integer("group", in: 1...128) ?? options.group
     options.headRank = try arguments.integer("head-rank", in: 0...4096) ?? options.headRank
     options.screenRank = try arguments.integer("lm-head-screen-rank", in: 0...4096)
     options.lookahead = arguments.has("lookahead")

@@ -5,7 +5,7 @@ import XCTest
 /// Running with predictors: the bits of the reference, and files whose predictors are strange or broken.
 final class PredictorTests: XCTestCase {
     private func models() throws -> [GoldenModel] {
-        try ["tiny-opt-predictors", "tiny-llama-predictors", "tiny-llama-gates"].map { try GoldenModel(tiny: $0) }
+        try ["tiny-opt-predictors", "tiny-llama-predictors", "tiny-llama-gates", "tiny-opt-groups"].map { try GoldenModel(tiny: $0) }
     }
 
     func testPredictedBitsAreThoseOfTheReference() throws {
@@ -84,6 +84,19 @@ final class PredictorTests: XCTestCase {
         }
     }
 
+    func testNeuronsThatShareAScoreAreKeptTogether() throws {
+        let golden = try GoldenModel(tiny: "tiny-opt-groups")
+        let config = golden.model.config
+        let groups = config.dFF / config.predictors.neuronGroup
+        for share in [0.0, 0.3, 1] {
+            let session = try golden.session(block: 1, sparsity: .keep(share, heads: false))
+            _ = try session.trace(Array(golden.tokens.prefix(8)))
+            // Of three layers with predictors; the fourth is dense.
+            let kept = (session.activity.neuronShare * 4 - 1) / 3
+            XCTAssertEqual(kept, (Double(groups) * share).rounded(.up) / Double(groups), accuracy: 1e-9)
+        }
+    }
+
     func testBrokenPredictorsAreTypedErrors() throws {
         let golden = try GoldenModel(tiny: "tiny-opt-predictors")
         func file(_ change: (inout PredictorConfig) -> Void, without missing: String = "-") throws {
@@ -108,6 +121,9 @@ final class PredictorTests: XCTestCase {
         assertFails(.mismatch, "ffn_predictor_a") { try file { $0.neuronRanks[0] = 9 } }
         assertFails(.missing, "ffn_predictor_a") { try file { $0.neuronRanks[1] = 4 } }
         assertFails(.missing, "attn_predictor_b") { try file({ _ in }, without: "blk.1.attn_predictor_b.weight") }
+        assertFails(.malformed, "neuron_group") { try file { $0.neuronGroup = 5 } }  // of 192 neurons
+        assertFails(.malformed, "neuron_group") { try file { $0.neuronGroup = 0 } }
+        assertFails(.mismatch, "ffn_predictor_b") { try file { $0.neuronGroup = 8 } }
         assertFails(.malformed, "gates") { try file { $0.gates = [true, false, false, false] } }  // no gates in OPT
         // No predictor where the file names none: dense, and the tensor that is left over does not matter.
         XCTAssertNoThrow(try file { $0.neuronRanks[0] = 0 })
@@ -133,6 +149,7 @@ final class PredictorTests: XCTestCase {
         writer.add(key + "head_ranks", predictors.headRanks.map(Int32.init))
         writer.add(key + "head_thresholds", predictors.headThresholds)
         writer.add(key + "lookahead", predictors.lookahead)
+        if predictors.neuronGroup != 1 { writer.add(key + "neuron_group", UInt32(predictors.neuronGroup)) }
         if !predictors.gates.isEmpty { writer.add(key + "gates", predictors.gates.map { $0 ? 1 : 0 } as [Int32]) }
         let tensors = model.gguf.tensors.filter { $0.name != missing }
         writer.addChecksums("tinysparse.checksums", count: tensors.count)

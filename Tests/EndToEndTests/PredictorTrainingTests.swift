@@ -62,6 +62,21 @@ final class PredictorTrainingTests: XCTestCase {
         XCTAssertNotEqual(traces[0], golden.golden)
     }
 
+    func testGroupsOfNeuronsShareAScore() throws {
+        let result = try train("model.gguf", options { $0.group = 4 })
+        XCTAssertTrue(result.neurons.contains { $0 != nil })
+        for case let report? in result.neurons {
+            XCTAssertGreaterThanOrEqual(report.recall, 0.95)
+            // Most groups have neurons that fire beside ones that do not.
+            XCTAssertGreaterThan(report.precision, 0.4)
+            XCTAssertLessThan(report.precision, 0.8)
+        }
+        let model = try Model(path: directory.path + "/model.gguf")
+        XCTAssertEqual(model.config.predictors.neuronGroup, 4)
+        assertSame(try Session(model, .init()).trace(golden.tokens), golden.golden, "dense")
+        XCTAssertThrowsError(try train("other.gguf", options { $0.group = 5 }))
+    }
+
     func testTheSeedDecidesAndThreadsDoNot() throws {
         try train("a", options(threads: 1) { $0.epochs = 1 })
         try train("b", options(threads: 3) { $0.epochs = 1 })

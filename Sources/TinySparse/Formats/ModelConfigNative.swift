@@ -93,7 +93,7 @@ extension ModelConfig {
         }
         ropeFactors = try gguf.entry("tinysparse.rope.factors")?.floats(in: gguf.file) ?? []
         try validate(path: gguf.path)
-        predictors = try PredictorConfig(gguf, layers: nLayers, gated: gated)
+        predictors = try PredictorConfig(gguf, layers: nLayers, dFF: dFF, gated: gated)
         fourBit = try FourBitKinds(gguf)
     }
 }

@@ -145,7 +145,7 @@ extension ModelConfig {
                 parts.append(NativePart(name: down, shape: .neuronMajor(outputs: dModel, inputs: dFF)))
             }
             if hasBiases { vector(down + ".bias", dModel) }
-            predictor(prefix + "ffn_predictor", rank: predictors.neuronRanks, of: dFF, layer)
+            predictor(prefix + "ffn_predictor", rank: predictors.neuronRanks, of: dFF / predictors.neuronGroup, layer)
             if predictors.isGateChosen(layer) { vector(prefix + "ffn_gate_reach", dFF) }
             predictor(prefix + "attn_predictor", rank: predictors.headRanks, of: nHeads, layer)
         }

@@ -4,6 +4,8 @@ public struct PredictorConfig: Sendable, Equatable {
     public var neuronRanks: [Int] = []
     /// Rank of each layer's predictor of heads; 0 where there is none.
     public var headRanks: [Int] = []
+    /// How many neighbouring neurons share a score, and are computed or skipped together.
+    public var neuronGroup = 1
     /// Layers whose neurons are chosen by their own gate instead of by a predictor; empty for none.
     public var gates: [Bool] = []
     /// A neuron with a score at least this high is active, one a layer.
@@ -35,13 +37,16 @@ public struct PredictorConfig: Sendable, Equatable {
         writer.add(Self.key + "head_ranks", headRanks.map(Int32.init))
         writer.add(Self.key + "head_thresholds", headThresholds)
         writer.add(Self.key + "lookahead", lookahead)
+        if neuronGroup > 1 { writer.add(Self.key + "neuron_group", UInt32(neuronGroup)) }
         if gates.contains(true) { writer.add(Self.key + "gates", gates.map { $0 ? 1 : 0 } as [Int32]) }
     }
 
     /// Reads what a native file of `layers` layers says; empty if it says nothing.
-    /// - Parameter gated: whether the model's MLPs have gates.
+    /// - Parameters:
+    ///   - dFF: neurons of a layer.
+    ///   - gated: whether the model's MLPs have gates.
     /// - Throws: `FormatError` naming the key.
-    init(_ gguf: GGUF, layers: Int, gated: Bool) throws(FormatError) {
+    init(_ gguf: GGUF, layers: Int, dFF: Int, gated: Bool) throws(FormatError) {
         screen = try ScreenConfig(gguf)
         guard gguf.entry(Self.key + "neuron_ranks") != nil else { return }
         func ranks(_ name: String) throws(FormatError) -> [Int] {
@@ -69,6 +74,12 @@ public struct PredictorConfig: Sendable, Equatable {
         headRanks = try ranks("head_ranks")
         headThresholds = try thresholds("head_thresholds")
         lookahead = try gguf.bool(Self.key + "lookahead")
+        if gguf.entry(Self.key + "neuron_group") != nil {
+            neuronGroup = try gguf.integer(Self.key + "neuron_group")
+            guard neuronGroup > 0, dFF.isMultiple(of: neuronGroup) else {
+                throw wrong("neuron_group", "does not divide the \(dFF) neurons of a layer")
+            }
+        }
         guard let entry = gguf.entry(Self.key + "gates") else { return }
         let marks = try entry.int32s(in: gguf.file)
         guard gated, marks.count == layers, marks.allSatisfy({ 0...1 ~= $0 }),

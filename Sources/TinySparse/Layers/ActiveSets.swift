@@ -30,6 +30,15 @@ final class ActiveSets {
         counts.pointer[token] = kernels.indicesAtLeast(scores, total, least, lists.pointer + token * stride)
     }
 
+    /// Makes a token's list the members of some groups of `size`: group g holds those from g * size on.
+    func expand(_ token: Int, _ groups: ActiveSets, of size: Int) {
+        let list = lists.pointer + token * stride, count = groups.count(token), chosen = groups.list(token)
+        for i in 0..<count {
+            for member in 0..<size { list[i * size + member] = chosen[i] * Int32(size) + Int32(member) }
+        }
+        counts.pointer[token] = count * size
+    }
+
     /// Makes a token's list a given one: ascending, within `total`.
     func set(_ token: Int, _ members: [Int32]) {
         (lists.pointer + token * stride).update(from: members, count: members.count)

@@ -54,6 +54,8 @@ final class Selector {
     private let weights: Weights
     private let mode: Sparsity
     private let neurons: ActiveSets
+    /// Of neurons that share a score; nil where each has its own.
+    private let groups: ActiveSets?
     private let heads: ActiveSets
     private let inner: AlignedBuffer<Float>
     private let scores: AlignedBuffer<Float>
@@ -78,6 +80,8 @@ final class Selector {
         self.mode = mode
         let shape = engine.shape
         neurons = try ActiveSets(total: shape.dFF, capacity: capacity)
+        let group = weights.layers.compactMap { $0.neuronPredictor?.group }.max() ?? 1
+        groups = group > 1 ? try ActiveSets(total: shape.dFF / group, capacity: capacity) : nil
         heads = try ActiveSets(total: shape.nHeads, capacity: capacity)
         let ranks = Set(weights.layers.flatMap { [$0.neuronPredictor?.rank, $0.headPredictor?.rank] }.compactMap { $0 })
         var quantized: [Int: Activations] = [:]
@@ -114,7 +118,10 @@ final class Selector {
         }
         if let predictor = weights.neuronPredictor {
             score(predictor, x, tokens)
-            return .these(best(neurons, limit, tokens))
+            guard let groups else { return .these(best(neurons, limit, tokens)) }
+            _ = best(groups, limit, tokens)
+            engine.forEach(tokens) { t in neurons.expand(t, groups, of: predictor.group) }
+            return .these(neurons)
         }
         guard let rule = weights.gateRule else { return .all }
         return .byGate { [self] gates in
@@ -155,7 +162,7 @@ final class Selector {
         for t in 0..<tokens {
             for i in 0..<total { magnitudes[t * total + i] = activations[t * total + i].magnitude * reach[layer][i] }
         }
-        keepLargest(share, magnitudes, tokens)
+        keepLargest(share, neurons, magnitudes, tokens)
         return neurons
     }
 
@@ -173,7 +180,7 @@ final class Selector {
     /// The members of each token's set whose scores are within the limit.
     private func best(_ sets: ActiveSets, _ limit: Limit, _ tokens: Int) -> ActiveSets {
         switch limit {
-        case .share(let share): keepLargest(share, UnsafePointer(scores.pointer), tokens)
+        case .share(let share): keepLargest(share, sets, UnsafePointer(scores.pointer), tokens)
         case .threshold(let threshold):
             engine.forEach(tokens) { t in
                 sets.choose(t, scores.pointer + t * sets.total, atLeast: threshold, engine.kernels)
@@ -182,18 +189,18 @@ final class Selector {
         return sets
     }
 
-    /// Keeps `share` of the neurons of each token, those with the largest values; of equals, all.
-    private func keepLargest(_ share: Double, _ values: UnsafePointer<Float>, _ tokens: Int) {
-        let total = engine.shape.dFF
+    /// Keeps `share` of the members of each token's set, those with the largest values; of equals, all.
+    private func keepLargest(_ share: Double, _ sets: ActiveSets, _ values: UnsafePointer<Float>, _ tokens: Int) {
+        let total = sets.total
         let count = min(Int((Double(total) * share).rounded(.up)), total)
         for t in 0..<tokens {
             let row = values + t * total
             guard count > 0 else {
-                neurons.set(t, [])
+                sets.set(t, [])
                 continue
             }
             let least = largest(count, of: row, total)
-            neurons.choose(t, row, atLeast: least, engine.kernels)
+            sets.choose(t, row, atLeast: least, engine.kernels)
         }
     }
 

@@ -54,11 +54,13 @@ struct Weights: Sendable {
             return Linear(
                 try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor, comesFromMemory: comesFromMemory)
         }
-        func predictor(_ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float]) throws(FormatError) -> Predictor? {
+        func predictor(
+            _ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float], group: Int = 1
+        ) throws(FormatError) -> Predictor? {
             guard !ranks.isEmpty, ranks[i] > 0 else { return nil }
             return Predictor(
                 reduce: try linear(name + "_a", bias: false), expand: try linear(name + "_b", neuronMajor: true, bias: true),
-                threshold: thresholds[i])
+                threshold: thresholds[i], group: group)
         }
         embedding = try linear("token_embd", bias: false)
         if case .learned = config.positions {
@@ -79,7 +81,8 @@ struct Weights: Sendable {
                 gate: config.gated ? try linear(blk + "ffn_gate") : nil,
                 down: try linear(blk + "ffn_down", neuronMajor: true),
                 neuronPredictor: try predictor(
-                    blk + "ffn_predictor", i, predictors.neuronRanks, predictors.neuronThresholds),
+                    blk + "ffn_predictor", i, predictors.neuronRanks, predictors.neuronThresholds,
+                    group: predictors.neuronGroup),
                 headPredictor: try predictor(
                     blk + "attn_predictor", i, predictors.headRanks, predictors.headThresholds),
                 gateRule: predictors.isGateChosen(i)
@@ -109,10 +112,12 @@ struct Floats: @unchecked Sendable {
 struct Predictor: Sendable {
     /// d_model to rank.
     let reduce: Linear
-    /// Rank to neurons or heads, with a bias.
+    /// Rank to heads or groups of neurons, with a bias.
     let expand: Linear
-    /// A score at least this high makes a neuron or head active.
+    /// A score at least this high makes a head or group active.
     let threshold: Float
+    /// Neighbouring neurons that share a score.
+    var group = 1
 
     var rank: Int { reduce.outputs }
 }

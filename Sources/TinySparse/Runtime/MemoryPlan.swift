@@ -34,7 +34,7 @@ extension Session.Options {
         let attention = 8 * (config.dQuery + config.dKV) + quantized(config.dQuery)
         let mlp = 4 * config.dFF * (config.gated ? 2 : 1) + quantized(config.dFF)
         if case .off = sparsity { return hidden + attention + mlp }
-        return hidden + attention + mlp + 8 * (config.dFF + config.nHeads) + 6 * 4096
+        return hidden + attention + mlp + 12 * config.dFF + 8 * config.nHeads + 6 * 4096
     }
 
     /// Scratch of the threads, and the logits.

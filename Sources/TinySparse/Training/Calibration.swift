@@ -66,7 +66,7 @@ struct Calibration {
         let all = PredictorFile(
             neurons: candidates.neurons.map { $0?.chooser }, heads: candidates.heads.map { $0?.chooser },
             neuronThresholds: [Float](repeating: 0, count: layers), headThresholds: [Float](repeating: 0, count: layers),
-            lookahead: training.options.lookahead)
+            group: training.options.group, lookahead: training.options.lookahead)
         model = try Model(NativeModelFile(image: all.image(training.model.file), verify: false))
         total = Double(training.model.bytesPerToken)
     }
@@ -196,7 +196,7 @@ struct Calibration {
             neurons: used(candidates.neurons, choice.0), heads: used(candidates.heads, choice.1),
             neuronThresholds: thresholds(candidates.neurons, choice.0).map { $0 ?? 0 },
             headThresholds: thresholds(candidates.heads, choice.1).map { $0 ?? 0 },
-            lookahead: training.options.lookahead)
+            group: training.options.group, lookahead: training.options.lookahead)
     }
 
     private func thresholds<C>(_ candidates: [Candidate<C>?], _ choice: Choice) -> [Float?] {

@@ -45,15 +45,21 @@ extension QuantizedRows {
     }
 }
 
-/// What to predict from what, for one layer: inputs, and how large each neuron or head was.
+/// What to predict from what, for one layer: inputs, and how large each head or group of neurons was.
 final class PredictorData: @unchecked Sendable {
     let inputs: CapturedRows
     let outputs: Int
+    /// Neighbouring neurons that are one output.
+    let group: Int
     let count: Int
     /// `[count, outputs]` sizes (`Level`), `unit` standing for the norm of the token's residual stream.
     let levels: AlignedBuffer<UInt8>
-    /// Squared norm of what an activation of 1 adds to the residual stream, one an output.
+    /// Squared norm of what a size of 1 adds to the residual stream, one an output.
     let reach: [Float]
+    /// `[count, outputs]`: of each group, how many neurons were active; nil for groups of one.
+    private let firing: AlignedBuffer<UInt8>?
+    /// `reach` of the neurons of groups.
+    private let memberReach: [Float]
     /// Whether to learn how much an output adds rather than whether it is active.
     let learnsEnergy: Bool
     /// What is at least this large is to be computed; one a token.
@@ -61,11 +67,14 @@ final class PredictorData: @unchecked Sendable {
 
     static let unit: Float = 256
 
-    init(inputs: CapturedRows, reach: [Float], count: Int, learnsEnergy: Bool) throws(RuntimeError) {
+    init(inputs: CapturedRows, reach: [Float], group: Int = 1, count: Int, learnsEnergy: Bool) throws(RuntimeError) {
         self.inputs = inputs
-        self.reach = reach
+        self.group = group
         self.learnsEnergy = learnsEnergy
-        outputs = reach.count
+        outputs = reach.count / group
+        self.reach = group == 1 ? reach : [Float](repeating: 1, count: outputs)
+        memberReach = reach
+        firing = group == 1 ? nil : try AlignedBuffer(count * outputs)
         self.count = count
         levels = try AlignedBuffer(count * outputs)
         bounds = [UInt8](repeating: 1, count: count)
@@ -73,7 +82,26 @@ final class PredictorData: @unchecked Sendable {
 
     fileprivate func set(_ t: Int, _ sizes: UnsafePointer<Float>, _ scale: Float) {
         let row = levels.pointer + t * outputs
-        for i in 0..<outputs { row[i] = Level.of(sizes[i] * scale) }
+        guard let firing else {
+            for i in 0..<outputs { row[i] = Level.of(sizes[i] * scale) }
+            return
+        }
+        for i in 0..<outputs {
+            var energy: Float = 0, active: UInt8 = 0
+            for member in i * group..<(i + 1) * group {
+                energy += sizes[member] * sizes[member] * memberReach[member]
+                if sizes[member] != 0 { active += 1 }
+            }
+            row[i] = Level.of(energy.squareRoot() * scale)
+            firing.pointer[t * outputs + i] = active
+        }
+    }
+
+    /// How many of an output's neurons are to be computed: all or none where it is by size, and otherwise those that fire.
+    func active(_ t: Int, _ i: Int) -> Int {
+        guard levels.pointer[t * outputs + i] >= bounds[t] else { return 0 }
+        guard let firing, !learnsEnergy else { return group }
+        return Int(firing.pointer[t * outputs + i])
     }
 
     /// What each level adds to the residual stream, by the mean over tokens and outputs, before `reach`.
@@ -119,11 +147,12 @@ struct Capture {
 
     /// Reads the sample once.
     /// - Parameters:
+    ///   - group: neurons that are one output.
     ///   - topShare: of layers without ReLU, the share of the neurons that counts as active.
     ///   - progress: called after every piece; returning false ends the capture.
     /// - Throws: `RuntimeError`.
     init(
-        _ session: Session, _ sample: TextSample, layers: Range<Int>, lookahead: Bool, topShare: Double,
+        _ session: Session, _ sample: TextSample, layers: Range<Int>, group: Int, lookahead: Bool, topShare: Double,
         progress: (_ done: Int, _ of: Int) -> Bool
     ) throws(RuntimeError) {
         let config = session.model.config
@@ -139,7 +168,7 @@ struct Capture {
             let input = lookahead ? attentionInputs[layer]! : mlpInputs[layer]!
             let reach = session.model.weights.layers[layer].down.inputEnergies
             neurons.append(try PredictorData(
-                inputs: input, reach: reach, count: count, learnsEnergy: config.activation != .relu))
+                inputs: input, reach: reach, group: group, count: count, learnsEnergy: config.activation != .relu))
             heads.append(layer == 0 ? nil : try PredictorData(
                 inputs: mlpInputs[layer - 1]!, reach: [Float](repeating: 1, count: config.nHeads), count: count,
                 learnsEnergy: true))

@@ -7,6 +7,7 @@ struct PredictorFile {
     var heads: [QuantizedPredictor?]
     var neuronThresholds: [Float]
     var headThresholds: [Float]
+    var group: Int
     var lookahead: Bool
     var screen: TrainedScreen?
     /// What a model has already and keeps, its tensors with it; nil for only what is above.
@@ -24,6 +25,7 @@ struct PredictorFile {
         config.headRanks = heads.map { $0?.rank ?? 0 }
         config.neuronThresholds = neuronThresholds
         config.headThresholds = headThresholds
+        config.neuronGroup = group
         config.lookahead = lookahead
         return config
     }

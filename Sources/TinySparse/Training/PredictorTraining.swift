@@ -15,6 +15,9 @@ package struct PredictorOptions: Sendable {
     package var neurons: Neurons?
     /// Rank of the predictors of neurons; 0 trains none.
     package var rank = 32
+    /// Neighbouring neurons that share a score: more make prediction cheaper and coarser, and suit a model that was
+    /// trained for them.
+    package var group = 1
     /// Rank of the predictors of heads, at most as many as there are heads; 0 trains none.
     package var headRank = 16
     /// Rank of the screen of the output matrix; 0 trains none, nil chooses by the model's size. With a screen and no
@@ -92,6 +95,9 @@ package final class PredictorTraining {
         choosesByGates = (options.neurons ?? (model.config.gated && model.config.activation != .relu ? .gates : .predictors)) == .gates
         guard model.config.gated || !choosesByGates else {
             throw RuntimeError.badOption("the model has no gates to choose neurons by; train predictors")
+        }
+        guard model.config.dFF.isMultiple(of: options.group) else {
+            throw RuntimeError.badOption("groups of \(options.group) do not divide the \(model.config.dFF) neurons of a layer")
         }
         self.report = report
         let sample = try TextSample(text, model, context: options.context, tokens: options.tokens * 5 / 4)
@@ -182,7 +188,7 @@ package final class PredictorTraining {
         var isStopped = false
         let session = try Session(model, options.session)
         let capture = try Capture(
-            session, sample, layers: layers, lookahead: options.lookahead, topShare: options.topShare
+            session, sample, layers: layers, group: options.group, lookahead: options.lookahead, topShare: options.topShare
         ) { done, count in
             isStopped = !report(.reading(layers: layers, done: done, of: count))
             return !isStopped
@@ -314,6 +320,7 @@ package final class PredictorTraining {
         for value in [o.rank, o.headRank, o.tokens, o.epochs, o.context, o.lookahead ? 1 : 0] { bytes.append(integer: value) }
         bytes.append(integer: o.seed)
         bytes.append(integer: o.topShare.bitPattern)
+        bytes.append(integer: o.group)
         return bytes.withUnsafeBytes { xxHash64($0) }
     }
 }

@@ -46,16 +46,17 @@ struct ScoreCurve: Sendable {
     /// The threshold below bin k.
     func threshold(_ k: Int) -> Float { scale.threshold(k) }
 
-    /// Outputs by the bin of their score: how many, how many of them active, and their energy by that of the stream.
+    /// Outputs by the bin of their score: how many, how many neurons or heads of them active, and their energy by that
+    /// of the stream.
     struct Counts {
         fileprivate var all = [Double](repeating: 0, count: bins)
         fileprivate var active = [Double](repeating: 0, count: bins)
         fileprivate var energy = [Double](repeating: 0, count: bins)
 
         @inline(__always)
-        mutating func add(_ bin: Int, energy: Double, isActive: Bool = false) {
+        mutating func add(_ bin: Int, energy: Double, active count: Int = 0) {
             all[bin] += 1
-            if isActive { active[bin] += 1 }
+            active[bin] += Double(count)
             self.energy[bin] += energy
         }
     }
@@ -69,19 +70,19 @@ struct ScoreCurve: Sendable {
         withUnsafeTemporaryAllocation(of: Float.self, capacity: n) { scores in
             for t in 0..<data.count {
                 predictor.scores(data.inputs.row(t), kernels, into: scores.baseAddress!)
-                let levels = data.levels.pointer + t * n, bound = data.bounds[t]
+                let levels = data.levels.pointer + t * n
                 for i in 0..<n {
                     counts.add(
                         ScoreScale.eighths.bin(scores[i]), energy: Double(energy[Int(levels[i])] * data.reach[i]),
-                        isActive: levels[i] >= bound)
+                        active: data.active(t, i))
                 }
             }
         }
-        self.init(counts, tokens: data.count, scale: .eighths)
+        self.init(counts, tokens: data.count, scale: .eighths, group: data.group)
     }
 
     /// Where nothing is marked active, recall is of energy, and precision 1.
-    init(_ counts: Counts, tokens: Int, scale: ScoreScale) {
+    init(_ counts: Counts, tokens: Int, scale: ScoreScale, group: Int = 1) {
         self.scale = scale
         let all = max(counts.all.reduce(0, +), 1), active = counts.active.reduce(0, +)
         let energy = counts.energy.reduce(0, +)
@@ -93,7 +94,7 @@ struct ScoreCurve: Sendable {
             left -= counts.energy[k]
             kept[k] = found / all
             recall[k] = active > 0 ? hits / active : 1 - max(left, 0) / max(energy, 1e-30)
-            precision[k] = found > 0 && active > 0 ? hits / found : 1
+            precision[k] = found > 0 && active > 0 ? hits / (found * Double(group)) : 1
             lost[k] = max(left, 0) / Double(max(tokens, 1))
         }
     }

@@ -26,7 +26,7 @@ extension PredictorFile {
     static func unchanged(_ model: Model) -> (file: PredictorFile, result: TrainingResult) {
         let none = [PredictorReport?](repeating: nil, count: model.config.nLayers)
         let file = PredictorFile(
-            neurons: [], heads: [], neuronThresholds: [], headThresholds: [], lookahead: false,
+            neurons: [], heads: [], neuronThresholds: [], headThresholds: [], group: 1, lookahead: false,
             kept: model.config.predictors)
         return (file, TrainingResult(neurons: none, heads: none, headQuality: Quality(), quality: Quality()))
     }

@@ -61,6 +61,10 @@ MODELS = {
         neuron_ranks=[0, 0, 12, 0, 0], neuron_thresholds=[0.25, 1e9, 0.1, 0.0, 0.0],
         head_ranks=[0, 4, 0, 0, 0], head_thresholds=[0.0, 0.1, 0.0, 0.0, 0.0], lookahead=False,
         gates=[1, 1, 0, 0, 1])),
+    # Neighbouring neurons that share a score: some groups, none or all of them, and a layer without a predictor.
+    "opt-groups": shape(OPT, 64, 4, 4, 4, 16, 216, 64, predictors=dict(
+        neuron_ranks=[8, 70, 0, 5], neuron_thresholds=[0.3, 1e9, 0.0, -1e9],
+        head_ranks=[0, 4, 0, 0], head_thresholds=[0.0, 0.1, 0.0, 0.0], lookahead=False, neuron_group=12)),
     # A screen of the head: more than a group wide; rows that are no multiple of a block; some tokens fall back.
     "llama-screen": shape(LLAMA, 96, 2, 6, 2, 16, 100, 64, vocabulary_size=333,
                           screen=dict(rank=70, rows=30, margin=10.0, wide_margin=12.5)),
@@ -151,7 +155,8 @@ def weights(config, seed):
         matrix("output", config["vocabulary_size"], d, 2.0, bias=False)
     predictors = config.get("predictors")
     for n in range(config["layer_count"] if predictors else 0):
-        for kind, part, outputs in (("neuron", "ffn", d_ff), ("head", "attn", config["head_count"])):
+        groups = d_ff // predictors.get("neuron_group", 1)
+        for kind, part, outputs in (("neuron", "ffn", groups), ("head", "attn", config["head_count"])):
             rank = predictors[kind + "_ranks"][n]
             if rank:
                 matrix(f"blk.{n}.{part}_predictor_a", rank, d, bias=False)
@@ -221,6 +226,8 @@ def native_metadata(config, name, tensors):
             what = kind + ("_ranks" if type == gg.I32 else "_thresholds")
             meta.append(("tinysparse.predictors." + what, (gg.ARRAY, type), p[what]))
         meta.append(("tinysparse.predictors.lookahead", gg.BOOL, p["lookahead"]))
+        if "neuron_group" in p:
+            meta.append(("tinysparse.predictors.neuron_group", gg.U32, p["neuron_group"]))
         if "gates" in p:
             meta.append(("tinysparse.predictors.gates", (gg.ARRAY, gg.I32), p["gates"]))
     if "screen" in config:

@@ -39,7 +39,8 @@ class Matrix:
 class Predictor:
     """Names the active ones (section 10)."""
 
-    def __init__(self, tensors, name, threshold):
+    def __init__(self, tensors, name, threshold, group=1):
+        self.group = group
         self.a = Matrix(tensors, name + "_a")
         # Rank-major: row i leaves the i-th inner value.
         self.bias = tensors[name + "_b.bias"]
@@ -49,7 +50,7 @@ class Predictor:
     def __call__(self, norm):
         inner = self.a(norm)
         scores = fn.matvec_neuron_major(self.b, self.scale, self.bias, np.arange(len(inner)), inner)
-        return np.flatnonzero(scores >= self.threshold)
+        return np.flatnonzero(np.repeat(scores >= self.threshold, self.group))
 
 
 class GateRule:
@@ -147,12 +148,13 @@ class Reference:
         if "tinysparse.predictors.neuron_ranks" in meta:
             get = lambda key: meta["tinysparse.predictors." + key]
             self.lookahead = get("lookahead")
-            for kind, name in (("neuron", "ffn"), ("head", "attn")):
+            group = meta.get("tinysparse.predictors.neuron_group", 1)
+            for kind, name, group in (("neuron", "ffn", group), ("head", "attn", 1)):
                 for n, (rank, threshold) in enumerate(
                         zip(get(kind + "_ranks"), get(kind + "_thresholds"))):
                     if rank:
                         self.predictors[kind, n] = Predictor(
-                            tensors, f"blk.{n}.{name}_predictor", threshold)
+                            tensors, f"blk.{n}.{name}_predictor", threshold, group)
             for n, marked in enumerate(meta.get("tinysparse.predictors.gates", [])):
                 if marked:
                     self.gate_rules[n] = GateRule(
