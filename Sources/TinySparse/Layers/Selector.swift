@@ -62,6 +62,10 @@ final class Selector {
     /// One for each rank that a predictor has: rows of different widths lie differently.
     private let quantized: [Int: Activations]
     private let sorted: AlignedBuffer<Float>
+    /// For predictions on one thread.
+    private let scratch: AlignedBuffer<UInt8>
+    /// Predictors of up to so many bytes are not worth waking anybody.
+    private static let small = 1 << 17
     /// For the oracle: norms of the rows of each layer's down projection.
     private let reach: [[Float]]
 
@@ -83,13 +87,15 @@ final class Selector {
         let group = weights.layers.compactMap { $0.neuronPredictor?.group }.max() ?? 1
         groups = group > 1 ? try ActiveSets(total: shape.dFF / group, capacity: capacity) : nil
         heads = try ActiveSets(total: shape.nHeads, capacity: capacity)
-        let ranks = Set(weights.layers.flatMap { [$0.neuronPredictor?.rank, $0.headPredictor?.rank] }.compactMap { $0 })
+        let predictors = weights.layers.flatMap { [$0.neuronPredictor, $0.headPredictor] }.compactMap { $0 }
+        let ranks = Set(predictors.map(\.rank))
         var quantized: [Int: Activations] = [:]
         for rank in ranks { quantized[rank] = try Activations(width: rank, capacity: capacity) }
         self.quantized = quantized
         inner = try AlignedBuffer(capacity * (ranks.max() ?? 0))
         scores = try AlignedBuffer(capacity * max(shape.dFF, shape.nHeads))
         sorted = try AlignedBuffer(shape.dFF)
+        scratch = try AlignedBuffer(predictors.map(\.scratchSize).max() ?? 0)
         if case .oracle = mode {
             reach = weights.layers.map { $0.down.inputEnergies.map { $0.squareRoot() } }
         } else {
@@ -167,6 +173,9 @@ final class Selector {
     }
 
     private func score(_ predictor: Predictor, _ x: Activations, _ tokens: Int) {
+        if tokens == 1, predictor.bytes <= Self.small {
+            return predictor.scores(x.row(0), engine.kernels, UnsafeMutableRawPointer(scratch.pointer), into: scores.pointer)
+        }
         let rank = predictor.rank
         let reduced = quantized[rank]!
         engine.multiplier.multiply(

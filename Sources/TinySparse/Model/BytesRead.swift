@@ -10,7 +10,7 @@ extension Model {
             ofHeads += layer.query.bytes + (layer.output.isNeuronMajor ? layer.output.bytes : 0)
             guard let heads else { continue }
             for predictor in [layer.neuronPredictor, heads ? layer.headPredictor : nil] {
-                predictors += predictor.map { $0.reduce.bytes + $0.expand.bytes } ?? 0
+                predictors += predictor?.bytes ?? 0
             }
         }
         let skipped = Double(mlp) * (1 - activity.neuronShare) + Double(ofHeads) * (1 - activity.headShare)

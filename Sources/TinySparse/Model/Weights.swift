@@ -108,20 +108,6 @@ struct Floats: @unchecked Sendable {
     let pointer: UnsafePointer<Float>
 }
 
-/// A small network that names what a layer will need: see docs/NUMERICS.md, 10.
-struct Predictor: Sendable {
-    /// d_model to rank.
-    let reduce: Linear
-    /// Rank to heads or groups of neurons, with a bias.
-    let expand: Linear
-    /// A score at least this high makes a head or group active.
-    let threshold: Float
-    /// Neighbouring neurons that share a score.
-    var group = 1
-
-    var rank: Int { reduce.outputs }
-}
-
 /// Names the neurons of a gated MLP that matter by the gates themselves, which are then computed for all: neuron i
 /// does if |act(gate_i)| reach_i is at least the threshold. See docs/NUMERICS.md, 10.
 struct GateRule: @unchecked Sendable {

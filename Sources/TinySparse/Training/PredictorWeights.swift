@@ -20,7 +20,7 @@ final class QuantizedPredictor: @unchecked Sendable {
     let outputs: Int
     private let reduceWeights, expandWeights: AlignedBuffer<Int8>
     private let reduceScales, expandScales, bias: AlignedBuffer<Float>
-    private let reduce, expand: Linear
+    private let predictor: Predictor
 
     /// How B is stored.
     enum Layout {
@@ -60,8 +60,9 @@ final class QuantizedPredictor: @unchecked Sendable {
         (reduceWeights, reduceScales, expandWeights, expandScales) = (aWeights, aScales, bWeights, bScales)
         bias = try AlignedBuffer(outputs)
         bias.pointer.update(from: weights.bias, count: outputs)
-        reduce = Linear(a, bias: nil, isNeuronMajor: false)
-        expand = Linear(b, bias: bias.pointer, isNeuronMajor: isRankMajor)
+        predictor = Predictor(
+            reduce: Linear(a, bias: nil, isNeuronMajor: false),
+            expand: Linear(b, bias: bias.pointer, isNeuronMajor: isRankMajor), threshold: 0)
     }
 
     /// The bytes of the tensors NAME_a.weight, _a.scale, _b.weight, _b.scale and _b.bias.
@@ -76,24 +77,12 @@ final class QuantizedPredictor: @unchecked Sendable {
     }
 
     /// Bytes that a token's prediction reads.
-    var bytes: Int { reduce.bytes + expand.bytes }
+    var bytes: Int { predictor.bytes }
 
     /// The runtime's scores, bit by bit: `out[outputs]`.
     func scores(_ x: QuantizedRows, _ kernels: KernelTable, into out: UnsafeMutablePointer<Float>) {
-        let groups = (rank + groupSize - 1) / groupSize
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: rank) { inner in
-            withUnsafeTemporaryAllocation(byteCount: groups * (groupSize + 8), alignment: 64) { space in
-                let values = space.baseAddress!.bindMemory(to: Int8.self, capacity: groups * groupSize)
-                let scales = (space.baseAddress! + groups * groupSize).bindMemory(to: Float.self, capacity: groups)
-                let sums = (space.baseAddress! + groups * (groupSize + 4)).bindMemory(to: Int32.self, capacity: groups)
-                kernels.rowDots(reduce.int8, nil, 0, rank, x, inner.baseAddress!)
-                kernels.quantize(inner.baseAddress!, rank, values, scales, sums)
-                let reduced = QuantizedRows(values: values, scales: scales, sums: sums, groups: groups)
-                guard expand.isNeuronMajor else { return kernels.rowDots(expand.int8, nil, 0, outputs, reduced, out) }
-                withUnsafeTemporaryAllocation(byteCount: 8 * (outputs + 64), alignment: 64) { sums in
-                    kernels.neuronSums(expand.int8, nil, rank, outputs, reduced, sums.baseAddress!, out)
-                }
-            }
+        withUnsafeTemporaryAllocation(byteCount: predictor.scratchSize, alignment: 64) {
+            predictor.scores(x, kernels, $0.baseAddress!, into: out)
         }
     }
 }
