@@ -2,12 +2,12 @@
 """Models of well-known shapes with random weights, to measure speed with.
 
     pip install numpy xxhash
-    python shapes.py opt-125m model.gguf [--keep 0.15 --profile profile.json]
+    python shapes.py opt-125m model.gguf [--keep 0.15 --profile profile.json --group 8]
     tinysparse train-predictors model.gguf TEXT -o screened.gguf --rank 0 --head-rank 0     # adds a screen of the head
 
-With --keep, a model gets predictors whose choices are replayed statistics: neuron i of a layer is named as often as
-a neuron of the profiled model is active (`tinysparse profile MODEL TEXT --json`, its curves of use stretched to the
-layer's width and scaled to the share asked for), on tokens that the input decides. The predictors are real ones in
+With --keep, a model gets predictors whose choices are replayed statistics: neuron i of a layer (or group of neurons,
+with --group) is named as often as one of the profiled model is active (`tinysparse profile MODEL TEXT --json`, its
+curves of use stretched to the layer's width and scaled to the share asked for), on tokens that the input decides. The predictors are real ones in
 size and cost. Successive tokens share no more neurons than their curves of use make them: caches help less than
 with real text.
 """
@@ -94,7 +94,7 @@ def tensors(config, random):
             matrix(b + "ffn_gate", d_ff, d)
         matrix(b + "ffn_down", d, d_ff, transposed=True)
         if p:
-            predictor(b + "ffn_predictor", d_ff, p["neuron_ranks"][n], p["neuron_uses"][n])
+            predictor(b + "ffn_predictor", d_ff // p["neuron_group"], p["neuron_ranks"][n], p["neuron_uses"][n])
             if p["head_ranks"][n]:
                 predictor(b + "attn_predictor", config["head_count"], p["head_ranks"][n], p["head_uses"][n])
     norm("output_norm")
@@ -102,8 +102,8 @@ def tensors(config, random):
 
 
 def curves(profile, layers, width, keep):
-    """Shares of the tokens that want each neuron: the profile's, by layer and in order of use, spread over `layers`
-    layers of `width` neurons, and raised or lowered together (in their odds) until the mean is `keep`."""
+    """Shares of the tokens that want each neuron or group: the profile's, by layer and in order of use, spread over
+    `layers` layers of `width`, and raised or lowered together (in their odds) until the mean is `keep`."""
     real = [np.sort(np.array(layer["uses"]) / profile["tokens"]) for layer in profile["layers"]]
     wanted = []
     for n in range(layers):
@@ -128,6 +128,7 @@ def main():
     parser.add_argument("--keep-heads", type=float, default=1.0, help="share of the heads")
     parser.add_argument("--profile", type=pathlib.Path, help="real curves of use; without it all are used alike")
     parser.add_argument("--rank", type=int, default=64)
+    parser.add_argument("--group", type=int, default=1, help="neighbouring neurons that share a score")
     a = parser.parse_args()
     config = dict(SHAPES[a.shape])
     layers = config["layer_count"]
@@ -136,9 +137,9 @@ def main():
         heads = [1 if a.keep_heads < 1 and n else 0 for n in range(layers)]
         config["predictors"] = dict(
             neuron_ranks=[a.rank] * layers, neuron_thresholds=[0.0] * layers,
-            neuron_uses=curves(profile, layers, config["feed_forward_length"], a.keep),
+            neuron_uses=curves(profile, layers, config["feed_forward_length"] // a.group, a.keep),
             head_ranks=[16 * h for h in heads], head_thresholds=[0.0] * layers,
-            head_uses=[[a.keep_heads] * config["head_count"]] * layers, lookahead=False)
+            head_uses=[[a.keep_heads] * config["head_count"]] * layers, lookahead=False, neuron_group=a.group)
     t = tensors(config, np.random.default_rng(1))
     gguf_file.write(a.output, make_tiny.native_metadata(config, a.shape, t), t)
 

@@ -21,6 +21,12 @@ final class Activations {
             sums.pointer + token * groups)
     }
 
+    /// Quantizes `count` values from the `first` on, a multiple of the group size: what other groups are does not matter.
+    func set(_ token: Int, from first: Int, _ x: UnsafePointer<Float>, _ count: Int, _ kernels: KernelTable) {
+        let group = token * groups + first / groupSize
+        kernels.quantize(x, count, values.pointer + group * groupSize, scales.pointer + group, sums.pointer + group)
+    }
+
     /// All rows.
     func rows() -> QuantizedRows {
         QuantizedRows(values: values.pointer, scales: scales.pointer, sums: sums.pointer, groups: groups)

@@ -85,19 +85,19 @@ final class Attention {
     /// Queries of the active heads, keys and values of all.
     private func project(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int, _ active: ActiveSets?) {
         let shape = engine.shape
-        let k = Multiplier.Target(map: layer.key, out: key.pointer)
-        let v = Multiplier.Target(map: layer.value, out: value.pointer)
         guard let active, tokens < Multiplier.tileThreshold else {
             // Many tokens are cheaper dense; an inactive head's query is then not used.
             engine.multiplier.multiply(
-                x.rows(), tokens: tokens, .init(map: layer.query, out: query.pointer), k, v)
+                x.rows(), tokens: tokens, .init(map: layer.query, out: query.pointer), .init(map: layer.key, out: key.pointer),
+                .init(map: layer.value, out: value.pointer))
             return
         }
-        engine.multiplier.multiply(x.rows(), tokens: tokens, k, v)
         for t in 0..<tokens {
             engine.multiplier.multiply(
-                x.row(t), runs: active.list(t), count: active.count(t), length: shape.headDim,
-                .init(map: layer.query, out: query.pointer + t * shape.dQuery))
+                x.row(t), .init(map: layer.key, out: key.pointer + t * shape.dKV),
+                .init(map: layer.value, out: value.pointer + t * shape.dKV),
+                runs: active.list(t), count: active.count(t), length: shape.headDim,
+                of: .init(map: layer.query, out: query.pointer + t * shape.dQuery))
         }
     }
 

@@ -39,6 +39,7 @@ final class MLP {
         switch choice {
         case .all:
             computed += tokens * engine.shape.dFF
+            if tokens == 1, layer.down.isNeuronMajor { return alone(layer, x.row(0), nil, 0, out) }
             hidden(layer, x, tokens)
             engine.forEach(tokens) { t in
                 quantized.set(t, neurons.pointer + t * engine.shape.dFF, engine.shape.dFF, engine.kernels)
@@ -46,7 +47,13 @@ final class MLP {
             return down(layer, tokens, nil, out)
         case .these(let sets):
             active = sets
-            if tokens < Multiplier.tileThreshold {
+            if tokens < Multiplier.tileThreshold, layer.down.isNeuronMajor {
+                for t in 0..<tokens {
+                    computed += active.count(t)
+                    alone(layer, x.row(t), active, t, out + t * engine.shape.dModel)
+                }
+                return
+            } else if tokens < Multiplier.tileThreshold {
                 for t in 0..<tokens { hidden(layer, x.row(t), of: active, t) }
             } else {
                 // Many tokens are cheaper dense, and the products have the same bits: what is not active is
@@ -56,7 +63,7 @@ final class MLP {
             }
         case .byGate(let choose):
             engine.multiplier.multiply(x.rows(), tokens: tokens, .init(map: layer.gate!, out: gates.pointer))
-            engine.forEach(tokens) { t in activate(gates, t, engine.shape.dFF) }
+            engine.forEach(tokens) { t in activate(gates, t, 0, engine.shape.dFF) }
             active = choose(UnsafePointer(gates.pointer))
             ups(layer, x, tokens, active)
         }
@@ -86,6 +93,28 @@ final class MLP {
         }
     }
 
+    /// One token, whose values in `neurons` and `quantized` are the t-th.
+    private func alone(
+        _ layer: Weights.Layer, _ x: QuantizedRows, _ active: ActiveSets?, _ t: Int, _ out: UnsafeMutablePointer<Float>
+    ) {
+        let total = engine.shape.dFF
+        let up = Multiplier.Target(map: layer.up, out: neurons.pointer + t * total)
+        let down = Multiplier.Target(map: layer.down, out: out)
+        let list = active?.list(t), count = active?.count(t) ?? total
+        func activate(_ first: Int, _ count: Int) {
+            finish(t, first, count)
+            quantized.set(t, from: first, neurons.pointer + (t * total + first), count, engine.kernels)
+        }
+        if let gate = layer.gate {
+            engine.multiplier.passThrough(
+                x, up, .init(map: gate, out: gates.pointer + t * total), list: list, count: count, hidden: quantized.row(t),
+                activate: activate, into: down)
+        } else {
+            engine.multiplier.passThrough(
+                x, up, list: list, count: count, hidden: quantized.row(t), activate: activate, into: down)
+        }
+    }
+
     /// Every neuron of several tokens.
     private func hidden(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int) {
         let up = Multiplier.Target(map: layer.up, out: neurons.pointer)
@@ -94,7 +123,7 @@ final class MLP {
         } else {
             engine.multiplier.multiply(x.rows(), tokens: tokens, up)
         }
-        engine.forEach(tokens) { t in finish(t, engine.shape.dFF) }
+        engine.forEach(tokens) { t in finish(t, 0, engine.shape.dFF) }
     }
 
     /// The active neurons of one token, side by side.
@@ -107,7 +136,7 @@ final class MLP {
         } else {
             engine.multiplier.gather(x, rows: active.list(t), count: active.count(t), up)
         }
-        finish(t, active.count(t))
+        finish(t, 0, active.count(t))
     }
 
     /// The active neurons of several tokens, side by side, from finished gates of all.
@@ -128,18 +157,19 @@ final class MLP {
         }
     }
 
-    /// From products to `count` activations of a token.
-    private func finish(_ t: Int, _ count: Int) {
+    /// From products to activations of a token: `count` from the `first` on.
+    private func finish(_ t: Int, _ first: Int, _ count: Int) {
         if engine.shape.gated {
-            activate(gates, t, count)
-            engine.kernels.multiply(neurons.pointer + t * engine.shape.dFF, gates.pointer + t * engine.shape.dFF, count)
+            let place = t * engine.shape.dFF + first
+            activate(gates, t, first, count)
+            engine.kernels.multiply(neurons.pointer + place, gates.pointer + place, count)
         } else {
-            activate(neurons, t, count)
+            activate(neurons, t, first, count)
         }
     }
 
-    private func activate(_ values: AlignedBuffer<Float>, _ t: Int, _ count: Int) {
-        let values = values.pointer + t * engine.shape.dFF
+    private func activate(_ values: AlignedBuffer<Float>, _ t: Int, _ first: Int, _ count: Int) {
+        let values = values.pointer + (t * engine.shape.dFF + first)
         switch engine.shape.activation {
         case .relu: engine.kernels.relu(values, count)
         case .silu: engine.kernels.silu(values, count)

@@ -77,15 +77,68 @@ final class Multiplier {
         }
     }
 
-    /// The same for some runs of `length` rows, run r of the map becoming run r of the output.
+    /// One token: all of `targets`, and some of the rows of another: `count` runs of `length`, run r of the map becoming
+    /// run r of the output.
     func multiply(
-        _ x: QuantizedRows, runs: UnsafePointer<Int32>, count: Int, length: Int, _ target: Target
+        _ x: QuantizedRows, _ targets: Target..., runs: UnsafePointer<Int32>, count: Int, length: Int, of partial: Target
     ) {
-        sumHalves(x, 1, [target])
-        pool.run(count) { piece, _ in
-            let first = Int(runs[piece]) * length
-            rowDots(target.map, nil, first, length, x, 0, target.out + first)
+        sumHalves(x, 1, targets + [partial])
+        let some = max(share(count * length, partial.map) / length, 1)
+        let pieces = (count + some - 1) / some
+        // The runs come last: they are the smallest pieces, and even out what the others leave.
+        split(targets, into: { ($0.outputs, share($0.outputs, $0)) }, more: pieces) { target, first, count, _ in
+            rowDots(target.map, nil, first, count, x, 0, target.out + first)
+        } rest: { piece in
+            for r in piece * some..<min((piece + 1) * some, count) {
+                let first = Int(runs[r]) * length
+                rowDots(partial.map, nil, first, length, x, 0, partial.out + first)
+            }
         }
+    }
+
+    /// One token through a layer's neurons, in one job: a worker takes some groups of neurons from their rows of `ups` by
+    /// way of `activate` to what they add, and waits for nobody.
+    /// - Parameters:
+    ///   - list: the neurons to compute, ascending, whose values then stand side by side; nil for all.
+    ///   - count: how many those are.
+    ///   - activate: makes activations, quantized in `hidden`, of the products from the first argument on, so many.
+    ///   - down: neuron-major.
+    func passThrough(
+        _ x: QuantizedRows, _ ups: Target..., list: UnsafePointer<Int32>?, count: Int, hidden: QuantizedRows,
+        activate: (_ first: Int, _ count: Int) -> Void, into down: Target
+    ) {
+        sumHalves(x, 1, ups)
+        let map = down.map, bytes = ups.reduce(map.rowBytes) { $0 + $1.map.rowBytes }
+        let block = share(count, rowBytes: bytes)
+        func hide(_ first: Int, _ count: Int) {
+            for up in ups {
+                rowDots(up.map, list.map { $0 + first }, list == nil ? first : 0, count, x, 0, up.out + first)
+            }
+            activate(first, count)
+        }
+        guard count > block else {
+            hide(0, count)
+            kernels.neuronSums(map.int8, list, count, map.outputs, hidden.groups(from: 0, count: count), space(0), down.out)
+            return
+        }
+        let width = (map.outputs + 63) & ~63
+        pool.run((count + block - 1) / block) { piece, worker in
+            let first = piece * block, some = min(block, count - first)
+            hide(first, some)
+            add(map, list, first, some, hidden, worker, width)
+        }
+        kernels.groupSums(map.int8, contributions.pointer, (count + groupSize - 1) / groupSize, map.outputs, down.out)
+    }
+
+    /// What `count` neurons from the `first` on add, group by group, into `contributions`.
+    private func add(
+        _ map: Linear, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ worker: Int, _ width: Int
+    ) {
+        var rows = map.int8
+        if list == nil { rows.weights += first * rows.stride }
+        kernels.neuronGroups(
+            rows, list.map { $0 + first }, count, map.outputs, x.groups(from: first / groupSize, count: count),
+            space(worker), contributions.pointer + first / groupSize * width)
     }
 
     /// `target.out[t]` = the sum of the neurons' rows of a neuron-major map, times `x[t]`.
@@ -160,20 +213,15 @@ final class Multiplier {
         _ x: Activations, _ list: UnsafePointer<Int32>?, _ count: Int, _ target: Target
     ) {
         let map = target.map
-        let whole = map.int8
         let all = x.row(0, count: count)
         let block = share(count, map) / groupSize * groupSize
         guard block > 0, count > block else { return sumFew(map, list, count, all, target.out) }
         let width = (map.outputs + 63) & ~63
         pool.run((count + block - 1) / block) { piece, worker in
-            let first = piece * block, some = min(block, count - first)
-            var rows = whole
-            if list == nil { rows.weights += first * rows.stride }
-            kernels.neuronGroups(
-                rows, list.map { $0 + first }, some, map.outputs, all.groups(from: first / groupSize, count: some),
-                space(worker), contributions.pointer + first / groupSize * width)
+            let first = piece * block
+            add(map, list, first, min(block, count - first), all, worker, width)
         }
-        kernels.groupSums(whole, contributions.pointer, all.groups, map.outputs, target.out)
+        kernels.groupSums(map.int8, contributions.pointer, all.groups, map.outputs, target.out)
     }
 
     /// Few neurons: outputs are split, if there is enough to do.
@@ -200,9 +248,11 @@ final class Multiplier {
     /// How many of `count` rows of a map a worker takes at a time. One stream of memory for each worker is
     /// best, so a piece is its whole share; but no less than is worth a wake-up, and no more than it can
     /// fall behind with.
-    private func share(_ count: Int, _ map: Linear) -> Int {
+    private func share(_ count: Int, _ map: Linear) -> Int { share(count, rowBytes: map.rowBytes) }
+
+    private func share(_ count: Int, rowBytes: Int) -> Int {
         if pool.threads == 1 { return max(count, 1) }
-        let least = (1 << 16) / map.rowBytes, most = (1 << 20) / map.rowBytes
+        let least = (1 << 16) / rowBytes, most = (1 << 20) / rowBytes
         let share = min(max((count + pool.threads - 1) / pool.threads, least), max(most, 1))
         return (share + 63) & ~63
     }
@@ -217,11 +267,11 @@ final class Multiplier {
         let count, block, start: Int
     }
 
-    /// Runs `body(target, first, count, scratch)` over all targets' outputs in pieces. The parts lie on the stack:
-    /// arrays would be counted by every worker.
+    /// Runs `body(target, first, count, scratch)` over all targets' outputs in pieces, and `rest` for `more` pieces in the
+    /// same job. The parts lie on the stack: arrays would be counted by every worker.
     private func split(
-        _ targets: [Target], into size: (Linear) -> (count: Int, block: Int),
-        _ body: (Target, Int, Int, UnsafeMutableRawPointer) -> Void
+        _ targets: [Target], into size: (Linear) -> (count: Int, block: Int), more: Int = 0,
+        _ body: (Target, Int, Int, UnsafeMutableRawPointer) -> Void, rest: (Int) -> Void = { _ in }
     ) {
         withUnsafeTemporaryAllocation(of: Part.self, capacity: targets.count) { parts in
             var pieces = 0
@@ -230,7 +280,8 @@ final class Multiplier {
                 parts.initializeElement(at: i, to: Part(target: target, count: count, block: block, start: pieces))
                 pieces += (count + block - 1) / block
             }
-            pool.run(pieces) { piece, worker in
+            pool.run(pieces + more) { piece, worker in
+                if piece >= pieces { return rest(piece - pieces) }
                 var i = parts.count - 1
                 while parts[i].start > piece { i -= 1 }
                 let part = parts[i]
