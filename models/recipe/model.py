@@ -16,9 +16,10 @@ CHUNK = 512  # tokens at a time in the head
 
 
 class Config:
-    def __init__(self, vocab=4096, d=256, layers=8, heads=8, ffn=1536, positions=512):
+    def __init__(self, vocab=4096, d=256, layers=8, heads=8, ffn=1536, positions=512, group=8, gate_rank=32):
         self.vocab, self.d, self.layers, self.heads = vocab, d, layers, heads
         self.ffn, self.positions = ffn, positions
+        self.group, self.gate_rank = group, gate_rank  # neurons that share a gate; width of what makes the gates
 
     def as_dict(self):
         return dict(vars(self))
@@ -45,11 +46,16 @@ def shapes(c):
 
 
 def gate_shapes(c):
-    """Gates of the heads, for training only: linear in what is known a layer ahead, none for the first layer."""
+    """Gates, for training only. Of heads: linear in what is known a layer ahead, none for the first layer. Of groups
+    of neurons: a product of low rank, as the runtime's predictors are."""
     s = {}
     for i in range(1, c.layers):
         s[f"head_gates.{i}.weight"] = (c.heads, c.d)
         s[f"head_gates.{i}.bias"] = (c.heads,)
+    for i in range(c.layers):
+        s[f"neuron_gates.{i}.reduce.weight"] = (c.gate_rank, c.d)
+        s[f"neuron_gates.{i}.expand.weight"] = (c.ffn // c.group, c.gate_rank)
+        s[f"neuron_gates.{i}.expand.bias"] = (c.ffn // c.group,)
     return s
 
 
@@ -70,7 +76,8 @@ def init(c, seed):
 def init_gates(c, seed):
     """Nearly all open."""
     rng = np.random.default_rng((seed, 1))
-    return {name: (rng.normal(0, 0.02, shape) if len(shape) == 2 else np.full(shape, 1)).astype(np.float32)
+    std = lambda name: 0.06 if "reduce" in name else 0.02
+    return {name: (rng.normal(0, std(name), shape) if len(shape) == 2 else np.full(shape, 1)).astype(np.float32)
             for name, shape in gate_shapes(c).items()}
 
 
@@ -154,23 +161,40 @@ def head_norms(o, w, H):
     return jnp.sqrt(square / square.mean(-1, keepdims=True))
 
 
-def head_gates(p, i, known):
-    """Which heads of layer i to compute, [N, H] of 0 and 1, from the norm before the MLP of the layer before
-    (`known`); the gradient is that of the sigmoid."""
-    soft = jax.nn.sigmoid(known @ p[f"head_gates.{i}.weight"].T + p[f"head_gates.{i}.bias"])
+def gates(logits):
+    """0 or 1; the gradient is that of the sigmoid."""
+    soft = jax.nn.sigmoid(logits)
     return (soft > 0.5) + soft - jax.lax.stop_gradient(soft)
 
 
+def head_gates(p, i, known):
+    """Which heads of layer i to compute, [N, H], from the norm before the MLP of the layer before (`known`)."""
+    return gates(known @ p[f"head_gates.{i}.weight"].T + p[f"head_gates.{i}.bias"])
+
+
+def neuron_logits(p, i, h, dtype):
+    """Logits of the gates of the groups of neurons of layer i, [N, groups], from the norm before its MLP."""
+    q = f"neuron_gates.{i}."
+    return product(product(h, p[q + "reduce.weight"], dtype), p[q + "expand.weight"], dtype) + p[q + "expand.bias"]
+
+
 def forward(p, ids, c, dtype=jnp.float32, left_out=1.0):
-    """Hidden states before the head, and for each layer: the mean post-ReLU activation, the share of exact
-    zeros, the share of open head gates, and how much the heads with closed gates would have added. Those are left
-    out, or with a `left_out` of 0 computed like the others."""
+    """Hidden states before the head, and measures, one a layer:
+    l1             mean post-ReLU activation
+    zeros          share of exact zeros
+    heads          share of heads with open gates
+    missed_heads   how much those with closed gates would have added
+    groups         share of groups of neurons with open gates
+    missed_groups  mean activation in closed groups, by the mean of all layers' activations
+    recall         share of the activations above zero that is in open groups
+    surprise       how badly gates foretell which groups fire: logistic loss, those that fire twice as heavy
+    What is closed is left out, or with a `left_out` of 0 computed like the rest."""
     B, T = ids.shape
     H, D = c.heads, c.d // c.heads
     lin = lambda x, n: product(x, p[n + ".weight"], dtype) + p[n + ".bias"]
     x = p["embed_tokens.weight"][ids] + p["embed_positions.weight"][POSITION_OFFSET:POSITION_OFFSET + T]
     x = x.reshape(B * T, c.d)
-    l1, zeros, opened, missed = [], [], [], []
+    layers = []
     for i in range(c.layers):
         q = f"layers.{i}."
         open_ = head_gates(p, i, h) if i else jnp.ones((B * T, H))
@@ -180,17 +204,29 @@ def forward(p, ids, c, dtype=jnp.float32, left_out=1.0):
         qkv = (product(h, w, dtype) + b).reshape(B, T, 3, H, D).transpose(2, 0, 3, 1, 4).reshape(3, B * H, T, D)
         o = attention(qkv[0] * D ** -0.5, qkv[1], qkv[2], dtype)
         o = o.reshape(B, H, T, D).transpose(0, 2, 1, 3).reshape(B * T, c.d)
-        opened.append(open_.mean())
-        missed.append((head_norms(o, p[q + "self_attn.out_proj.weight"], H) * (1 - open_)).mean())
+        missed_heads = (head_norms(o, p[q + "self_attn.out_proj.weight"], H) * (1 - open_)).mean()
         o = (o.reshape(B * T, H, D) * (1 - left_out * (1 - open_))[:, :, None]).reshape(B * T, c.d)
         x = x + lin(o, q + "self_attn.out_proj")
         h = layer_norm(x, p[q + "final_layer_norm.weight"], p[q + "final_layer_norm.bias"])
         a = jax.nn.relu(lin(h, q + "fc1"))
-        l1.append(a.mean())
-        zeros.append((a == 0).mean(dtype=jnp.float32))
-        x = x + lin(a, q + "fc2")
+        logits = neuron_logits(p, i, h, dtype)
+        groups = gates(logits)
+        by_group = a.reshape(B * T, -1, c.group)
+        closed = (1 - groups)[:, :, None]
+        fires = by_group > 0
+        any_fires = fires.any(-1)
+        layers.append({
+            "l1": a.mean(), "zeros": 1 - fires.mean(dtype=jnp.float32),
+            "heads": open_.mean(), "missed_heads": missed_heads, "groups": groups.mean(),
+            "missed_groups": (by_group * closed).mean(),
+            "recall": 1 - (fires * closed).sum() / (fires.sum(dtype=jnp.float32) + 1e-6),
+            "surprise": jnp.where(any_fires, 2 * jax.nn.softplus(-logits), jax.nn.softplus(logits)).mean()})
+        x = x + lin((by_group * (1 - left_out * closed)).reshape(B * T, -1), q + "fc2")
     x = layer_norm(x, p["final_layer_norm.weight"], p["final_layer_norm.bias"])
-    return x, jnp.stack(l1), jnp.stack(zeros), jnp.stack(opened), jnp.stack(missed)
+    measures = jax.tree.map(lambda *values: jnp.stack(values), *layers)
+    # By the mean of all layers: by its own, one that does little would be pressed to do nothing.
+    measures["missed_groups"] /= jax.lax.stop_gradient(measures["l1"].mean()) + 1e-6
+    return x, measures
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -222,5 +258,5 @@ head_loss.defvjp(_head_fwd, _head_bwd)
 
 
 def loss(p, ids, labels, c, dtype=jnp.float32, left_out=1.0):
-    x, *measures = forward(p, ids, c, dtype, left_out)
-    return head_loss(x, p["embed_tokens.weight"], labels.reshape(-1), dtype), *measures
+    x, measures = forward(p, ids, c, dtype, left_out)
+    return head_loss(x, p["embed_tokens.weight"], labels.reshape(-1), dtype), measures

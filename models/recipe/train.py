@@ -21,6 +21,10 @@ before the MLP of the layer before. Heads with closed gates are left out in
 training; the share of open gates is steered down in the same way, and what
 closed heads would have added is penalised. The gates are not part of the
 model: they make it one whose idle heads can be foretold a layer ahead.
+
+Groups: in the same way neighbouring neurons share a gate, a product of low
+rank on the norm before their MLP, so that a small predictor can name those
+that fire.
 """
 import argparse
 import csv
@@ -120,6 +124,10 @@ def main():
     a.add_argument("--idle-heads", type=float, default=0.45, help="share of closed head gates to reach, the first layer aside")
     a.add_argument("--first-idle-heads", type=float, default=0.0)
     a.add_argument("--missed-heads", type=float, default=0.4, help="weight of what heads with closed gates would have added")
+    a.add_argument("--idle-groups", type=float, default=0.8, help="share of closed gates of groups of neurons to reach")
+    a.add_argument("--first-idle-groups", type=float, default=0.0)
+    a.add_argument("--missed-groups", type=float, default=0.4, help="weight of the share of activations in closed groups")
+    a.add_argument("--surprise", type=float, default=0.1, help="weight of how badly gates foretell which groups fire")
     a.add_argument("--save-minutes", type=float, default=4)
     a.add_argument("--eval-steps", type=int, default=200)
     a.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
@@ -138,11 +146,12 @@ def main():
     P, crops = c.positions, a.batch // c.positions
 
     @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
-    def step_fn(params, m, v, batch, step, lr, lam, mu):
+    def step_fn(params, m, v, batch, step, lr, lam, mu, nu):
         def objective(p):
-            ce, l1, zeros, opened, missed = model.loss(p, batch[:, :-1], batch[:, 1:], c, dtype)
-            return (ce + jnp.vdot(lam, l1) + jnp.vdot(mu, opened) + a.missed_heads * missed.mean(),
-                    (ce, l1, zeros, 1 - opened, missed))
+            ce, is_ = model.loss(p, batch[:, :-1], batch[:, 1:], c, dtype)
+            price = jnp.vdot(lam, is_["l1"]) + jnp.vdot(mu, is_["heads"]) + jnp.vdot(nu, is_["groups"])
+            missed = a.missed_heads * is_["missed_heads"].mean() + a.missed_groups * is_["missed_groups"].mean()
+            return ce + price + missed + a.surprise * is_["surprise"].sum(), (ce, is_)
         grads, aux = jax.grad(objective, has_aux=True)(params)
         params, m, v, norm = update(params, grads, m, v, step, lr, a.wd, dtype)
         return params, m, v, aux, norm
@@ -150,16 +159,16 @@ def main():
     eval_fn = jax.jit(lambda p, b, left_out: model.loss(p, b[:, :-1], b[:, 1:], c, dtype, left_out))
 
     def evaluate(params, n):
-        """Mean loss over n crops of the held-out tokens, evenly spread (all: n None), with all heads and with those
-        that the gates leave; zeros and closed gates by layer."""
+        """Mean loss over n crops of the held-out tokens, evenly spread (all: n None), with all computed and with what
+        the gates leave; the measures of model.forward."""
         starts = np.arange(0, len(held) - P - 1, P)
         if n:
             starts = starts[np.linspace(0, len(starts) - 1, n).astype(int)]
         starts = starts[:len(starts) // crops * crops].reshape(-1, crops)
         crops_ = [np.stack([held[s:s + P + 1] for s in row]) for row in starts]
         all, few = ([eval_fn(params, b, left_out) for b in crops_] for left_out in (0.0, 1.0))
-        mean = lambda r, i: np.mean([x[i] for x in r], 0)
-        return float(mean(all, 0)), float(mean(few, 0)), mean(all, 2), 1 - mean(all, 3)
+        mean = lambda *values: np.mean(values, 0)
+        return float(mean(*[ce for ce, _ in all])), float(mean(*[ce for ce, _ in few])), jax.tree.map(mean, *[is_ for _, is_ in all])
 
     def epoch_batches(epoch):
         rng = np.random.default_rng((a.seed, epoch))
@@ -174,9 +183,10 @@ def main():
         z = lambda: {k: np.zeros_like(x) for k, x in p0.items()}
         s = {"params": p0, "m": z(), "v": z(), "step": 0, "epoch": 0, "row": 0, "tokens": 0,
              "lam": np.full(c.layers, 1e-5, np.float32),
-             "mu": np.full(c.layers, 1e-4, np.float32), "started": time.time(), "config": c.as_dict()}
+             "mu": np.full(c.layers, 1e-4, np.float32), "nu": np.full(c.layers, 1e-3, np.float32), "started": time.time(), "config": c.as_dict()}
     if a.restart:
         s["params"] = dict(model.init_gates(c, a.seed), **s["params"])
+        s.setdefault("nu", np.full(c.layers, 1e-3, np.float32))
         zero = lambda: {k: np.zeros_like(x) for k, x in s["params"].items()}
         s.update(started=time.time(), step=0, m=zero(), v=zero())
     params, m, v = (jax.tree.map(jnp.asarray, s[k]) for k in ("params", "m", "v"))
@@ -193,16 +203,18 @@ def main():
     out = csv.writer(log)
     if new_log:
         out.writerow(["step", "tokens", "seconds", "lr", "l1_weight_mean", "train_loss", "heldout_loss",
-                      "heldout_loss_per_byte", "heldout_loss_gated", "zeros", "head_weight_mean", "idle_heads"]
-                     + [f"zeros_{i}" for i in range(c.layers)] + [f"idle_heads_{i}" for i in range(c.layers)])
+                      "heldout_loss_per_byte", "heldout_loss_gated", "zeros", "idle_heads", "idle_groups", "recall"]
+                     + [f"{name}_{i}" for name in ("zeros", "idle_heads", "idle_groups", "recall") for i in range(c.layers)])
 
     def report(train_loss, lr, n=24):
-        val, few, zeros, idle = evaluate(params, n)
+        val, few, is_ = evaluate(params, n)
+        shown = {"zeros": is_["zeros"], "idle_heads": 1 - is_["heads"], "idle_groups": 1 - is_["groups"], "recall": is_["recall"]}
         out.writerow([s["step"], s["tokens"], round(time.time() - s["started"], 1), f"{lr:.3g}", f"{s['lam'].mean():.3g}",
-                      f"{train_loss:.4f}", f"{val:.4f}", f"{val / bytes_per_token:.4f}", f"{few:.4f}",
-                      f"{zeros.mean():.4f}", f"{s['mu'].mean():.3g}", f"{idle.mean():.4f}"] + [f"{z:.4f}" for z in (*zeros, *idle)])
+                      f"{train_loss:.4f}", f"{val:.4f}", f"{val / bytes_per_token:.4f}", f"{few:.4f}"]
+                     + [f"{x.mean():.4f}" for x in shown.values()] + [f"{x:.4f}" for values in shown.values() for x in values])
         log.flush()
-        return f"held out: {val:.4f} nats/token, {val / bytes_per_token:.4f} nats/byte, {few:.4f} with closed heads left out, zeros {zeros.round(3)}, idle heads {idle.round(3)}"
+        return (f"held out: {val:.4f} nats/token, {val / bytes_per_token:.4f} nats/byte, {few:.4f} with what is closed left out"
+                + "".join(f"\n         {name} {x.round(3)}" for name, x in shown.items()))
 
     stop = []  # on SIGTERM: save, then leave
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
@@ -219,19 +231,22 @@ def main():
             batch = np.concatenate([batch[:, :P // 2 + 1], batch[:, P // 2:]])
         lr = schedule(f, a.lr)
         s["step"] += 1
-        params, m, v, (ce, l1, zeros, idle, missed), norm = step_fn(
-            params, m, v, batch, np.float32(s["step"]), np.float32(lr), s["lam"], s["mu"])
-        ce, zeros, idle = float(ce), np.asarray(zeros), np.asarray(idle)
+        params, m, v, (ce, is_), norm = step_fn(
+            params, m, v, batch, np.float32(s["step"]), np.float32(lr), s["lam"], s["mu"], s["nu"])
+        ce, is_ = float(ce), jax.tree.map(np.asarray, is_)
         s["row"] += 1
         s["tokens"] += a.batch
         losses.append(ce)
-        s["lam"] = steer(s["lam"], zeros, target(f, a.first_sparsity, a.sparsity), 1e-6, 0.05)
-        s["mu"][1:] = steer(s["mu"][1:], idle[1:], target(f, a.first_idle_heads, a.idle_heads), 1e-6, 0.1)
+        s["lam"] = steer(s["lam"], is_["zeros"], target(f, a.first_sparsity, a.sparsity), 1e-6, 0.05)
+        s["mu"][1:] = steer(s["mu"][1:], 1 - is_["heads"][1:], target(f, a.first_idle_heads, a.idle_heads), 1e-6, 0.1)
+        s["nu"] = steer(s["nu"], 1 - is_["groups"], target(f, a.first_idle_groups, a.idle_groups), 1e-6, 0.3)
         if s["step"] % 20 == 0:
             t = time.time()
             print(f"{f:6.2%} step {s['step']} epoch {s['epoch']} loss {np.mean(losses[-20:]):.4f} "
-                  f"norm {float(norm):.2f} lr {lr:.2e} l1 cost {float(np.vdot(s['lam'], l1)):.4f} zeros {zeros.mean():.3f} "
-                  f"idle heads {idle.mean():.3f} (weight {s['mu'].mean():.1e}, missed {float(missed.mean()):.3f}) {(s['tokens'] - mark[1]) / (t - mark[0]):.0f} tokens/s", flush=True)
+                  f"norm {float(norm):.2f} lr {lr:.2e} l1 cost {float(np.vdot(s['lam'], is_['l1'])):.4f} zeros {is_['zeros'].mean():.3f} "
+                  f"idle heads {1 - is_['heads'].mean():.3f} ({s['mu'].mean():.1e}, missed {is_['missed_heads'].mean():.3f}) "
+                  f"groups {1 - is_['groups'].mean():.3f} ({s['nu'].mean():.1e}, missed {is_['missed_groups'].mean():.3f}, surprise {is_['surprise'].mean():.3f}, recall {is_['recall'].mean():.3f}) "
+                  f"{(s['tokens'] - mark[1]) / (t - mark[0]):.0f} tokens/s", flush=True)
             mark = (t, s["tokens"])
         if s["step"] % a.eval_steps == 0:
             print("       ", report(np.mean(losses[-a.eval_steps:]), lr), flush=True)

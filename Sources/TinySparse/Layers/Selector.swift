@@ -105,7 +105,7 @@ final class Selector {
 
     /// The neurons of a layer, from the norm its predictor was trained on or, by rule, from its gates.
     func neurons(_ layer: Int, _ x: Activations, tokens: Int) -> MLP.Choice {
-        let weights = weights.layers[layer]
+        let predictor = weights.layers[layer].neuronPredictor, rule = weights.layers[layer].gateRule
         let limit: Limit
         switch mode {
         case .off, .oracle: return .all
@@ -114,7 +114,7 @@ final class Selector {
             for t in 0..<tokens { neurons.set(t, list) }
             return .these(neurons)
         case .predicted(let margin, _):
-            guard let own = weights.neuronPredictor?.threshold ?? weights.gateRule?.threshold else { return .all }
+            guard let own = predictor?.threshold ?? rule?.threshold else { return .all }
             limit = .threshold(own - margin)
         case .thresholds(let thresholds, _):
             guard let threshold = thresholds[layer] else { return .all }
@@ -122,14 +122,14 @@ final class Selector {
         case .keep(let share, _):
             limit = .share(share)
         }
-        if let predictor = weights.neuronPredictor {
+        if let predictor {
             score(predictor, x, tokens)
             guard let groups else { return .these(best(neurons, limit, tokens)) }
             _ = best(groups, limit, tokens)
             engine.forEach(tokens) { t in neurons.expand(t, groups, of: predictor.group) }
             return .these(neurons)
         }
-        guard let rule = weights.gateRule else { return .all }
+        guard let rule else { return .all }
         return .byGate { [self] gates in
             let total = engine.shape.dFF
             for t in 0..<tokens {
