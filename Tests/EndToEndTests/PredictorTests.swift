@@ -74,10 +74,8 @@ final class PredictorTests: XCTestCase {
         for share in [0.05, 0.5, 0.999, 1] {
             let session = try golden.session(block: 1, sparsity: .keep(share, heads: false))
             _ = try session.trace(golden.tokens)
-            let most = Double(golden.model.config.dFF) * share
-            // Equal scores are kept together, and one never keeps less than asked.
-            XCTAssertGreaterThanOrEqual(session.activity.neuronShare, share - 1e-9)
-            XCTAssertLessThanOrEqual(session.activity.neuronShare, (most.rounded(.up) + 1) / Double(golden.model.config.dFF))
+            let total = Double(golden.model.config.dFF)
+            XCTAssertEqual(session.activity.neuronShare, (total * share).rounded(.up) / total, accuracy: 1e-9)
             XCTAssertEqual(session.activity.headShare, 1)
             let other = try golden.session("scalar", threads: 2, block: 7, sparsity: .keep(share, heads: false))
             assertSame(try other.trace(golden.tokens), try golden.session(block: 64, sparsity: .keep(share, heads: false)).trace(golden.tokens), "\(share)")

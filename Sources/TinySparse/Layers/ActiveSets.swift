@@ -30,6 +30,24 @@ final class ActiveSets {
         counts.pointer[token] = kernels.indicesAtLeast(scores, total, least, lists.pointer + token * stride)
     }
 
+    /// Takes members with a score of `least` out of a token's list, the last ones first, until `most` are left.
+    func cut(_ token: Int, to most: Int, _ scores: UnsafePointer<Float>, least: Float) {
+        let list = lists.pointer + token * stride, count = counts.pointer[token]
+        var surplus = count - most
+        guard surplus > 0 else { return }
+        var first = count
+        for i in (0..<count).reversed() {
+            if surplus > 0, scores[Int(list[i])] == least {
+                surplus -= 1
+            } else {
+                first -= 1
+                list[first] = list[i]
+            }
+        }
+        list.update(from: list + first, count: count - first)
+        counts.pointer[token] = count - first
+    }
+
     /// Makes a token's list the members of some groups of `size`: group g holds those from g * size on.
     func expand(_ token: Int, _ groups: ActiveSets, of size: Int) {
         let list = lists.pointer + token * stride, count = groups.count(token), chosen = groups.list(token)

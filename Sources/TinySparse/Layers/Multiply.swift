@@ -82,7 +82,7 @@ final class Multiplier {
     func multiply(
         _ x: QuantizedRows, _ targets: Target..., runs: UnsafePointer<Int32>, count: Int, length: Int, of partial: Target
     ) {
-        sumHalves(x, 1, targets + [partial])
+        sumHalves(x, 1, partial.map.isFourBit ? [partial] : targets)
         let some = max(share(count * length, partial.map) / length, 1)
         let pieces = (count + some - 1) / some
         // The runs come last: they are the smallest pieces, and even out what the others leave.
@@ -96,8 +96,8 @@ final class Multiplier {
         }
     }
 
-    /// One token through a layer's neurons, in one job: a worker takes some groups of neurons from their rows of `ups` by
-    /// way of `activate` to what they add, and waits for nobody.
+    /// One token through a layer's neurons, in one job: a worker takes some of them, whole groups of quantization, from
+    /// their rows of `ups` by way of `activate` to what they add, and waits for nobody.
     /// - Parameters:
     ///   - list: the neurons to compute, ascending, whose values then stand side by side; nil for all.
     ///   - count: how many those are.

@@ -15,9 +15,7 @@ struct Predictor: Sendable {
     var bytes: Int { reduce.bytes + expand.bytes }
 
     /// Bytes of memory that `scores` needs to work with.
-    var scratchSize: Int { Self.scratchSize(rank: rank, outputs: expand.outputs) }
-
-    static func scratchSize(rank: Int, outputs: Int) -> Int { Scratch(rank).sums + 8 * (outputs + groupSize) }
+    var scratchSize: Int { Scratch(rank).sums + 8 * (expand.outputs + groupSize) }
 
     /// `out[outputs]` for one token, on this thread.
     /// - Parameter scratch: `scratchSize` bytes, aligned to 64.

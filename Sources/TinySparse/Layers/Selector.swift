@@ -198,7 +198,7 @@ final class Selector {
         return sets
     }
 
-    /// Keeps `share` of the members of each token's set, those with the largest values; of equals, all.
+    /// Keeps `share` of the members of each token's set, those with the largest values; of equals, the first.
     private func keepLargest(_ share: Double, _ sets: ActiveSets, _ values: UnsafePointer<Float>, _ tokens: Int) {
         let total = sets.total
         let count = min(Int((Double(total) * share).rounded(.up)), total)
@@ -210,6 +210,7 @@ final class Selector {
             }
             let least = largest(count, of: row, total)
             sets.choose(t, row, atLeast: least, engine.kernels)
+            sets.cut(t, to: count, row, least: least)
         }
     }
 

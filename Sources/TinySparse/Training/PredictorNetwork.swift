@@ -72,7 +72,7 @@ final class Network {
         bias.update(rate: rate, decay: 0, step: step)
     }
 
-    /// Turns scores into slopes of the loss: weight * (sigmoid(score) - label).
+    /// Turns scores into slopes of the loss: sigmoid(score), and for a yes weight * (sigmoid(score) - 1) besides.
     private func slopes(
         _ row: UnsafeMutablePointer<Float>, _ data: PredictorData, _ t: Int, _ importance: [Float], _ scale: Float
     ) {
@@ -88,7 +88,7 @@ final class Network {
                     row[j] += (row[j] - scale) * energy
                 }
             } else {
-                for j in 0..<outputs where levels[j] >= bound { row[j] = (row[j] - scale) * importance[Int(levels[j])] }
+                for j in 0..<outputs where levels[j] >= bound { row[j] += (row[j] - scale) * importance[Int(levels[j])] }
             }
         }
         for j in outputs..<scores.padded { row[j] = 0 }

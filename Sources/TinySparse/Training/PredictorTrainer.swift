@@ -12,10 +12,10 @@ package struct PredictorScore: Sendable {
 /// Trains one predictor by AdamW (Loshchilov and Hutter, 2019) on the weighted logistic loss, Deja Vu's recipe
 /// (Liu et al., 2023), from the closed form on.
 ///
-/// An output that is to be active weighs `positiveWeight`, and up to four times that if it is a large one: a
-/// missed neuron costs what it would have added. Where there is no natural yes or no (heads, and neurons without
-/// ReLU), every output is a no of weight 1 and a yes of the weight of its energy e, by the mean: the best score is
-/// then ln E[e], and a threshold on it the best trade of energy for work. Cost: 3 * rank * (d + n) multiplications a token and epoch.
+/// Every output is a no of weight 1, and a yes of a weight w: the best score is then ln E[w], so that outputs which are
+/// always active have an order, too. An output that is to be active has a w of `positiveWeight`, and up to four times
+/// that if it is a large one: a missed neuron costs what it would have added. Where there is no natural yes or no (heads,
+/// and neurons without ReLU), w is its energy by the mean, and a threshold the best trade of energy for work. Cost: 3 * rank * (d + n) multiplications a token and epoch.
 /// One thread; the same result on every machine for a seed.
 struct PredictorTrainer {
     var rank: Int
@@ -98,7 +98,7 @@ struct PredictorTrainer {
                         if data.learnsEnergy {
                             loss += softplus(row[j]) + softplus(-row[j]) * min(weight * Double(data.reach[j]), Double(Network.mostEnergy))
                         } else {
-                            loss += isActive ? softplus(-row[j]) * weight : softplus(row[j])
+                            loss += softplus(row[j]) + (isActive ? softplus(-row[j]) * weight : 0)
                         }
                     }
                 }
