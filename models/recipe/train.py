@@ -126,7 +126,7 @@ def main():
     a.add_argument("--missed-heads", type=float, default=0.4, help="weight of what heads with closed gates would have added")
     a.add_argument("--idle-groups", type=float, default=0.8, help="share of closed gates of groups of neurons to reach")
     a.add_argument("--first-idle-groups", type=float, default=0.0)
-    a.add_argument("--missed-groups", type=float, default=0.4, help="weight of the share of activations in closed groups")
+    a.add_argument("--missed-groups", type=float, default=2.0, help="weight of the share of activations in closed groups")
     a.add_argument("--surprise", type=float, default=0.1, help="weight of how badly gates foretell which groups fire")
     a.add_argument("--save-minutes", type=float, default=4)
     a.add_argument("--eval-steps", type=int, default=200)
