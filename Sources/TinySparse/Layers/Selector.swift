@@ -88,14 +88,14 @@ final class Selector {
         groups = group > 1 ? try ActiveSets(total: shape.dFF / group, capacity: capacity) : nil
         heads = try ActiveSets(total: shape.nHeads, capacity: capacity)
         let predictors = weights.layers.flatMap { [$0.neuronPredictor, $0.headPredictor] }.compactMap { $0 }
-        let ranks = Set(predictors.map(\.rank))
+        let ranks = Set(predictors.map { $0.rank })
         var quantized: [Int: Activations] = [:]
         for rank in ranks { quantized[rank] = try Activations(width: rank, capacity: capacity) }
         self.quantized = quantized
         inner = try AlignedBuffer(capacity * (ranks.max() ?? 0))
         scores = try AlignedBuffer(capacity * max(shape.dFF, shape.nHeads))
         sorted = try AlignedBuffer(shape.dFF)
-        scratch = try AlignedBuffer(predictors.map(\.scratchSize).max() ?? 0)
+        scratch = try AlignedBuffer(predictors.map { $0.scratchSize }.max() ?? 0)
         if case .oracle = mode {
             reach = weights.layers.map { $0.down.inputEnergies.map { $0.squareRoot() } }
         } else {
