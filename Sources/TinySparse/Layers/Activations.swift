@@ -14,15 +14,9 @@ final class Activations {
         sums = try AlignedBuffer(capacity * groups)
     }
 
-    /// Quantizes the `count` values at `x` as row `token`.
-    func set(_ token: Int, _ x: UnsafePointer<Float>, _ count: Int, _ kernels: KernelTable) {
-        kernels.quantize(
-            x, count, values.pointer + token * groups * groupSize, scales.pointer + token * groups,
-            sums.pointer + token * groups)
-    }
-
-    /// Quantizes `count` values from the `first` on, a multiple of the group size: what other groups are does not matter.
-    func set(_ token: Int, from first: Int, _ x: UnsafePointer<Float>, _ count: Int, _ kernels: KernelTable) {
+    /// Quantizes the `count` values at `x` as those of row `token` from the `first` on, a multiple of the group size:
+    /// what other groups are does not matter.
+    func set(_ token: Int, from first: Int = 0, _ x: UnsafePointer<Float>, _ count: Int, _ kernels: KernelTable) {
         let group = token * groups + first / groupSize
         kernels.quantize(x, count, values.pointer + group * groupSize, scales.pointer + group, sums.pointer + group)
     }

@@ -121,24 +121,27 @@ final class Multiplier {
             kernels.neuronSums(map.int8, list, count, map.outputs, hidden.groups(from: 0, count: count), space(0), down.out)
             return
         }
-        let width = (map.outputs + 63) & ~63
-        pool.run((count + block - 1) / block) { piece, worker in
-            let first = piece * block, some = min(block, count - first)
-            hide(first, some)
-            add(map, list, first, some, hidden, worker, width)
-        }
-        kernels.groupSums(map.int8, contributions.pointer, (count + groupSize - 1) / groupSize, map.outputs, down.out)
+        sumPieces(hidden, list, count, block, down, before: hide)
     }
 
-    /// What `count` neurons from the `first` on add, group by group, into `contributions`.
-    private func add(
-        _ map: Linear, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ worker: Int, _ width: Int
+    /// One token's sum over `count` neurons in pieces of `block`, whole groups; a worker first does what comes `before` its
+    /// piece.
+    private func sumPieces(
+        _ x: QuantizedRows, _ list: UnsafePointer<Int32>?, _ count: Int, _ block: Int, _ target: Target,
+        before: (_ first: Int, _ count: Int) -> Void = { _, _ in }
     ) {
-        var rows = map.int8
-        if list == nil { rows.weights += first * rows.stride }
-        kernels.neuronGroups(
-            rows, list.map { $0 + first }, count, map.outputs, x.groups(from: first / groupSize, count: count),
-            space(worker), contributions.pointer + first / groupSize * width)
+        let outputs = target.map.outputs, width = (outputs + 63) & ~63
+        let whole = target.map.int8
+        pool.run((count + block - 1) / block) { piece, worker in
+            let first = piece * block, some = min(block, count - first)
+            before(first, some)
+            var rows = whole
+            if list == nil { rows.weights += first * rows.stride }
+            kernels.neuronGroups(
+                rows, list.map { $0 + first }, some, outputs, x.groups(from: first / groupSize, count: some),
+                space(worker), contributions.pointer + first / groupSize * width)
+        }
+        kernels.groupSums(whole, contributions.pointer, (count + groupSize - 1) / groupSize, outputs, target.out)
     }
 
     /// `target.out[t]` = the sum of the neurons' rows of a neuron-major map, times `x[t]`.
@@ -216,12 +219,7 @@ final class Multiplier {
         let all = x.row(0, count: count)
         let block = share(count, map) / groupSize * groupSize
         guard block > 0, count > block else { return sumFew(map, list, count, all, target.out) }
-        let width = (map.outputs + 63) & ~63
-        pool.run((count + block - 1) / block) { piece, worker in
-            let first = piece * block
-            add(map, list, first, min(block, count - first), all, worker, width)
-        }
-        kernels.groupSums(map.int8, contributions.pointer, all.groups, map.outputs, target.out)
+        sumPieces(all, list, count, block, target)
     }
 
     /// Few neurons: outputs are split, if there is enough to do.

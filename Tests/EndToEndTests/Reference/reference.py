@@ -148,8 +148,8 @@ class Reference:
         if "tinysparse.predictors.neuron_ranks" in meta:
             get = lambda key: meta["tinysparse.predictors." + key]
             self.lookahead = get("lookahead")
-            group = meta.get("tinysparse.predictors.neuron_group", 1)
-            for kind, name, group in (("neuron", "ffn", group), ("head", "attn", 1)):
+            neuron_group = meta.get("tinysparse.predictors.neuron_group", 1)
+            for kind, name, group in (("neuron", "ffn", neuron_group), ("head", "attn", 1)):
                 for n, (rank, threshold) in enumerate(
                         zip(get(kind + "_ranks"), get(kind + "_thresholds"))):
                     if rank:
