@@ -1,4 +1,4 @@
-// swift-tools-version:6.0
+// swift-tools-version:6.3
 import PackageDescription
 
 // The kernels are compiled once per instruction set, each in a target of its own, so that no
@@ -20,30 +20,38 @@ let vectorKernels: [Target] =
     switch portable ? "none" : Context.environment["TINYSPARSE_ARCH"] ?? host {
     case "x86_64":
         [
-            .target(
-                name: "KernelsAVX2", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX2",
-                swiftSettings: kernelSettings(define: "KERNELS_AVX2", clang: ["-march=x86-64-v3"])),
-            .target(
-                name: "KernelsAVX512", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/AVX512VNNI",
-                swiftSettings: kernelSettings(
-                    define: "KERNELS_AVX512", clang: ["-march=x86-64-v4", "-mavx512vnni"])),
+            vectorSet("KernelsAVX2", "AVX2", define: "KERNELS_AVX2", clang: ["-march=x86-64-v3"]),
+            vectorSet(
+                "KernelsAVX512", "AVX512VNNI", define: "KERNELS_AVX512", clang: ["-march=x86-64-v4", "-mavx512vnni"]),
         ]
     case "arm64":
         [
-            .target(
-                name: "KernelsNEON", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/NEON/Base",
-                swiftSettings: kernelSettings(define: "KERNELS_ARM", clang: ["-march=armv8-a"])),
-            .target(
-                name: "KernelsNEONDot", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/NEON/Dot",
-                swiftSettings: kernelSettings(define: "KERNELS_ARM", clang: ["-march=armv8-a+dotprod"])),
+            vectorSet("KernelsNEON", "NEON/Base", define: "KERNELS_ARM", clang: ["-march=armv8-a"]),
+            vectorSet("KernelsNEONDot", "NEON/Dot", define: "KERNELS_ARM", clang: ["-march=armv8-a+dotprod"]),
         ]
     default: []
     }
 
-/// Kernels are optimised in debug builds too: without it, tests in debug would take hours.
-func kernelSettings(define: String, clang: [String]) -> [SwiftSetting] {
+/// Kernels are optimized in debug builds too: unoptimized, a SIMD primitive is a function call, and the tests would take
+/// hours. Whole-module optimization (kernels rely on inlining across files) makes one object file of a module, where
+/// SwiftPM's debug builds expect one for each source file: with one thread for code generation there is one for each.
+func kernelSettings(define: [String], clang: [String] = []) -> [SwiftSetting] {
     let flags = ["-Ounchecked", "-wmo"] + clang.flatMap { ["-Xcc", $0] }
-    return [.define(define), .enableExperimentalFeature("BuiltinModule"), .unsafeFlags(flags)]
+    return define.map { .define($0) } + [
+        .unsafeFlags(flags), .unsafeFlags(["-num-threads", "1"], .when(configuration: .debug)),
+    ]
+}
+
+/// A kernel set of vector instructions.
+func vectorSet(_ name: String, _ folder: String, define: String, clang: [String]) -> Target {
+    .target(
+        name: name, dependencies: ["KernelTable"], path: "Sources/SIMDKernels/" + folder,
+        swiftSettings: [.enableExperimentalFeature("BuiltinModule")] + kernelSettings(define: [define], clang: clang))
+}
+
+/// A module of the library, in a folder of Sources/TinySparse.
+func layer(_ name: String, _ folder: String, on dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Sources/TinySparse/" + folder, exclude: exclude)
 }
 
 let package = Package(
@@ -51,25 +59,34 @@ let package = Package(
     products: [
         .library(name: "TinySparse", targets: ["TinySparse"]),
         // For programs in C and other languages: Sources/TinySparse/CInterface/include/tinysparse.h.
-        .library(name: "TinySparseStatic", type: .static, targets: ["TinySparse"]),
+        .library(name: "TinySparseStatic", type: .static, targets: ["TinySparseC"]),
         .executable(name: "tinysparse", targets: ["TinyCLI"]),
     ],
     targets: vectorKernels + [
+        // From the bottom up: a module knows those above it in this list, and only those that it names.
+        layer("TinyPlatform", "Platform", on: []),
         .target(name: "KernelTable", path: "Sources/SIMDKernels/Table"),
         .target(
             name: "KernelsScalar", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/Scalar",
-            swiftSettings: portable ? [] : [.unsafeFlags(["-Ounchecked", "-wmo"])]),
+            swiftSettings: portable ? [] : kernelSettings(define: [])),
         .target(
             name: "SIMDKernels",
-            dependencies: ["KernelTable", "KernelsScalar"] + vectorKernels.map { .target(name: $0.name) },
+            dependencies: ["KernelTable", "KernelsScalar", "TinyPlatform"] + vectorKernels.map { .target(name: $0.name) },
             path: "Sources/SIMDKernels/Dispatch",
             swiftSettings: portable ? [.define("TINYSPARSE_PORTABLE")] : []),
         .target(name: "Quant", dependencies: ["SIMDKernels"]),
-        .target(name: "TinySparse", dependencies: ["Quant", "SIMDKernels"], exclude: ["CInterface/include"]),
-        .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "SIMDKernels"]),
+        layer("TinySupport", "Support", on: ["TinyPlatform"]),
+        layer("TinyTokenizer", "Tokenizer", on: ["TinySupport"]),
+        layer("TinyFormats", "Formats", on: ["TinySupport", "TinyTokenizer", "Quant"]),
+        layer("TinyRuntime", "Runtime", on: ["TinyFormats", "TinyTokenizer", "SIMDKernels"]),
+        layer("TinyConversion", "Conversion", on: ["TinyFormats", "TinyRuntime"]),
+        layer("TinyTraining", "Training", on: ["TinyRuntime", "TinyFormats"]),
+        layer("TinySparse", "Umbrella", on: ["TinyRuntime", "TinyConversion"]),
+        layer("TinySparseC", "CInterface", on: ["TinySparse"], exclude: ["include"]),
+        .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "TinyTraining"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["TinySparse", "SIMDKernels"],
+            name: "EndToEndTests", dependencies: ["TinySparse", "TinySparseC", "TinyTraining", "SIMDKernels"],
             exclude: ["Reference", "Fixtures", "CInterface", "Fuzz", "FuzzCorpus"]),
         // Drivers for libFuzzer: docs/HARDENING.md.
         .executableTarget(name: "TinyFuzz", dependencies: ["TinySparse"], path: "Tests/EndToEndTests/Fuzz"),

@@ -3,7 +3,7 @@
 /// Every format packs `blockLength` weights into `blockBytes` bytes; a row is a
 /// whole number of blocks.
 /// Source: the GGUF specification and `ggml-common.h` of ggml.
-public enum BlockFormat: UInt32, Sendable, CaseIterable {
+package enum BlockFormat: UInt32, Sendable, CaseIterable {
     case f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q8_0 = 8
     case q4K = 12, q5K = 13, q6K = 14
     /// Plain signed bytes: quantised weights without their scales.
@@ -11,7 +11,7 @@ public enum BlockFormat: UInt32, Sendable, CaseIterable {
     case bf16 = 30
 
     /// Weights in a block.
-    public var blockLength: Int {
+    package var blockLength: Int {
         switch self {
         case .f32, .f16, .bf16, .i8: 1
         case .q4_0, .q4_1, .q8_0: 32
@@ -20,7 +20,7 @@ public enum BlockFormat: UInt32, Sendable, CaseIterable {
     }
 
     /// Bytes in a block.
-    public var blockBytes: Int {
+    package var blockBytes: Int {
         switch self {
         case .f32: 4
         case .f16, .bf16: 2
@@ -35,7 +35,7 @@ public enum BlockFormat: UInt32, Sendable, CaseIterable {
     }
 
     /// The name the GGUF world uses.
-    public var name: String {
+    package var name: String {
         switch self {
         case .f32: "F32"
         case .f16: "F16"
@@ -52,7 +52,7 @@ public enum BlockFormat: UInt32, Sendable, CaseIterable {
 
     /// Bytes of `count` weights, or nil if `count` is negative, no whole number
     /// of blocks, or the product does not fit an `Int`.
-    public func byteCount(of count: Int) -> Int? {
+    package func byteCount(of count: Int) -> Int? {
         guard count >= 0, count % blockLength == 0 else { return nil }
         let (bytes, overflow) = (count / blockLength).multipliedReportingOverflow(by: blockBytes)
         return overflow ? nil : bytes

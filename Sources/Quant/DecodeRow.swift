@@ -6,7 +6,7 @@
 ///   - source: `format.byteCount(of: count)` readable bytes of any alignment.
 ///   - count: a multiple of `format.blockLength`.
 ///   - output: room for `count` floats, not overlapping `source`.
-public func decodeRow(
+package func decodeRow(
     _ format: BlockFormat, from source: UnsafeRawPointer, count: Int,
     into output: UnsafeMutablePointer<Float>
 ) {

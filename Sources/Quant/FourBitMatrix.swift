@@ -2,39 +2,39 @@ import SIMDKernels
 
 /// A matrix of 4-bit weights in memory owned by somebody else: w = d · q + m, one pair of halves (d, m) for
 /// every 32 columns of a row, laid out in blocks of sixteen rows (see `FourBitKernels`).
-public struct FourBitMatrix: @unchecked Sendable {
+package struct FourBitMatrix: @unchecked Sendable {
     /// Rows with a meaning; the last block is filled up with zeros.
-    public let rows: Int
+    package let rows: Int
     /// Columns with a meaning; rows are padded with zeros to whole groups.
-    public let cols: Int
+    package let cols: Int
     /// 64-byte aligned.
-    public let blocks: UnsafeRawPointer
+    package let blocks: UnsafeRawPointer
 
     /// Wraps memory the caller keeps alive.
-    public init(rows: Int, cols: Int, blocks: UnsafeRawPointer) {
+    package init(rows: Int, cols: Int, blocks: UnsafeRawPointer) {
         self.rows = rows
         self.cols = cols
         self.blocks = blocks
     }
 
     /// Groups of 64 columns in a row.
-    public var groups: Int { FourBitMatrix.groups(forColumns: cols) }
+    package var groups: Int { FourBitMatrix.groups(forColumns: cols) }
 
     static func groups(forColumns cols: Int) -> Int { (cols + groupSize - 1) / groupSize }
 
     /// Bytes of a block of a matrix that wide.
-    public static func blockBytes(forColumns cols: Int) -> Int {
+    package static func blockBytes(forColumns cols: Int) -> Int {
         2 * groups(forColumns: cols) * FourBitRows.recordBytes
     }
 
     /// Blocks of a matrix that tall.
-    public static func blocks(forRows rows: Int) -> Int {
+    package static func blocks(forRows rows: Int) -> Int {
         (rows + FourBitRows.blockRows - 1) / FourBitRows.blockRows
     }
 }
 
 /// The half group with an infinite or undefined d or m, if there is one. Cost: O(size), a tenth of the bytes.
-public func firstBadScale(inBlocks bytes: UnsafeRawBufferPointer) -> Int? {
+package func firstBadScale(inBlocks bytes: UnsafeRawBufferPointer) -> Int? {
     for record in 0..<bytes.count / FourBitRows.recordBytes {
         let halves = (bytes.baseAddress! + record * FourBitRows.recordBytes)
             .loadUnaligned(as: SIMD32<UInt16>.self)
@@ -50,7 +50,7 @@ public func firstBadScale(inBlocks bytes: UnsafeRawBufferPointer) -> Int? {
 ///   - sourceRow: the row of `source` that becomes row r of the result.
 ///   - blocks: room for all blocks (see `FourBitMatrix`).
 /// - Returns: the first source row with a weight that is not finite, or nil.
-public func quantizeToFourBits(
+package func quantizeToFourBits(
     _ source: EncodedMatrix, importance: [Float], sourceRow: @Sendable (Int) -> Int,
     blocks: UnsafeMutableRawPointer
 ) -> Int? {

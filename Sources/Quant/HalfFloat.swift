@@ -3,7 +3,7 @@
 /// Written with integer operations and one multiplication, because that
 /// vectorises on every target; the library call behind `Float16` does not.
 @inlinable @inline(__always)
-public func floatFromHalf(_ bits: UInt16) -> Float {
+package func floatFromHalf(_ bits: UInt16) -> Float {
     let magnitude = UInt32(bits & 0x7fff) << 13
     // Rebias the exponent from 15 to 127; the multiplication also normalises subnormals.
     let finite = (Float(bitPattern: magnitude) * 0x1p112).bitPattern
@@ -26,7 +26,7 @@ func halfFromFloat(_ x: Float) -> UInt16 {
 
 /// The value of a bfloat16 given by its bits: the upper half of a `Float`.
 @inlinable @inline(__always)
-public func floatFromBFloat16(_ bits: UInt16) -> Float {
+package func floatFromBFloat16(_ bits: UInt16) -> Float {
     Float(bitPattern: UInt32(bits) << 16)
 }
 

@@ -7,20 +7,20 @@
 ///
 /// Scales may be read, but mean nothing, up to the next multiple of 16.
 /// The pointers are valid only as long as the file the matrix came from is kept.
-public struct Matrix: @unchecked Sendable {
+package struct Matrix: @unchecked Sendable {
     /// Rows stored.
-    public let rows: Int
+    package let rows: Int
     /// Columns with a meaning, at most `stride`.
-    public let cols: Int
+    package let cols: Int
     /// Bytes from a row to the next: a multiple of 64.
-    public let stride: Int
+    package let stride: Int
     /// `rows * stride` weights, 64-byte aligned.
-    public let weights: UnsafePointer<Int8>
+    package let weights: UnsafePointer<Int8>
     /// One scale a row (or a column, see above), 64-byte aligned.
-    public let scales: UnsafePointer<Float>
+    package let scales: UnsafePointer<Float>
 
     /// Wraps memory the caller keeps alive.
-    public init(
+    package init(
         rows: Int, cols: Int, stride: Int, weights: UnsafePointer<Int8>,
         scales: UnsafePointer<Float>
     ) {
@@ -33,10 +33,10 @@ public struct Matrix: @unchecked Sendable {
     }
 
     /// Alignment of rows, in bytes: a cache line, and the widest vector there is.
-    public static let alignment = 64
+    package static let alignment = 64
 
     /// `cols` rounded up to a whole number of 64-byte pieces.
-    public static func stride(forColumns cols: Int) -> Int {
+    package static func stride(forColumns cols: Int) -> Int {
         (cols + alignment - 1) / alignment * alignment
     }
 }

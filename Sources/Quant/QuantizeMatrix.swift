@@ -1,18 +1,19 @@
 import Dispatch
+import KernelTable
 
 /// A matrix of block-encoded rows, one after another, as model files store it.
-public struct EncodedMatrix: @unchecked Sendable {
+package struct EncodedMatrix: @unchecked Sendable {
     /// How the rows are stored.
-    public let format: BlockFormat
+    package let format: BlockFormat
     /// `rows` times `rowBytes` readable bytes of any alignment.
-    public let bytes: UnsafeRawPointer
-    public let rows: Int
-    public let cols: Int
+    package let bytes: UnsafeRawPointer
+    package let rows: Int
+    package let cols: Int
     /// Bytes from a row to the next.
-    public let rowBytes: Int
+    package let rowBytes: Int
 
     /// - Returns: nil unless `cols` is a whole number of blocks of `format`.
-    public init?(format: BlockFormat, bytes: UnsafeRawPointer, rows: Int, cols: Int) {
+    package init?(format: BlockFormat, bytes: UnsafeRawPointer, rows: Int, cols: Int) {
         guard let rowBytes = format.byteCount(of: cols) else { return nil }
         self.format = format
         self.bytes = bytes
@@ -33,7 +34,7 @@ public struct EncodedMatrix: @unchecked Sendable {
 ///   - stride: `Matrix.stride(forColumns: source.cols)`.
 ///   - scales: room for one float a row.
 /// - Returns: the first source row with a weight that is not finite, or nil.
-public func quantize(
+package func quantize(
     _ source: EncodedMatrix, sourceRow: @Sendable (Int) -> Int,
     weights: UnsafeMutablePointer<Int8>, stride: Int, scales: UnsafeMutablePointer<Float>
 ) -> Int? {
@@ -62,7 +63,7 @@ public func quantize(
 ///   - stride: `Matrix.stride(forColumns: source.rows)`.
 ///   - scales: room for `source.rows` floats.
 /// - Returns: the first row with a weight that is not finite, or nil.
-public func quantizeTransposed(
+package func quantizeTransposed(
     _ source: EncodedMatrix,
     weights: UnsafeMutablePointer<Int8>, stride: Int, scales: UnsafeMutablePointer<Float>
 ) -> Int? {

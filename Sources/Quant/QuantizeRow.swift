@@ -8,7 +8,7 @@
 ///   - output: room for `stride` bytes; those from `count` on become zeros.
 /// - Returns: the scale, or nil if a weight is infinite or not a number (the
 ///   output is then zeros).
-public func quantizeRow(
+package func quantizeRow(
     _ source: UnsafePointer<Float>, count: Int,
     into output: UnsafeMutablePointer<Int8>, stride: Int
 ) -> Float? {

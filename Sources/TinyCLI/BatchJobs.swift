@@ -1,12 +1,8 @@
 import Dispatch
 import Synchronization
-import TinySparse
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import TinyPlatform
+import TinyRuntime
+import TinySupport
 
 /// Requests on their way from standard input to standard output.
 final class Batch: Sendable {

@@ -1,10 +1,6 @@
-import TinySparse
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import TinyPlatform
+import TinyRuntime
+import TinySupport
 
 extension Command {
     static let bench = Command(

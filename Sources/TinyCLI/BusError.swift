@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import TinyPlatform
 
 /// A model file that is shortened, or whose disk fails, while it is mapped: the next look at what is gone
 /// raises SIGBUS. Nothing can go on then, but the end can say why.

@@ -1,10 +1,5 @@
-import TinySparse
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import TinyPlatform
+import TinySupport
 
 /// Charts as one self-contained SVG, in the colours of the reader: light or dark.
 struct Chart {

@@ -1,4 +1,5 @@
-import TinySparse
+import TinyRuntime
+import TinyTokenizer
 
 extension Command {
     static let chat = Command(

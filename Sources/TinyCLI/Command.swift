@@ -1,4 +1,6 @@
-import TinySparse
+import TinyConversion
+import TinyRuntime
+import TinySupport
 
 /// An option: one row of the table that drives parsing, help and error messages.
 struct Option: Sendable {

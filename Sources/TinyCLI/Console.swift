@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import TinyPlatform
 
 /// Standard output and standard error, unbuffered: a piece of text is seen when it is there.
 enum Console {

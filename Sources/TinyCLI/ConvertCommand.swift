@@ -1,10 +1,7 @@
-import TinySparse
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import TinyConversion
+import TinyFormats
+import TinyPlatform
+import TinySupport
 
 extension Command {
     static let convert = Command(
@@ -49,7 +46,7 @@ private func convertCommand(_ arguments: Arguments) throws {
     let start = ContinuousClock.now
     var progress = Console.Progress()
     defer { progress.clear() }
-    try TinySparse.convert(input, to: output, weights: weights) { event in
+    try TinyConversion.convert(input, to: output, weights: weights) { event in
         try Signals.check()
         guard !isQuiet else { return }
         switch event {

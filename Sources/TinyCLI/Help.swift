@@ -1,3 +1,5 @@
+import TinyConversion
+
 /// The help texts, made of the same tables that parse command lines.
 enum Help {
     static let version = "0.1.0"

@@ -1,4 +1,5 @@
-import TinySparse
+import TinyConversion
+import TinyFormats
 
 extension Command {
     static let inspect = Command(

@@ -1,4 +1,6 @@
-import TinySparse
+import TinyFormats
+import TinySupport
+import TinyTokenizer
 
 /// What is worth knowing about a vocabulary.
 struct TokenizerFacts {

@@ -1,4 +1,4 @@
-import TinySparse
+import TinySupport
 
 extension JSON {
     /// The value as text, members on lines of their own down to `depth`.

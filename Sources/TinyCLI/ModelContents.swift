@@ -1,4 +1,6 @@
-import TinySparse
+import TinyConversion
+import TinyFormats
+import TinySupport
 
 /// The tensors and the metadata of a model file of any format, whether it can be run or not.
 struct ModelContents {

@@ -1,10 +1,7 @@
-import TinySparse
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import TinyConversion
+import TinyFormats
+import TinyPlatform
+import TinyRuntime
 
 /// Where the model is that nobody named.
 enum ModelLocation {

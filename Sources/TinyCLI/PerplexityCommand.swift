@@ -1,4 +1,5 @@
-import TinySparse
+import TinyRuntime
+import TinySupport
 
 extension Command {
     static let perplexity = Command(

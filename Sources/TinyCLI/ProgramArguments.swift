@@ -23,4 +23,4 @@ let programArguments: [String] = {
 /// What a static binary is linked with instead of the Swift runtime's search for its backtracer
 /// (`--wrap`, see .ci/build-static): the search ends the program where there is no /proc.
 @_cdecl("__wrap_swift_copyAuxiliaryExecutablePath")
-public func noAuxiliaryExecutable(_ name: UnsafePointer<CChar>?) -> UnsafeMutablePointer<CChar>? { nil }
+package func noAuxiliaryExecutable(_ name: UnsafePointer<CChar>?) -> UnsafeMutablePointer<CChar>? { nil }

@@ -1,4 +1,6 @@
-import TinySparse
+import TinyRuntime
+import TinySupport
+import TinyTokenizer
 
 extension Command {
     static let run = Command(

@@ -1,10 +1,5 @@
 import Synchronization
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import TinyPlatform
 
 /// Ctrl-C and its relatives. A handler only counts; the program looks when it can stop cleanly, which is
 /// after every token, block of a prompt, chunk or tensor.

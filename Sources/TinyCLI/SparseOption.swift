@@ -1,4 +1,5 @@
-import TinySparse
+import TinyRuntime
+import TinySupport
 
 extension Sparsity {
     static let forms = "off; auto: as the model's predictors say; SHARE: skip this share of the neurons; oracle:SHARE"

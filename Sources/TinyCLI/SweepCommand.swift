@@ -1,4 +1,6 @@
-import TinySparse
+import TinyRuntime
+import TinySupport
+import TinyTraining
 
 extension Command {
     static let sweep = Command(

@@ -1,4 +1,5 @@
-import TinySparse
+import TinySupport
+import TinyTokenizer
 
 extension Command {
     static let tokenize = Command(

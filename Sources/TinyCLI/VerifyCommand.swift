@@ -1,11 +1,7 @@
 import SIMDKernels
-import TinySparse
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import TinyPlatform
+import TinyRuntime
+import TinySupport
 
 extension Command {
     static let verify = Command(

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import TinyPlatform
 
 /// Finds the command and runs it.
 func runProgram(_ words: ArraySlice<String>) throws(CommandError) {

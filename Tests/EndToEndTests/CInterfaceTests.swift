@@ -1,4 +1,5 @@
 import TinySparse
+import TinySparseC
 import XCTest
 
 /// Programs in C that use the static library, one with its model inside.

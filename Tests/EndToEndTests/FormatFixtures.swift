@@ -38,7 +38,7 @@ final class TemporaryDirectory {
 func inMemory(_ bytes: [UInt8]) throws -> MappedFile {
     // An empty mapping is no file.
     guard !bytes.isEmpty else { throw FormatError(.truncated, path: "memory", "is empty") }
-    return try MappedFile(memoryNamed: "memory", size: bytes.count) { $0.copyBytes(from: bytes) }
+    return try bytes.withUnsafeBytes { try MappedFile(copying: $0, named: "memory") }
 }
 
 /// Tiny random models in foreign formats.

@@ -132,9 +132,9 @@ func changedModel(_ path: String, _ tensor: String, _ change: (UnsafeMutableRawB
     guard let found = gguf.tensor(tensor) else { throw FormatError(.missing, path: path, item: tensor, "no such tensor") }
     let bytes = gguf.bytes(of: found)
     let start = bytes.baseAddress! - file.bytes.baseAddress!
-    let image = try MappedFile(memoryNamed: path, size: file.size) { memory in
-        memory.copyMemory(from: file.bytes)
-        change(UnsafeMutableRawBufferPointer(rebasing: memory[start..<start + bytes.count]))
-    }
+    let image = try MappedFile(memoryNamed: path, size: file.size)
+    image.writable.copyMemory(from: file.bytes)
+    change(UnsafeMutableRawBufferPointer(rebasing: image.writable[start..<start + bytes.count]))
+    image.seal()
     return try Model(NativeModelFile(image: image, verify: false))
 }

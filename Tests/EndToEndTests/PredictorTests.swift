@@ -154,11 +154,13 @@ final class PredictorTests: XCTestCase {
         for tensor in tensors { writer.addTensor(tensor.name, tensor.format!, dimensions: tensor.dimensions) }
         var layout = writer.finish()
         for (index, tensor) in tensors.enumerated() { layout.set(checksum: xxHash64(model.gguf.bytes(of: tensor)), ofTensor: index) }
-        return try MappedFile(memoryNamed: model.path, size: layout.size) { memory in
-            layout.header.withUnsafeBytes { memory.copyMemory(from: $0) }
-            for (index, tensor) in tensors.enumerated() {
-                UnsafeMutableRawBufferPointer(rebasing: memory[layout.tensors[index]]).copyMemory(from: model.gguf.bytes(of: tensor))
-            }
+        let image = try MappedFile(memoryNamed: model.path, size: layout.size)
+        layout.header.withUnsafeBytes { image.writable.copyMemory(from: $0) }
+        for (index, tensor) in tensors.enumerated() {
+            UnsafeMutableRawBufferPointer(rebasing: image.writable[layout.tensors[index]])
+                .copyMemory(from: model.gguf.bytes(of: tensor))
         }
+        image.seal()
+        return image
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import SIMDKernels
 import TinySparse
+import TinyTraining
 import XCTest
 
 /// Training predictors for a tiny model whose weights are random: with the full rank, what fires can be told exactly.

@@ -214,12 +214,13 @@ final class ScreenTests: XCTestCase {
         for tensor in tensors { writer.addTensor(tensor.name, tensor.format!, dimensions: tensor.dimensions) }
         var layout = writer.finish()
         for (index, tensor) in tensors.enumerated() { layout.set(checksum: xxHash64(file.gguf.bytes(of: tensor)), ofTensor: index) }
-        let image = try MappedFile(memoryNamed: file.path, size: layout.size) { memory in
-            layout.header.withUnsafeBytes { memory.copyMemory(from: $0) }
-            for (index, tensor) in tensors.enumerated() {
-                UnsafeMutableRawBufferPointer(rebasing: memory[layout.tensors[index]]).copyMemory(from: file.gguf.bytes(of: tensor))
-            }
+        let image = try MappedFile(memoryNamed: file.path, size: layout.size)
+        layout.header.withUnsafeBytes { image.writable.copyMemory(from: $0) }
+        for (index, tensor) in tensors.enumerated() {
+            UnsafeMutableRawBufferPointer(rebasing: image.writable[layout.tensors[index]])
+                .copyMemory(from: file.gguf.bytes(of: tensor))
         }
+        image.seal()
         return try Model(NativeModelFile(image: image, verify: true))
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import TinySparse
+import TinyTraining
 import XCTest
 
 /// Training a screen of the output matrix, for the model that comes with the package.

@@ -1,4 +1,6 @@
 import KernelsScalar
+import TinyPlatform
+
 @_exported import KernelTable
 
 #if arch(x86_64) && !TINYSPARSE_PORTABLE
@@ -9,17 +11,11 @@ import KernelsNEON
 import KernelsNEONDot
 #endif
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
-
 /// Why the kernels could not be chosen.
-public enum KernelError: Error, CustomStringConvertible {
+package enum KernelError: Error, CustomStringConvertible {
     case unknown(String, available: [String])
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .unknown(let name, let available):
             "TINYSPARSE_KERNELS=\(name): this build on this CPU has \(available.joined(separator: ", "))"
@@ -28,9 +24,9 @@ public enum KernelError: Error, CustomStringConvertible {
 }
 
 /// The kernel sets, and the one place where one is picked.
-public enum Kernels {
+package enum Kernels {
     /// Every set that this build has and this CPU can run, the fastest first.
-    public static let available: [KernelTable] = {
+    package static let available: [KernelTable] = {
         var sets: [KernelTable] = []
         #if arch(x86_64) && !TINYSPARSE_PORTABLE
         if CPU.hasAVX512VNNI { sets.append(KernelsAVX512.kernels()) }
@@ -44,13 +40,13 @@ public enum Kernels {
     }()
 
     /// The set of that name.
-    public static func named(_ name: String) throws(KernelError) -> KernelTable {
+    package static func named(_ name: String) throws(KernelError) -> KernelTable {
         if let set = available.first(where: { $0.name == name }) { return set }
         throw .unknown(name, available: available.map { $0.name })
     }
 
     /// The fastest set, or the one that the environment variable TINYSPARSE_KERNELS names.
-    public static func best() throws(KernelError) -> KernelTable {
+    package static func best() throws(KernelError) -> KernelTable {
         guard let forced = getenv("TINYSPARSE_KERNELS") else { return available[0] }
         return try named(String(cString: forced))
     }

@@ -5,7 +5,7 @@ import KernelTable
 /// This instruction set's kernels. Only to be called on a CPU that has the set. (Its body stays here: compiled
 /// into a caller, it would meet that caller's flags.)
 @export(interface)
-public func kernels() -> KernelTable {
+package func kernels() -> KernelTable {
     KernelTable(
         name: setName, rowDots: rowDots, neuronSums: neuronSums,
         neuronGroups: neuronGroups, groupSums: groupSums, tileRows: tileRows,

@@ -10,16 +10,16 @@
 /// One register so has sixteen rows side by side, four broadcast activations meet it in one dot-product
 /// instruction, no sum ever crosses lanes, and a block is one stream of memory. Rows up to a whole block
 /// and columns up to a whole group are padded with zeros.
-public struct FourBitKernels: Sendable {
-    public let halfSums: HalfSums
-    public let rowDots: FourBitDots
+package struct FourBitKernels: Sendable {
+    package let halfSums: HalfSums
+    package let rowDots: FourBitDots
     /// Blocks in a tile.
-    public let tileBlocks: Int
-    public let packRows: PackBlocks
-    public let tileDots: BlockTileDots
-    public let expandRow: ExpandFourBitRow
+    package let tileBlocks: Int
+    package let packRows: PackBlocks
+    package let tileDots: BlockTileDots
+    package let expandRow: ExpandFourBitRow
 
-    public init(
+    package init(
         halfSums: @escaping HalfSums, rowDots: @escaping FourBitDots, tileBlocks: Int,
         packRows: @escaping PackBlocks, tileDots: @escaping BlockTileDots,
         expandRow: @escaping ExpandFourBitRow
@@ -34,64 +34,64 @@ public struct FourBitKernels: Sendable {
 }
 
 /// Columns that share a pair (d, m).
-public let halfGroupSize = 32
+package let halfGroupSize = 32
 
 /// 4-bit weights, as the kernels see them.
-public struct FourBitRows {
+package struct FourBitRows {
     /// Blocks one after another, 64-byte aligned.
-    public var blocks: UnsafeRawPointer
+    package var blocks: UnsafeRawPointer
     /// Groups of 64 columns in a row.
-    public var groups: Int
-    public var bias: UnsafePointer<Float>?
+    package var groups: Int
+    package var bias: UnsafePointer<Float>?
 
     /// Rows in a block.
-    public static let blockRows = 16
+    package static let blockRows = 16
     /// Bytes of one half group of a block.
-    public static let recordBytes = 320
+    package static let recordBytes = 320
     /// Bytes of one half group of a block in a tile: a byte a weight, `Float` d and m.
-    public static let tileRecordBytes = 640
+    package static let tileRecordBytes = 640
 
     @inlinable
-    public init(blocks: UnsafeRawPointer, groups: Int, bias: UnsafePointer<Float>? = nil) {
+    package init(blocks: UnsafeRawPointer, groups: Int, bias: UnsafePointer<Float>? = nil) {
         self.blocks = blocks
         self.groups = groups
         self.bias = bias
     }
 
     @inlinable
-    public var blockBytes: Int { 2 &* groups &* Self.recordBytes }
+    package var blockBytes: Int { 2 &* groups &* Self.recordBytes }
 
     /// Bytes that `tileDots` needs for a tile of that many blocks.
     @inlinable
-    public static func tileBytes(blocks: Int, groups: Int) -> Int { 2 * groups * blocks * tileRecordBytes }
+    package static func tileBytes(blocks: Int, groups: Int) -> Int { 2 * groups * blocks * tileRecordBytes }
 }
 
 /// `out[t * 2 * groups + h]` = the sum of the 32 values of half group h of token t.
-public typealias HalfSums = @Sendable (
+package typealias HalfSums = @Sendable (
     _ x: QuantizedRows, _ tokens: Int, _ out: UnsafeMutablePointer<Float>
 ) -> Void
 
 /// `out[i] = dot(row r_i, x)` for `i < count`, where `r_i` is `rows[i]`, or `first + i` without a list. A
 /// block of which one row is wanted is read whole, and once if the list ascends. `halves` are the half
 /// sums of `x`.
-public typealias FourBitDots = @Sendable (
+package typealias FourBitDots = @Sendable (
     _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
     _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
 ) -> Void
 
 /// Expands the blocks of `count` rows (at most `tileBlocks` blocks) from row `first` on, a multiple of 16,
 /// into a tile for `BlockTileDots`.
-public typealias PackBlocks = @Sendable (
+package typealias PackBlocks = @Sendable (
     _ w: FourBitRows, _ first: Int, _ count: Int, _ tile: UnsafeMutableRawPointer
 ) -> Void
 
 /// One tile times `tokens` tokens: `out[t * outStride + i]` for outputs `first + i`, `i < count`.
-public typealias BlockTileDots = @Sendable (
+package typealias BlockTileDots = @Sendable (
     _ tile: UnsafeRawPointer, _ w: FourBitRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
     _ halves: UnsafePointer<Float>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) -> Void
 
 /// `out[i] = Float(q[i]) * d + m` for the first `count` columns of a row.
-public typealias ExpandFourBitRow = @Sendable (
+package typealias ExpandFourBitRow = @Sendable (
     _ w: FourBitRows, _ row: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
 ) -> Void

@@ -8,27 +8,27 @@
 ///
 /// The last block of keys is there as a whole; what its positions past the end hold does not matter, as long as it
 /// is finite.
-public struct QueryTile {
+package struct QueryTile {
     /// A query for each row.
-    public var queries: UnsafePointer<Float>
+    package var queries: UnsafePointer<Float>
     /// The scores, or weights, of each row, with room for its count rounded up to a multiple of 16.
-    public var scores: UnsafeMutablePointer<Float>
+    package var scores: UnsafeMutablePointer<Float>
     /// From one row to the next, of queries, of scores and of what `WeightedValues` writes. (One distance for all, and
     /// not `width`: the compiler gathers queries whose distances it knows, which is slower than to broadcast each.)
-    public var stride: Int
-    public var width: Int
+    package var stride: Int
+    package var width: Int
     /// 1 to `most`.
-    public var rows: Int
+    package var rows: Int
     /// Positions that each query sees, ascending and at least 1.
-    public var counts: SIMD4<Int>
+    package var counts: SIMD4<Int>
 
     /// Rows of a full tile.
-    public static let most = 4
+    package static let most = 4
     /// Positions in a block of keys.
-    public static let keyBlock = 16
+    package static let keyBlock = 16
 
     @inlinable
-    public init(
+    package init(
         queries: UnsafePointer<Float>, scores: UnsafeMutablePointer<Float>, stride: Int, width: Int, rows: Int = 0,
         counts: SIMD4<Int> = .zero
     ) {
@@ -43,7 +43,7 @@ public struct QueryTile {
     /// Where dimension j of a key lies in its block: lane by lane of the contract's lane sum, the lanes in the order
     /// in which its tree meets them, so that the kernels read a block from its beginning to its end.
     @inlinable
-    public static func place(_ j: Int, _ width: Int) -> Int {
+    package static func place(_ j: Int, _ width: Int) -> Int {
         // The lane's four bits reversed: 0, 8, 4, 12, 2, 10, ...
         let lane = (j & 1) << 3 | (j & 2) << 1 | (j & 4) >> 1 | (j & 8) >> 3
         return lane * (width >> 4) + (j >> 4)

@@ -1,5 +1,10 @@
 // The functions of include/tinysparse.h about models. What they do is said there.
 
+import TinyConversion
+import TinyFormats
+import TinyRuntime
+import TinySupport
+
 @c(tinysparse_model_open)
 public func tinysparseModelOpen(
     _ path: UnsafePointer<CChar>?, _ status: UnsafeMutablePointer<Int32>?,
@@ -64,23 +69,4 @@ public func tinysparseIsEnd(_ model: OpaquePointer, _ token: Int32) -> Int32 {
 
 private func copy<T>(_ values: [T], _ out: UnsafeMutablePointer<T>?, _ capacity: Int) {
     out?.update(from: values, count: min(max(capacity, 0), values.count))
-}
-
-extension Model {
-    /// Uses a model that is in memory, for instance one that is part of the program.
-    ///
-    /// A native model on a 64-byte boundary is used where it lies: it has to stay there, unchanged, as long
-    /// as this object. Anything else is copied, a foreign .gguf file converted.
-    /// - Throws: `FormatError`, `TokenizerError`.
-    public convenience init(bytes: UnsafeRawBufferPointer, verify: Bool = true) throws {
-        guard !bytes.isEmpty else { throw FormatError(.truncated, path: "memory", "there are no bytes") }
-        let isAligned = Int(bitPattern: bytes.baseAddress!) % 64 == 0
-        let file =
-            isAligned
-            ? MappedFile(borrowing: bytes, named: "memory")
-            : try MappedFile(memoryNamed: "memory", size: bytes.count) { $0.copyMemory(from: bytes) }
-        let gguf = try GGUF(file)
-        let isNative = gguf.entry(ModelConfig.nativeFormatKey) != nil
-        try self.init(NativeModelFile(image: isNative ? file : nativeImage(gguf), verify: verify && isNative))
-    }
 }

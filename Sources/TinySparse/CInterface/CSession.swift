@@ -1,5 +1,7 @@
 // The functions of include/tinysparse.h about sessions. What they do is said there.
 
+import TinyRuntime
+
 @c(tinysparse_session_open)
 public func tinysparseSessionOpen(
     _ model: OpaquePointer, _ options: UnsafePointer<CChar>?, _ status: UnsafeMutablePointer<Int32>?,

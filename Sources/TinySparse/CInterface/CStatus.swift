@@ -1,4 +1,6 @@
-import SIMDKernels
+import TinyRuntime
+import TinySupport
+import TinyTokenizer
 
 /// The codes and messages of tinysparse.h.
 enum CStatus: Int32 {
@@ -8,7 +10,7 @@ enum CStatus: Int32 {
         self =
             switch error {
             case is FormatError, is TokenizerError: .badFile
-            case is KernelError, is RequestError: .badOption
+            case is RequestError: .badOption
             case RuntimeError.badOption, RuntimeError.emptyInput, RuntimeError.tokenOutOfRange: .badOption
             case RuntimeError.contextFull: .contextFull
             case RuntimeError.outOfMemory: .noMemory

@@ -1,10 +1,12 @@
+import TinySupport
+
 /// Reads little-endian values one after another, never past the end.
-struct ByteReader {
+package struct ByteReader {
     private let file: MappedFile  // keeps the bytes
     let bytes: UnsafeRawBufferPointer
     private(set) var offset = 0
 
-    init(_ file: MappedFile) {
+    package init(_ file: MappedFile) {
         self.file = file
         bytes = file.bytes
     }
@@ -15,7 +17,7 @@ struct ByteReader {
 
     /// Moves `count` bytes on and returns where they start.
     /// - Throws: `FormatError.Kind.truncated`, naming `what` cannot be read.
-    mutating func skip(_ count: Int, _ what: @autoclosure () -> String) throws(FormatError) -> Int {
+    package mutating func skip(_ count: Int, _ what: @autoclosure () -> String) throws(FormatError) -> Int {
         guard count >= 0, count <= remaining else {
             throw error(
                 .truncated,
@@ -36,7 +38,7 @@ struct ByteReader {
 
     /// A 64-bit count of things that take at least `size` bytes each; checked
     /// against the bytes left and `limit`, so that it is safe to loop over.
-    mutating func count(of size: Int, limit: Int, _ what: @autoclosure () -> String) throws(FormatError) -> Int {
+    package mutating func count(of size: Int, limit: Int, _ what: @autoclosure () -> String) throws(FormatError) -> Int {
         let start = offset
         let count: UInt64 = try integer(what())
         guard count <= UInt64(remaining / size) else {

@@ -1,46 +1,47 @@
 import Quant
+import TinySupport
 
 /// A GGUF file (version 2 or 3, little-endian), read in place.
 ///
 /// Opening checks the whole header: after that, every metadata value and every
 /// tensor lies inside the file. Cost: O(header), the weights stay untouched.
 /// Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
-public struct GGUF: Sendable {
+package struct GGUF: Sendable {
     /// One tensor of the file.
-    public struct Tensor: Sendable {
-        public let name: String
+    package struct Tensor: Sendable {
+        package let name: String
         /// Sizes, the contiguous dimension first; 1 to 4 of them, all positive.
-        public let dimensions: [Int]
+        package let dimensions: [Int]
         /// The number of the type in the file (`ggml_type`).
-        public let typeNumber: UInt32
+        package let typeNumber: UInt32
         /// How the weights are stored; nil for types this runtime cannot read.
-        public let format: BlockFormat?
+        package let format: BlockFormat?
         /// Where the weights lie in the file; empty if `format` is nil.
-        public let range: Range<Int>
+        package let range: Range<Int>
     }
 
-    public let file: MappedFile
-    public let version: UInt32
-    public let alignment: Int
+    package let file: MappedFile
+    package let version: UInt32
+    package let alignment: Int
     /// Metadata in file order.
-    public let entries: [GGUFEntry]
+    package let entries: [GGUFEntry]
     /// Tensors in file order.
-    public let tensors: [Tensor]
+    package let tensors: [Tensor]
 
     private let entryIndex: [String: Int]
     private let tensorIndex: [String: Int]
 
     /// The path, for messages.
-    public var path: String { file.path }
+    package var path: String { file.path }
 
     /// Maps and reads the file at `path`.
     /// - Throws: `FormatError` naming the key or tensor and the byte offset.
-    public init(path: String) throws(FormatError) {
+    package init(path: String) throws(FormatError) {
         try self.init(MappedFile(path: path))
     }
 
     /// Reads an already mapped file.
-    public init(_ file: MappedFile) throws(FormatError) {
+    package init(_ file: MappedFile) throws(FormatError) {
         var reader = ByteReader(file)
         version = try GGUF.readVersion(&reader)
         let tensorCount = try reader.count(of: 32, limit: 1 << 17, "the number of tensors")
@@ -94,18 +95,18 @@ public struct GGUF: Sendable {
     }
 
     /// The metadata entry called `key`. O(1).
-    public func entry(_ key: String) -> GGUFEntry? { entryIndex[key].map { entries[$0] } }
+    package func entry(_ key: String) -> GGUFEntry? { entryIndex[key].map { entries[$0] } }
 
     /// The tensor called `name`. O(1).
-    public func tensor(_ name: String) -> Tensor? { tensorIndex[name].map { tensors[$0] } }
+    package func tensor(_ name: String) -> Tensor? { tensorIndex[name].map { tensors[$0] } }
 
     /// The bytes of a tensor of this file.
-    public func bytes(of tensor: Tensor) -> UnsafeRawBufferPointer {
+    package func bytes(of tensor: Tensor) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: file.bytes[tensor.range])
     }
 
     /// True if the file starts with the letters GGUF.
-    public static func matches(_ file: MappedFile) -> Bool {
+    package static func matches(_ file: MappedFile) -> Bool {
         file.size >= 4 && file.bytes.prefix(4).elementsEqual("GGUF".utf8)
     }
 

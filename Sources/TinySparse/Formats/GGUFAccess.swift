@@ -1,8 +1,10 @@
 // Typed access to metadata values.
 
+import TinySupport
+
 extension GGUFEntry {
     /// The value as an integer, whatever integer type it is stored in.
-    public func integer(in file: MappedFile) throws(FormatError) -> Int {
+    package func integer(in file: MappedFile) throws(FormatError) -> Int {
         let value: Int? =
             switch type {
             case .uint8: Int(load(file, UInt8.self))
@@ -19,7 +21,7 @@ extension GGUFEntry {
     }
 
     /// The value as a floating-point number; integers do too.
-    public func double(in file: MappedFile) throws(FormatError) -> Double {
+    package func double(in file: MappedFile) throws(FormatError) -> Double {
         switch type {
         case .float32: Double(Float(bitPattern: load(file, UInt32.self)))
         case .float64: Double(bitPattern: load(file, UInt64.self))
@@ -29,12 +31,12 @@ extension GGUFEntry {
     }
 
     /// The value as a truth value.
-    public func bool(in file: MappedFile) throws(FormatError) -> Bool {
+    package func bool(in file: MappedFile) throws(FormatError) -> Bool {
         try expect(type == .bool ? load(file, UInt8.self) != 0 : nil, "a truth value", file)
     }
 
     /// The value as text, which has to be UTF-8.
-    public func string(in file: MappedFile) throws(FormatError) -> String {
+    package func string(in file: MappedFile) throws(FormatError) -> String {
         guard type == .string else { return try expect(nil, "text", file) }
         return try expect(
             String(validating: file.bytes[range], as: UTF8.self), "text in UTF-8", file)
@@ -42,7 +44,7 @@ extension GGUFEntry {
 
     /// The value as a list of byte strings, which need not be UTF-8.
     /// Memory: bounded by `limit` strings and 256 MiB of text.
-    public func byteStrings(in file: MappedFile, limit: Int = 1 << 21) throws(FormatError) -> [[UInt8]] {
+    package func byteStrings(in file: MappedFile, limit: Int = 1 << 21) throws(FormatError) -> [[UInt8]] {
         guard let element, element.type == .string else {
             return try expect(nil, "a list of strings", file)
         }
@@ -62,7 +64,7 @@ extension GGUFEntry {
     }
 
     /// The value as a list of 32-bit integers, signed or not.
-    public func int32s(in file: MappedFile) throws(FormatError) -> [Int32] {
+    package func int32s(in file: MappedFile) throws(FormatError) -> [Int32] {
         guard let element, element.type == .int32 || element.type == .uint32 else {
             return try expect(nil, "a list of 32-bit integers", file)
         }
@@ -70,7 +72,7 @@ extension GGUFEntry {
     }
 
     /// The value as a list of floats.
-    public func floats(in file: MappedFile) throws(FormatError) -> [Float] {
+    package func floats(in file: MappedFile) throws(FormatError) -> [Float] {
         guard let element, element.type == .float32 else {
             return try expect(nil, "a list of floats", file)
         }
@@ -78,7 +80,7 @@ extension GGUFEntry {
     }
 
     /// The value as a list of unsigned 64-bit integers.
-    public func uint64s(in file: MappedFile) throws(FormatError) -> [UInt64] {
+    package func uint64s(in file: MappedFile) throws(FormatError) -> [UInt64] {
         guard let element, element.type == .uint64 else {
             return try expect(nil, "a list of unsigned 64-bit integers", file)
         }
@@ -115,53 +117,53 @@ extension GGUFEntry {
 
 extension GGUF {
     /// The error for a key that has to be there.
-    func missing(_ key: String) -> FormatError {
+    package func missing(_ key: String) -> FormatError {
         FormatError(
             .missing, path: path, item: key,
             "the metadata key is missing; the file was not made for this kind of model")
     }
 
     /// An integer that has to be there.
-    public func integer(_ key: String) throws(FormatError) -> Int {
+    package func integer(_ key: String) throws(FormatError) -> Int {
         guard let entry = entry(key) else { throw missing(key) }
         return try entry.integer(in: file)
     }
 
     /// An integer, or nil if the key is absent.
-    public func optionalInteger(_ key: String) throws(FormatError) -> Int? {
+    package func optionalInteger(_ key: String) throws(FormatError) -> Int? {
         try entry(key)?.integer(in: file)
     }
 
     /// A number that has to be there.
-    public func double(_ key: String) throws(FormatError) -> Double {
+    package func double(_ key: String) throws(FormatError) -> Double {
         guard let entry = entry(key) else { throw missing(key) }
         return try entry.double(in: file)
     }
 
     /// A number, or nil if the key is absent.
-    public func optionalDouble(_ key: String) throws(FormatError) -> Double? {
+    package func optionalDouble(_ key: String) throws(FormatError) -> Double? {
         try entry(key)?.double(in: file)
     }
 
     /// A truth value that has to be there.
-    public func bool(_ key: String) throws(FormatError) -> Bool {
+    package func bool(_ key: String) throws(FormatError) -> Bool {
         guard let entry = entry(key) else { throw missing(key) }
         return try entry.bool(in: file)
     }
 
     /// A truth value, or nil if the key is absent.
-    public func optionalBool(_ key: String) throws(FormatError) -> Bool? {
+    package func optionalBool(_ key: String) throws(FormatError) -> Bool? {
         try entry(key)?.bool(in: file)
     }
 
     /// Text that has to be there.
-    public func string(_ key: String) throws(FormatError) -> String {
+    package func string(_ key: String) throws(FormatError) -> String {
         guard let entry = entry(key) else { throw missing(key) }
         return try entry.string(in: file)
     }
 
     /// Text, or nil if the key is absent.
-    public func optionalString(_ key: String) throws(FormatError) -> String? {
+    package func optionalString(_ key: String) throws(FormatError) -> String? {
         try entry(key)?.string(in: file)
     }
 }

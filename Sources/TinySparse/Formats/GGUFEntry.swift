@@ -1,10 +1,12 @@
+import TinySupport
+
 /// A type of metadata value in a GGUF file.
-public enum GGUFType: UInt32, Sendable {
+package enum GGUFType: UInt32, Sendable {
     case uint8, int8, uint16, int16, uint32, int32, float32, bool, string, array
     case uint64, int64, float64
 
     /// Bytes of a value; nil for strings and arrays.
-    public var size: Int? {
+    package var size: Int? {
         switch self {
         case .uint8, .int8, .bool: 1
         case .uint16, .int16: 2
@@ -17,15 +19,15 @@ public enum GGUFType: UInt32, Sendable {
 
 /// One metadata key with the place of its value, which is decoded on demand:
 /// a vocabulary costs nothing until somebody asks for it.
-public struct GGUFEntry: Sendable {
-    public let key: String
-    public let type: GGUFType
+package struct GGUFEntry: Sendable {
+    package let key: String
+    package let type: GGUFType
     /// For arrays: the type and the number of elements.
-    public let element: (type: GGUFType, count: Int)?
+    package let element: (type: GGUFType, count: Int)?
     /// The value's bytes in the file: of an array its elements, of a string its text.
-    public let range: Range<Int>
+    package let range: Range<Int>
     /// The value as stored, with array headers and string lengths.
-    public let stored: Range<Int>
+    package let stored: Range<Int>
 
     /// Longest key and longest single string accepted.
     private static let keyLimit = 1 << 16

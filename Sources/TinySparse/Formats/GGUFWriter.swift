@@ -1,4 +1,5 @@
 import Quant
+import TinySupport
 
 /// Lays out a GGUF version 3 file.
 ///

@@ -1,11 +1,13 @@
+import TinySupport
+
 /// What kind of model it is: an architecture described as data.
-public struct ModelConfig: Sendable, Equatable {
+package struct ModelConfig: Sendable, Equatable {
     /// How a layer's input is normalised.
-    public enum Norm: String, Sendable { case rms, layer }
+    package enum Norm: String, Sendable { case rms, layer }
     /// The non-linearity of the feed-forward layers.
-    public enum Activation: String, Sendable { case silu, relu, gelu }
+    package enum Activation: String, Sendable { case silu, relu, gelu }
     /// How a token's position enters.
-    public enum Positions: Sendable, Equatable {
+    package enum Positions: Sendable, Equatable {
         /// Rotary: pair i of the first `dims` values of a head turns by
         /// (position / scaling) · base^(−2i / dims). A pair is (2i, 2i + 1) if
         /// `interleaved`, otherwise (i, i + dims / 2); native files never are.
@@ -16,49 +18,75 @@ public struct ModelConfig: Sendable, Equatable {
     }
 
     /// "llama" or "opt".
-    public var architecture: String
+    package var architecture: String
     /// A name for people.
-    public var name: String
-    public var vocabularySize: Int
+    package var name: String
+    package var vocabularySize: Int
     /// Width of the residual stream.
-    public var dModel: Int
-    public var nLayers: Int
+    package var dModel: Int
+    package var nLayers: Int
     /// Query heads.
-    public var nHeads: Int
+    package var nHeads: Int
     /// Key and value heads; divides `nHeads`.
-    public var nKVHeads: Int
+    package var nKVHeads: Int
     /// Width of a head; even.
-    public var headDim: Int
+    package var headDim: Int
     /// Neurons of a feed-forward layer.
-    public var dFF: Int
+    package var dFF: Int
     /// Most tokens a model can look back on.
-    public var contextLength: Int
-    public var normEpsilon: Float
-    public var normKind: Norm
-    public var activation: Activation
+    package var contextLength: Int
+    package var normEpsilon: Float
+    package var normKind: Norm
+    package var activation: Activation
     /// True if the feed-forward layer multiplies act(gate) by up.
-    public var gated: Bool
-    public var positions: Positions
+    package var gated: Bool
+    package var positions: Positions
     /// Divisors of the rotary frequencies, one a pair; empty if there are none.
-    public var ropeFactors: [Float]
+    package var ropeFactors: [Float]
     /// True if the output matrix is the embedding.
-    public var tiedHead: Bool
+    package var tiedHead: Bool
     /// True if every matrix of a layer has a bias.
-    public var hasBiases: Bool
+    package var hasBiases: Bool
     /// Predictors of active neurons and heads, if the file has them.
-    public var predictors = PredictorConfig()
+    package var predictors = PredictorConfig()
     /// Which matrices have 4-bit weights, if the file has any.
-    public var fourBit = FourBitKinds()
+    package var fourBit = FourBitKinds()
+
+    package init(
+        architecture: String, name: String, vocabularySize: Int, dModel: Int, nLayers: Int, nHeads: Int,
+        nKVHeads: Int, headDim: Int, dFF: Int, contextLength: Int, normEpsilon: Float, normKind: Norm,
+        activation: Activation, gated: Bool, positions: Positions, ropeFactors: [Float], tiedHead: Bool,
+        hasBiases: Bool
+    ) {
+        self.architecture = architecture
+        self.name = name
+        self.vocabularySize = vocabularySize
+        self.dModel = dModel
+        self.nLayers = nLayers
+        self.nHeads = nHeads
+        self.nKVHeads = nKVHeads
+        self.headDim = headDim
+        self.dFF = dFF
+        self.contextLength = contextLength
+        self.normEpsilon = normEpsilon
+        self.normKind = normKind
+        self.activation = activation
+        self.gated = gated
+        self.positions = positions
+        self.ropeFactors = ropeFactors
+        self.tiedHead = tiedHead
+        self.hasBiases = hasBiases
+    }
 
     /// Width of all query heads together.
-    public var dQuery: Int { nHeads * headDim }
+    package var dQuery: Int { nHeads * headDim }
     /// Width of all key heads together.
-    public var dKV: Int { nKVHeads * headDim }
+    package var dKV: Int { nKVHeads * headDim }
 }
 
 extension ModelConfig {
     /// Architectures that can be run.
-    public static let supportedArchitectures = ["llama", "opt"]
+    package static let supportedArchitectures = ["llama", "opt"]
 
     /// Widest row. Sums of that many products of 8-bit numbers, even unsigned
     /// by signed, still fit 32 bits.
@@ -67,7 +95,7 @@ extension ModelConfig {
     /// Checks that every number is one a runtime can work with, so that no
     /// product of them overflows.
     /// - Throws: `FormatError` naming the field.
-    func validate(path: String) throws(FormatError) {
+    package func validate(path: String) throws(FormatError) {
         func check(_ field: String, _ value: Int, _ range: ClosedRange<Int>) throws(FormatError) {
             guard range.contains(value) else {
                 throw FormatError(
@@ -116,7 +144,7 @@ extension ModelConfig {
     }
 
     /// The error for an architecture nobody here has heard of.
-    static func unsupportedArchitecture(_ name: String, path: String, item: String) -> FormatError {
+    package static func unsupportedArchitecture(_ name: String, path: String, item: String) -> FormatError {
         FormatError(
             .unsupported, path: path, item: item,
             "architecture \"\(printable(name))\" is not supported; supported are "

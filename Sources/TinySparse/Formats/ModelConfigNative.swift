@@ -1,12 +1,14 @@
+import TinySupport
+
 extension ModelConfig {
     /// Version of the native file format this code reads and writes.
     static let nativeFormat: UInt32 = 1
 
     /// The key that says that a GGUF file is a native file, and of which version.
-    static let nativeFormatKey = "tinysparse.format"
+    package static let nativeFormatKey = "tinysparse.format"
 
     /// Writes every field as metadata, so that reading back needs no guess.
-    func write(to writer: inout GGUFWriter) {
+    package func write(to writer: inout GGUFWriter) {
         writer.add("general.architecture", architecture)
         writer.add("general.name", name)
         writer.add(Self.nativeFormatKey, Self.nativeFormat)
@@ -40,7 +42,7 @@ extension ModelConfig {
 
     /// Reads the configuration of a native file.
     /// - Throws: `FormatError` naming the key.
-    init(native gguf: GGUF) throws(FormatError) {
+    package init(native gguf: GGUF) throws(FormatError) {
         let version = try gguf.integer(Self.nativeFormatKey)
         guard version == Int(Self.nativeFormat) else {
             throw FormatError(

@@ -1,65 +1,44 @@
 import Dispatch
 import Quant
 import SIMDKernels
+import TinyPlatform
+import TinySupport
+import TinyTokenizer
 
 /// A model ready to run: a native file, mapped, or the native image of a foreign
 /// one, in memory. Everything is checked on opening, so that no later access to
 /// a matrix or vector handed out here can leave its memory.
-public final class NativeModelFile: @unchecked Sendable {
-    public let config: ModelConfig
+package final class NativeModelFile: @unchecked Sendable {
+    package let config: ModelConfig
     /// The container; its metadata has the vocabulary.
-    public let gguf: GGUF
+    package let gguf: GGUF
     private let matrices: [String: Matrix]
     private let fourBitMatrices: [String: FourBitMatrix]
     private let vectors: [String: UnsafeBufferPointer<Float>]
 
-    static let checksumsKey = "tinysparse.checksums"
+    package static let checksumsKey = "tinysparse.checksums"
 
     /// The path, for messages.
-    public var path: String { gguf.path }
+    package var path: String { gguf.path }
 
-    #if hasFeature(Embedded)
-    /// Opens a native file. Conversions are not part of Embedded builds.
-    /// - Throws: `FormatError` naming tensor and byte offset.
-    public convenience init(path: String, verify: Bool = true) throws(FormatError) {
-        let gguf = try GGUF(path: path)
-        guard gguf.entry(ModelConfig.nativeFormatKey) != nil else {
-            throw FormatError(
-                .unsupported, path: path,
-                "is no native file; make one with `tinysparse convert` on another machine")
-        }
-        gguf.file.adviseHugePages()
-        gguf.file.adviseWillNeed()
-        try self.init(gguf, verify: verify)
-    }
-    #else
-    /// Opens a native file, or converts another model in memory.
+    /// Opens a native file by mapping it.
     /// - Parameter verify: read every weight and compare checksums. Costs one
     ///   pass over the file at the speed of memory or disk, on all cores.
-    /// - Parameter residence: where the weights of a native file are kept; a converted model is in memory anyway.
-    /// - Parameter progress: told about the conversion of a foreign model.
-    /// - Throws: `FormatError` naming tensor and byte offset, or what `progress` throws.
-    public convenience init(
-        path: String, verify: Bool = true, residence: Residence = .automatic,
-        progress: ConversionProgress = { _ in }
-    ) throws {
-        guard !isDirectory(path) else {
-            try self.init(image: nativeImage(path, progress: progress), verify: false)
-            return
-        }
+    /// - Parameter residence: where the weights are kept.
+    /// - Throws: `FormatError` naming tensor and byte offset.
+    package convenience init(
+        path: String, verify: Bool = true, residence: Residence = .automatic
+    ) throws(FormatError) {
         let file = try MappedFile(path: path)
-        guard GGUF.matches(file) else {
-            try self.init(image: nativeImage(path, progress: progress), verify: false)
-            return
-        }
         let gguf = try GGUF(file)
         guard gguf.entry(ModelConfig.nativeFormatKey) != nil else {
-            try self.init(image: nativeImage(gguf, progress: progress), verify: false)
-            return
+            throw FormatError(.unsupported, path: path, "is not a native file; convert the model first")
         }
         file.adviseWillNeed()
-        if residence.copies(file.size) {
+        if residence == .copied {
             try self.init(GGUF(file.inHugePages()), verify: verify)
+        } else if residence == .automatic, file.size <= freeMemory() / 4, let copy = try? file.inHugePages() {
+            try self.init(GGUF(copy), verify: verify)
         } else {
             file.adviseHugePages()
             try self.init(gguf, verify: verify)
@@ -67,27 +46,19 @@ public final class NativeModelFile: @unchecked Sendable {
     }
 
     /// Where the weights of a native file are kept.
-    public enum Residence: Sendable {
+    package enum Residence: Sendable {
         /// In the file's own pages, shared between processes and given back under pressure. Nothing is
         /// copied.
         case mapped
         /// Copied once to huge pages: see `MappedFile.inHugePages`.
         case copied
-        /// Copied if the file takes at most a quarter of the memory that is free now.
+        /// Copied if the file takes at most a quarter of the memory that is free now, and mapped if the copy cannot
+        /// be had.
         case automatic
-
-        func copies(_ size: Int) -> Bool {
-            switch self {
-            case .mapped: false
-            case .copied: true
-            case .automatic: size <= freeMemory() / 4
-            }
-        }
     }
-    #endif
 
     /// Opens a native file that is in memory already.
-    public convenience init(image: MappedFile, verify: Bool) throws(FormatError) {
+    package convenience init(image: MappedFile, verify: Bool) throws(FormatError) {
         try self.init(GGUF(image), verify: verify)
     }
 
@@ -144,21 +115,21 @@ public final class NativeModelFile: @unchecked Sendable {
     }
 
     /// The vocabulary, as plain data.
-    public func tokenizerSpec() throws(FormatError) -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
+    package func tokenizerSpec() throws(FormatError) -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
 
     /// An int8 matrix by name without ".weight": "token_embd", "output" (the embedding
     /// if the head is tied), "blk.N.attn_q", ... Valid as long as this object.
-    public func matrix(_ name: String) throws(FormatError) -> Matrix {
+    package func matrix(_ name: String) throws(FormatError) -> Matrix {
         guard let matrix = matrices[name] else { throw missing(name) }
         return matrix
     }
 
     /// A matrix of 4-bit weights by name, named as int8 ones are; nil if there is none.
-    public func fourBitMatrix(_ name: String) -> FourBitMatrix? { fourBitMatrices[name] }
+    package func fourBitMatrix(_ name: String) -> FourBitMatrix? { fourBitMatrices[name] }
 
     /// A vector or table by full name: "output_norm.weight", "blk.N.attn_q.bias",
     /// "position_embd.weight", ... 64-byte aligned; valid as long as this object.
-    public func vector(_ name: String) throws(FormatError) -> UnsafeBufferPointer<Float> {
+    package func vector(_ name: String) throws(FormatError) -> UnsafeBufferPointer<Float> {
         guard let vector = vectors[name] else { throw missing(name) }
         return vector
     }
@@ -261,4 +232,10 @@ private func containsMinus128(_ bytes: UnsafeRawBufferPointer) -> Bool {
     var found: UInt8 = 0
     for byte in bytes { found |= byte == 0x80 ? 1 : 0 }
     return found != 0
+}
+
+/// True if `path` is a file that runs as it is, without a conversion.
+package func isNativeModel(_ path: String) -> Bool {
+    guard !isDirectory(path), let file = try? MappedFile(path: path), GGUF.matches(file) else { return false }
+    return (try? GGUF(file).entry(ModelConfig.nativeFormatKey)) != nil
 }

@@ -3,8 +3,8 @@ import Quant
 /// A piece of a native file: a vector, a table, or a matrix with its scales.
 ///
 /// The order of the parts is the order of the tensors in the file.
-struct NativePart: Equatable {
-    enum Shape: Equatable {
+package struct NativePart: Equatable {
+    package enum Shape: Equatable {
         /// Floats, one tensor called `name`.
         case vector(count: Int)
         /// Rows of floats, one tensor called `name`.
@@ -18,14 +18,14 @@ struct NativePart: Equatable {
         case neuronMajor(outputs: Int, inputs: Int)
     }
 
-    let name: String
-    let shape: Shape
+    package let name: String
+    package let shape: Shape
 
     /// The tensor of a source model this part is made of, named as in GGUF files.
-    var sourceName: String { isMatrix ? name + ".weight" : name }
+    package var sourceName: String { isMatrix ? name + ".weight" : name }
 
     /// Shape of that tensor, outermost dimension first.
-    var sourceShape: [Int] {
+    package var sourceShape: [Int] {
         switch shape {
         case .vector(let count): [count]
         case .table(let rows, let cols), .matrix(let rows, let cols),
@@ -34,27 +34,27 @@ struct NativePart: Equatable {
         }
     }
 
-    var isMatrix: Bool {
+    package var isMatrix: Bool {
         switch shape {
         case .vector, .table: false
         case .matrix, .fourBit, .neuronMajor: true
         }
     }
 
-    var isFourBit: Bool {
+    package var isFourBit: Bool {
         if case .fourBit = shape { true } else { false }
     }
 
     /// A transposed `attn_output`, under a name of its own: the matrix is square in most models, and mistaken for the
     /// other it would be wrong without a word.
-    static let outputByHead = "attn_output_t"
+    package static let outputByHead = "attn_output_t"
 
     var isNeuronMajor: Bool {
         if case .neuronMajor = shape { true } else { false }
     }
 
     /// The tensors of the native file, dimensions as in GGUF: contiguous first.
-    var tensors: [(name: String, format: BlockFormat, dimensions: [Int])] {
+    package var tensors: [(name: String, format: BlockFormat, dimensions: [Int])] {
         switch shape {
         case .vector(let count): [(name, .f32, [count])]
         case .table(let rows, let cols): [(name, .f32, [cols, rows])]
@@ -81,15 +81,15 @@ struct NativePart: Equatable {
 
 extension ModelConfig {
     /// Whether a layer's output matrix lies transposed, so that what skipped heads would multiply is not read.
-    func isOutputByHead(_ layer: Int) -> Bool {
+    package func isOutputByHead(_ layer: Int) -> Bool {
         predictors.hasHeads(layer) && canLieByHead(layer)
     }
 
     /// Blocks of 4-bit weights hold sixteen rows together: none of them is to be had for less.
-    func canLieByHead(_ layer: Int) -> Bool { !fourBit.contains("blk.\(layer).attn_output") }
+    package func canLieByHead(_ layer: Int) -> Bool { !fourBit.contains("blk.\(layer).attn_output") }
 
     /// Everything a native file of this model holds. O(layers).
-    var nativeParts: [NativePart] {
+    package var nativeParts: [NativePart] {
         var parts: [NativePart] = []
         func matrix(_ name: String, rows: Int, cols: Int) {
             let isFourBit = fourBit.contains(name)

@@ -1,31 +1,33 @@
+import TinySupport
+
 /// The predictors that a native file holds: docs/NUMERICS.md, 10. Empty lists stand for none.
-public struct PredictorConfig: Sendable, Equatable {
+package struct PredictorConfig: Sendable, Equatable {
     /// Rank of each layer's predictor of neurons; 0 where there is none.
-    public var neuronRanks: [Int] = []
+    package var neuronRanks: [Int] = []
     /// Rank of each layer's predictor of heads; 0 where there is none.
-    public var headRanks: [Int] = []
+    package var headRanks: [Int] = []
     /// How many neighbouring neurons share a score, and are computed or skipped together.
-    public var neuronGroup = 1
+    package var neuronGroup = 1
     /// Layers whose neurons are chosen by their own gate instead of by a predictor; empty for none.
-    public var gates: [Bool] = []
+    package var gates: [Bool] = []
     /// A neuron with a score at least this high is active, one a layer.
-    public var neuronThresholds: [Float] = []
+    package var neuronThresholds: [Float] = []
     /// A head with a score at least this high is active, one a layer.
-    public var headThresholds: [Float] = []
+    package var headThresholds: [Float] = []
     /// Neurons are predicted from the norm before the attention of their layer, so that they are known
     /// before it runs, and not from the norm before the MLP.
-    public var lookahead = false
+    package var lookahead = false
     /// The screen of the output matrix; nil where there is none.
-    public var screen: ScreenConfig?
+    package var screen: ScreenConfig?
 
-    public init() {}
+    package init() {}
 
     /// Whether there are no predictors; there may be a screen all the same.
-    public var isEmpty: Bool { neuronRanks.isEmpty && headRanks.isEmpty }
+    package var isEmpty: Bool { neuronRanks.isEmpty && headRanks.isEmpty }
 
     /// Whether a layer's heads are predicted.
     func hasHeads(_ layer: Int) -> Bool { !headRanks.isEmpty && headRanks[layer] > 0 }
-    func isGateChosen(_ layer: Int) -> Bool { !gates.isEmpty && gates[layer] }
+    package func isGateChosen(_ layer: Int) -> Bool { !gates.isEmpty && gates[layer] }
 
     private static let key = "tinysparse.predictors."
 

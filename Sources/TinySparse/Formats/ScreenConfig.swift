@@ -1,15 +1,17 @@
-/// The screen of a model's output matrix, which finds the rows worth computing: docs/NUMERICS.md, 10.
-public struct ScreenConfig: Sendable, Equatable {
-    /// Rank of the product that scores the rows.
-    public var rank: Int
-    /// Most rows that are computed; if more are within the margin, all are.
-    public var rows: Int
-    /// How far below the best score a row may be, if only the largest logit has to be exact.
-    public var margin: Float
-    /// The same if several have to be.
-    public var wideMargin: Float
+import TinySupport
 
-    public init(rank: Int, rows: Int, margin: Float, wideMargin: Float) {
+/// The screen of a model's output matrix, which finds the rows worth computing: docs/NUMERICS.md, 10.
+package struct ScreenConfig: Sendable, Equatable {
+    /// Rank of the product that scores the rows.
+    package var rank: Int
+    /// Most rows that are computed; if more are within the margin, all are.
+    package var rows: Int
+    /// How far below the best score a row may be, if only the largest logit has to be exact.
+    package var margin: Float
+    /// The same if several have to be.
+    package var wideMargin: Float
+
+    package init(rank: Int, rows: Int, margin: Float, wideMargin: Float) {
         self.rank = rank
         self.rows = rows
         self.margin = margin

@@ -1,11 +1,14 @@
 // A vocabulary in GGUF metadata, keys `tokenizer.ggml.*`.
 // Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
+import TinySupport
+import TinyTokenizer
+
 extension TokenizerSpec {
     /// Reads the vocabulary of a GGUF file. Plain data: ids and texts are
     /// checked when a tokenizer is made of it.
     /// - Throws: `FormatError` naming the key.
-    public init(gguf: GGUF) throws(FormatError) {
+    package init(gguf: GGUF) throws(FormatError) {
         let file = gguf.file
         func required(_ key: String) throws(FormatError) -> GGUFEntry {
             guard let entry = gguf.entry("tokenizer.ggml.\(key)") else {

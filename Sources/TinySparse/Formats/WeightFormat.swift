@@ -1,5 +1,7 @@
+import TinySupport
+
 /// How a conversion stores the weights of matrices.
-public enum WeightFormat: String, Sendable, CaseIterable {
+package enum WeightFormat: String, Sendable, CaseIterable {
     /// A byte a weight and one scale an output.
     case int8
     /// 4 bits a weight and a pair of halves for every 32 of them. The embedding and the output matrix stay
@@ -11,9 +13,9 @@ public enum WeightFormat: String, Sendable, CaseIterable {
 }
 
 /// Which matrices of a native file have 4-bit weights: the last part of their names.
-public struct FourBitKinds: Sendable, Equatable {
+package struct FourBitKinds: Sendable, Equatable {
     /// In the order of `possible`.
-    public private(set) var names: [String] = []
+    package private(set) var names: [String] = []
 
     /// What can have them. Of these, `output` and `token_embd` are one if the head is tied.
     static let possible = [
@@ -21,10 +23,10 @@ public struct FourBitKinds: Sendable, Equatable {
     ]
     private static let key = "tinysparse.four_bit"
 
-    public init() {}
+    package init() {}
 
     /// What `format` means for a model of that kind.
-    init(_ format: WeightFormat, _ config: ModelConfig) {
+    package init(_ format: WeightFormat, _ config: ModelConfig) {
         names = Self.possible.filter { name in
             switch format {
             case .int8: false
@@ -34,7 +36,7 @@ public struct FourBitKinds: Sendable, Equatable {
         }
     }
 
-    public var isEmpty: Bool { names.isEmpty }
+    package var isEmpty: Bool { names.isEmpty }
 
     /// True if the matrix of that name ("blk.3.attn_q", "output") has 4-bit weights.
     func contains(_ matrix: String) -> Bool {

@@ -1,3 +1,5 @@
+import TinySupport
+
 /// Reading the `tokenizer.json` of the Hugging Face tokenizers library.
 extension TokenizerSpec {
     /// The expressions of `Split` pre-tokenizers, and the names that GGUF gives them.
@@ -18,7 +20,7 @@ extension TokenizerSpec {
     /// SentencePiece-style BPE with byte fallback as in Llama 2. Linear in the size of the files.
     /// - Throws: `TokenizerError.malformedFile`, or an error that names the kind found if it is
     ///   another.
-    public init(huggingFaceTokenizerJSON json: [UInt8], config: [UInt8]? = nil)
+    package init(huggingFaceTokenizerJSON json: [UInt8], config: [UInt8]? = nil)
         throws(TokenizerError)
     {
         let root = try Self.parse(json, "tokenizer.json")

@@ -4,15 +4,15 @@
 /// the same byte. Text that may be the beginning of a stop string is withheld until it is clear
 /// that it is not. However the stream is cut, the outcome is the same. Feeding n bytes costs O(n ·
 /// total length of the stop strings) at worst.
-public struct StopStrings: Sendable {
+package struct StopStrings: Sendable {
     /// What may be shown after feeding a piece of text.
-    public struct Output: Sendable, Equatable {
+    package struct Output: Sendable, Equatable {
         /// The text that can be shown.
-        public let text: String
+        package let text: String
         /// The stop string that has been hit, if one has; the text then ends just before it.
-        public let stop: String?
+        package let stop: String?
 
-        public init(text: String, stop: String?) {
+        package init(text: String, stop: String?) {
             self.text = text
             self.stop = stop
         }
@@ -25,14 +25,14 @@ public struct StopStrings: Sendable {
     private var hit: String?
 
     /// - Parameter stops: the stop strings; empty ones are ignored.
-    public init(_ stops: [String]) {
+    package init(_ stops: [String]) {
         self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty }.sorted {
             $0.count > $1.count
         }
     }
 
     /// Takes the next piece of text. After a stop string has been hit nothing more comes out.
-    public mutating func feed(_ text: String) -> Output {
+    package mutating func feed(_ text: String) -> Output {
         if let hit { return Output(text: "", stop: hit) }
         let old = held.count
         held += text.utf8
@@ -48,7 +48,7 @@ public struct StopStrings: Sendable {
     }
 
     /// Ends the stream and returns what was withheld.
-    public mutating func finish() -> String { release(held.count) }
+    package mutating func finish() -> String { release(held.count) }
 
     /// The length of the longest end of the text that is the beginning of a stop string.
     private var pendingCount: Int {

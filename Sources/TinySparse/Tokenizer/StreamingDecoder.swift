@@ -3,17 +3,17 @@
 /// Bytes that may still become a character are held back; bytes that cannot are replaced by U+FFFD
 /// at once, exactly as `String(decoding:as:)` would replace them in the whole. However a stream is
 /// cut, the pieces together are the same text. Feeding n bytes is linear.
-public struct StreamingDecoder: Sendable {
+package struct StreamingDecoder: Sendable {
     /// The beginning of a character, at most three bytes.
     private var pending: [UInt8] = []
 
-    public init() {}
+    package init() {}
 
     /// Whether bytes are being held back.
-    public var isPending: Bool { !pending.isEmpty }
+    package var isPending: Bool { !pending.isEmpty }
 
     /// Takes the bytes of the next token, and returns the text that is now certain.
-    public mutating func feed(_ bytes: some Sequence<UInt8>) -> String {
+    package mutating func feed(_ bytes: some Sequence<UInt8>) -> String {
         pending += bytes
         let certain = pending.count - Self.incompleteTail(pending)
         let text = String(decoding: pending[..<certain], as: UTF8.self)
@@ -22,12 +22,12 @@ public struct StreamingDecoder: Sendable {
     }
 
     /// Takes the next token, and returns the text that is now certain.
-    public mutating func feed(_ id: Int32, of tokenizer: Tokenizer) -> String {
+    package mutating func feed(_ id: Int32, of tokenizer: Tokenizer) -> String {
         feed(tokenizer.piece(of: id))
     }
 
     /// Ends the stream: what is held back becomes U+FFFD.
-    public mutating func finish() -> String {
+    package mutating func finish() -> String {
         defer { pending = [] }
         return String(decoding: pending, as: UTF8.self)
     }

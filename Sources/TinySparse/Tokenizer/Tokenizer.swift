@@ -2,9 +2,9 @@
 ///
 /// The ids are those of llama.cpp for the same vocabulary, also for broken UTF-8 and for special
 /// tokens in the text.
-public final class Tokenizer: Sendable {
+package final class Tokenizer: Sendable {
     /// The longest token text accepted, in bytes.
-    public static let maximumTokenLength = 1 << 16
+    package static let maximumTokenLength = 1 << 16
     /// Longer stretches of text are cut, which keeps positions in 32 bits.
     private static let maximumFragment = 1 << 28
 
@@ -15,17 +15,17 @@ public final class Tokenizer: Sendable {
     }
 
     /// Beginning of sequence, if the vocabulary has it.
-    public let bos: Int32?
+    package let bos: Int32?
     /// End of sequence, if the vocabulary has it.
-    public let eos: Int32?
+    package let eos: Int32?
     /// End of turn, if the vocabulary has it.
-    public let eot: Int32?
+    package let eot: Int32?
     /// Whether `encode(addSpecial: true)` begins with BOS.
-    public let addsBOS: Bool
+    package let addsBOS: Bool
     /// Whether `encode(addSpecial: true)` ends with EOS.
-    public let addsEOS: Bool
+    package let addsEOS: Bool
     /// How conversations are written for this model, if the file says so.
-    public let chatTemplate: ChatTemplate?
+    package let chatTemplate: ChatTemplate?
 
     private let model: Model
     private let vocabulary: ByteStringTable
@@ -36,7 +36,7 @@ public final class Tokenizer: Sendable {
 
     /// Checks a vocabulary and prepares it. Linear in its size.
     /// - Throws: `TokenizerError` for a vocabulary that cannot be used.
-    public init(_ spec: TokenizerSpec) throws(TokenizerError) {
+    package init(_ spec: TokenizerSpec) throws(TokenizerError) {
         let isSentencePiece = spec.model == "llama"
         let isUnigram = spec.model == "t5" || spec.model == "unigram"
         guard isSentencePiece || isUnigram || spec.model == "gpt2" else {
@@ -97,7 +97,7 @@ public final class Tokenizer: Sendable {
     }
 
     /// The number of tokens; ids are 0 to one less.
-    public var vocabularySize: Int { vocabulary.count }
+    package var vocabularySize: Int { vocabulary.count }
 
     // MARK: - Encoding
 
@@ -108,7 +108,7 @@ public final class Tokenizer: Sendable {
     ///     it off for text that comes from a user.
     ///
     /// n bytes take O(n log n) at worst, and linear time on natural text.
-    public func encode(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false)
+    package func encode(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false)
         -> [Int32]
     {
         var text = text
@@ -118,7 +118,7 @@ public final class Tokenizer: Sendable {
     }
 
     /// The ids of a text given as bytes, which need not be valid UTF-8.
-    public func encode(_ text: [UInt8], addSpecial: Bool = true, parseSpecial: Bool = false)
+    package func encode(_ text: [UInt8], addSpecial: Bool = true, parseSpecial: Bool = false)
         -> [Int32]
     {
         text.withUnsafeBufferPointer {
@@ -128,7 +128,7 @@ public final class Tokenizer: Sendable {
 
     /// The ids of a conversation. Control tokens are recognised in the template's own text only, so
     /// that no message can pretend to be another.
-    public func encode(
+    package func encode(
         chat messages: [ChatMessage], template: ChatTemplate, addGenerationPrompt: Bool = true,
         addSpecial: Bool = true
     ) -> [Int32] {
@@ -187,7 +187,7 @@ public final class Tokenizer: Sendable {
 
     /// The bytes that a token stands for: part of a character perhaps; the token's name for a
     /// control token; empty for an unused token and for an id outside the vocabulary.
-    public func piece(of id: Int32) -> [UInt8] {
+    package func piece(of id: Int32) -> [UInt8] {
         guard id >= 0, Int(id) < vocabulary.count else { return [] }
         let text = vocabulary.string(Int(id))
         switch types[Int(id)] {
@@ -202,7 +202,7 @@ public final class Tokenizer: Sendable {
 
     /// The bytes of a sequence of ids. With `skipSpecial`, control tokens are left out, and so is
     /// the space that encoding put before the text.
-    public func decodeBytes(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> [UInt8] {
+    package func decodeBytes(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> [UInt8] {
         var bytes: [UInt8] = []
         var isFirst = true
         for id in ids {
@@ -217,21 +217,21 @@ public final class Tokenizer: Sendable {
     }
 
     /// The text of a sequence of ids, see `decodeBytes`; invalid UTF-8 becomes U+FFFD.
-    public func decode(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> String {
+    package func decode(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> String {
         String(decoding: decodeBytes(ids, skipSpecial: skipSpecial), as: UTF8.self)
     }
 
     /// Whether an id is a control token or the unknown token, which stand for no text.
-    public func isControl(_ id: Int32) -> Bool {
+    package func isControl(_ id: Int32) -> Bool {
         guard id >= 0, Int(id) < types.count else { return false }
         return types[Int(id)] == .control || types[Int(id)] == .unknown
     }
 
     /// Whether a generation ends with this id.
-    public func isEndOfGeneration(_ id: Int32) -> Bool { endsGeneration.contains(id) }
+    package func isEndOfGeneration(_ id: Int32) -> Bool { endsGeneration.contains(id) }
 
     /// The id of the token with exactly this text, if there is one.
-    public func id(of text: String) -> Int32? {
+    package func id(of text: String) -> Int32? {
         vocabulary.find(Array(text.utf8)).map { Int32($0) }
     }
 

@@ -3,45 +3,45 @@
 /// `Tokenizer` is made of it.
 ///
 /// Source of the field meanings: the GGUF specification, keys `tokenizer.ggml.*`.
-public struct TokenizerSpec: Sendable {
+package struct TokenizerSpec: Sendable {
     /// The kind of a token, numbered as `tokenizer.ggml.token_type` does.
-    public enum TokenType: Int32, Sendable {
+    package enum TokenType: Int32, Sendable {
         case undefined = 0, normal, unknown, control, userDefined, unused, byte
     }
 
     /// "gpt2" (byte-level BPE), "llama" (SentencePiece BPE by score) or "t5" / "unigram"
     /// (SentencePiece unigram).
-    public var model: String
+    package var model: String
     /// The name of the rule that cuts text into words before BPE; used by "gpt2" only.
-    public var pre: String
+    package var pre: String
     /// The texts of the tokens as stored (for "gpt2" in the GPT-2 byte alphabet).
-    public var tokens: [[UInt8]]
+    package var tokens: [[UInt8]]
     /// One score for each token; needed by "llama" and "unigram".
-    public var scores: [Float]?
+    package var scores: [Float]?
     /// One `TokenType` raw value for each token; nil when all are normal.
-    public var types: [Int32]?
+    package var types: [Int32]?
     /// The merge rules "left right" of byte-level BPE, best first.
-    public var merges: [[UInt8]]
-    public var bos: Int32?
-    public var eos: Int32?
-    public var unknown: Int32?
-    public var padding: Int32?
+    package var merges: [[UInt8]]
+    package var bos: Int32?
+    package var eos: Int32?
+    package var unknown: Int32?
+    package var padding: Int32?
     /// End of turn.
-    public var eot: Int32?
+    package var eot: Int32?
     /// Whether `encode(addSpecial: true)` begins with BOS; nil when the file is silent: the model's
     /// own default.
-    public var addBOS: Bool?
+    package var addBOS: Bool?
     /// Whether `encode(addSpecial: true)` ends with EOS; nil when the file is silent: the model's
     /// own default.
-    public var addEOS: Bool?
+    package var addEOS: Bool?
     /// Whether text is given a leading space; nil when the file is silent: the model's own default.
-    public var addSpacePrefix: Bool?
+    package var addSpacePrefix: Bool?
     /// Whether runs of spaces become one; used by "unigram" only.
-    public var removeExtraWhitespace: Bool
+    package var removeExtraWhitespace: Bool
     /// The Jinja source of the chat template.
-    public var chatTemplate: String?
+    package var chatTemplate: String?
 
-    public init(
+    package init(
         model: String, pre: String = "default", tokens: [[UInt8]], scores: [Float]? = nil,
         types: [Int32]? = nil,
         merges: [[UInt8]] = [], bos: Int32? = nil, eos: Int32? = nil, unknown: Int32? = nil,

@@ -1,3 +1,6 @@
+import TinyFormats
+import TinyRuntime
+
 /// A predictor, or a gate, with its possible thresholds and what it may save.
 struct Candidate<Chooser> {
     let chooser: Chooser

@@ -1,4 +1,6 @@
 import SIMDKernels
+import TinyFormats
+import TinyRuntime
 
 /// Quantized vectors of many tokens, as the runtime made them.
 final class CapturedRows: @unchecked Sendable {

@@ -1,4 +1,5 @@
 import SIMDKernels
+import TinyRuntime
 
 /// What the gates of a gated model tell about its neurons, from a text read dense: a rule for each layer
 /// (`GateRule`) without its threshold, and what every threshold would mean.

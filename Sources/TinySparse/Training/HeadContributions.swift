@@ -1,4 +1,6 @@
 import SIMDKernels
+import TinyFormats
+import TinyRuntime
 
 /// What the heads of a layer add to the residual stream, in size: ||W_o,h out_h||.
 ///

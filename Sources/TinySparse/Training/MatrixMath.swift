@@ -1,3 +1,5 @@
+import TinyRuntime
+
 /// Dense linear algebra for training: small, plain, fast enough. Rows are padded to multiples of 16 floats.
 enum MatrixMath {
     typealias Lanes = SIMD16<Float>
@@ -169,6 +171,3 @@ final class FloatMatrix {
 
     func clear() { pointer.update(repeating: 0, count: rows * stride) }
 }
-
-/// For shuffles and weights to start from: the same numbers from the same seed everywhere.
-extension SplitMix64: RandomNumberGenerator {}

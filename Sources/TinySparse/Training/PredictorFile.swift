@@ -1,4 +1,7 @@
 import Quant
+import TinyFormats
+import TinyRuntime
+import TinySupport
 
 /// A native file with other predictors: everything else is copied as it is.
 struct PredictorFile {
@@ -43,9 +46,10 @@ struct PredictorFile {
     /// The same in memory.
     func image(_ model: NativeModelFile) throws -> MappedFile {
         let layout = try layout(model)
-        return try MappedFile(memoryNamed: model.path, size: layout.size) { memory in
-            try write(model, layout, into: MemorySink(memory: memory))
-        }
+        let image = try MappedFile(memoryNamed: model.path, size: layout.size)
+        try write(model, layout, into: MemorySink(memory: image.writable))
+        image.seal()
+        return image
     }
 
     private func parts(_ model: NativeModelFile) -> [NativePart] {

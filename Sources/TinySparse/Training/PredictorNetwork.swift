@@ -1,3 +1,5 @@
+import TinyRuntime
+
 /// A predictor being trained: parameters, their gradients and moments, and the activations of a batch.
 final class Network {
     /// Scores of the batch: `[batch, outputs]`.

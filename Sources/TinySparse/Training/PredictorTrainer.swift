@@ -1,3 +1,5 @@
+import TinyRuntime
+
 /// How a predictor does on tokens it was not trained on.
 package struct PredictorScore: Sendable {
     /// Weighted logistic loss for each output.

@@ -1,7 +1,10 @@
 import Dispatch
-import Quant
 import SIMDKernels
 import Synchronization
+import TinyFormats
+import TinyPlatform
+import TinyRuntime
+import TinySupport
 
 /// How predictors are trained and how much they may cost.
 package struct PredictorOptions: Sendable {

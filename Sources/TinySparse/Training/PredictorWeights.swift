@@ -1,5 +1,6 @@
 import Quant
 import SIMDKernels
+import TinyRuntime
 
 /// A trained predictor in floats: score = B (A x) + bias.
 struct PredictorWeights: Equatable {

@@ -1,4 +1,5 @@
 import SIMDKernels
+import TinyRuntime
 
 /// How sparse a layer is on some text.
 package struct LayerProfile: Sendable {

@@ -1,4 +1,5 @@
 import SIMDKernels
+import TinyRuntime
 
 /// How a sparse run of a model differs from the dense run of the same tokens.
 package struct Quality: Sendable {
@@ -60,11 +61,11 @@ package struct Comparison {
             var reference: [Float] = []
             reference.reserveCapacity((chunk.count - first) * vocabulary)
             dense.rewind(to: 0)
-            try dense.read(chunk, logitsFrom: Optional(first)) { _, rows in reference += rows }
+            try dense.readBlocks(chunk, logitsFrom: first) { _, rows in reference += rows }
             for (way, session) in others.enumerated() {
                 session.rewind(to: 0)
                 try reference.withUnsafeBufferPointer { reference in
-                    try session.read(chunk, logitsFrom: Optional(first)) { position, rows in
+                    try session.readBlocks(chunk, logitsFrom: first) { position, rows in
                         let count = min(rows.count / vocabulary, chunk.count - 1 - position)
                         let dense = reference.baseAddress! + (position - first) * vocabulary
                         results[way].add(session, dense, rows.baseAddress!, chunk[(position + 1)...].prefix(count))

@@ -1,3 +1,5 @@
+import TinyRuntime
+
 /// The best linear predictor of a given rank, in closed form: where training starts.
 ///
 /// Reduced rank regression (Izenman, 1975) of the labels on the inputs. With C = L L^T the covariance of the

@@ -1,6 +1,7 @@
 import Dispatch
-import Quant
 import SIMDKernels
+import TinyFormats
+import TinyRuntime
 
 /// A trained screen of the output matrix, as the file holds it.
 struct TrainedScreen {
@@ -313,7 +314,7 @@ extension Session {
     ) throws(RuntimeError) {
         let vocabulary = model.config.vocabularySize
         if withLogits {
-            try read(new, logitsFrom: Optional(0)) { _, rows in
+            try readBlocks(new, logitsFrom: 0) { _, rows in
                 let count = rows.count / vocabulary
                 body(forward.output(of: 0, count), count, rows.baseAddress!)
             }

@@ -1,3 +1,5 @@
+import TinyRuntime
+
 /// A way of choosing a fixed share of each layer's neurons.
 package enum SweepMethod: String, CaseIterable, Sendable {
     /// The largest activations, known by computing all: the best there is.

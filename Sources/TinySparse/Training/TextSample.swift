@@ -1,3 +1,5 @@
+import TinyRuntime
+
 /// Pieces of a text, spread evenly over it, as tokens that are read each on its own.
 package struct TextSample: Sendable {
     /// At most `context` tokens each; no piece overlaps another.

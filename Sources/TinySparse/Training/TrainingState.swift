@@ -1,8 +1,5 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import TinyPlatform
+import TinySupport
 
 /// What a training has finished, in a file that grows by one record a predictor, so that a training that was
 /// interrupted goes on where it stopped.

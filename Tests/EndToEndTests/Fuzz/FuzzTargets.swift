@@ -39,7 +39,7 @@ enum FuzzTarget: String, CaseIterable {
     }
 
     private func memory(_ bytes: [UInt8]) throws -> MappedFile {
-        try MappedFile(memoryNamed: "input", size: bytes.count) { $0.copyBytes(from: bytes) }
+        try bytes.withUnsafeBytes { try MappedFile(copying: $0, named: "input") }
     }
 
     /// A few tokens, if the model is so small that a run takes no time.

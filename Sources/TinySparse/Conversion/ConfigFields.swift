@@ -1,0 +1,67 @@
+import TinySupport
+
+/// Typed access to the fields of a JSON object of a configuration file.
+struct ConfigFields {
+    let path: String
+    let json: JSON
+
+    /// A field that counts as absent if it is null.
+    private func value(_ key: String) -> JSON? {
+        guard let value = json[key], !value.isNull else { return nil }
+        return value
+    }
+
+    func optionalInteger(_ key: String) throws -> Int? {
+        guard let value = value(key) else { return nil }
+        guard let integer = value.integer else { throw malformed(key, "a whole number") }
+        return Int(integer)
+    }
+
+    func integer(_ key: String) throws -> Int {
+        guard let value = try optionalInteger(key) else { throw missing(key) }
+        return value
+    }
+
+    func optionalDouble(_ key: String) throws -> Double? {
+        guard let value = value(key) else { return nil }
+        guard let double = value.double else { throw malformed(key, "a number") }
+        return double
+    }
+
+    func double(_ key: String) throws -> Double {
+        guard let value = try optionalDouble(key) else { throw missing(key) }
+        return value
+    }
+
+    func optionalString(_ key: String) throws -> String? {
+        guard let value = value(key) else { return nil }
+        guard let string = value.string else { throw malformed(key, "text") }
+        return string
+    }
+
+    func string(_ key: String) throws -> String {
+        guard let value = try optionalString(key) else { throw missing(key) }
+        return value
+    }
+
+    /// True or false, or nil for anything else.
+    func bool(_ key: String) -> Bool? { value(key)?.bool }
+
+    func object(_ key: String) throws -> ConfigFields? {
+        guard let value = value(key) else { return nil }
+        guard value.object != nil else { throw malformed(key, "a JSON object") }
+        return ConfigFields(path: path, json: value)
+    }
+
+    func unsupported(_ key: String, _ message: String) -> FormatError {
+        FormatError(.unsupported, path: path, item: key, message)
+    }
+
+    private func missing(_ key: String) -> FormatError {
+        FormatError(.missing, path: path, item: key, "the field is missing")
+    }
+
+    private func malformed(_ key: String, _ what: String) -> FormatError {
+        FormatError(.malformed, path: path, item: key, "should be \(what)")
+    }
+}

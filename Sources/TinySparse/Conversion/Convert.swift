@@ -1,0 +1,64 @@
+import TinyFormats
+import TinySupport
+
+/// What a conversion is doing.
+package enum ConversionEvent: Sendable {
+    /// About to convert a tensor.
+    case tensor(String, number: Int, of: Int)
+    /// Something worth knowing that is no error.
+    case note(String)
+}
+
+/// Called as a conversion goes on; what it throws ends the conversion.
+package typealias ConversionProgress = (ConversionEvent) throws -> Void
+
+/// Converts a model to a native file, one tensor after another.
+///
+/// The output appears under its name only when it is complete; on an error
+/// nothing is left behind and a file that had the name stays as it was. Memory:
+/// one converted tensor. Cost: O(weights), on all cores.
+/// - Parameters:
+///   - input: a .gguf file, a directory with `config.json`, safetensors weights and
+///     `tokenizer.json`, or a .safetensors file in such a directory.
+///   - output: the native file to write.
+///   - weights: how matrices are stored.
+/// - Throws: `FormatError`, or what `progress` throws.
+package func convert(
+    _ input: String, to output: String, weights: WeightFormat = .int8,
+    progress: ConversionProgress = { _ in }
+) throws {
+    let conversion = try Conversion(openSource(input), weights: weights)
+    let layout = try conversion.layout()
+    let file = try AtomicFile(path: output)
+    try conversion.run(layout, into: file, progress: progress)
+    try file.setSize(layout.size)
+    try file.commit()
+}
+
+/// Makes the native file of a foreign model in memory.
+///
+/// Memory: the size of the native file, about one byte a weight.
+/// - Throws: `FormatError`, or what `progress` throws.
+package func nativeImage(
+    _ input: String, progress: ConversionProgress = { _ in }
+) throws -> MappedFile {
+    try nativeImage(openSource(input), progress: progress)
+}
+
+/// Makes the native file of a foreign GGUF model in memory.
+package func nativeImage(
+    _ gguf: GGUF, progress: ConversionProgress = { _ in }
+) throws -> MappedFile {
+    try nativeImage(GGUFSource(gguf), progress: progress)
+}
+
+private func nativeImage(
+    _ source: any ModelSource, progress: ConversionProgress
+) throws -> MappedFile {
+    let conversion = try Conversion(source)
+    let layout = try conversion.layout()
+    let image = try MappedFile(memoryNamed: source.path, size: layout.size)
+    try conversion.run(layout, into: MemorySink(memory: image.writable), progress: progress)
+    image.seal()
+    return image
+}

@@ -1,0 +1,40 @@
+import TinyFormats
+import TinyRuntime
+import TinySupport
+
+extension Model {
+    /// Opens a model: a native file is mapped; a source checkpoint (a .gguf file, or a folder of a Hugging Face
+    /// model) is converted in memory, which takes longer and needs about one byte for each weight. See `convert`.
+    ///
+    /// - Parameters:
+    ///   - verify: compare the checksums of a native file; one pass over the file.
+    ///   - residence: whether the weights of a native file are mapped or copied to huge pages.
+    ///   - progress: called as a conversion goes on; what it throws ends it.
+    /// - Throws: `FormatError`, or what `progress` throws.
+    package convenience init(
+        path: String, verify: Bool = true, residence: NativeModelFile.Residence = .automatic,
+        progress: ConversionProgress = { _ in }
+    ) throws {
+        if isNativeModel(path) {
+            try self.init(NativeModelFile(path: path, verify: verify, residence: residence))
+        } else {
+            try self.init(NativeModelFile(image: nativeImage(path, progress: progress), verify: false))
+        }
+    }
+
+    /// Uses a model that is in memory, for instance one that is part of the program.
+    ///
+    /// A native model on a 64-byte boundary is used in place: it has to stay there, unchanged, as long as this
+    /// object. Anything else is copied, a source .gguf file converted.
+    /// - Parameter verify: compare the checksums of a native model.
+    /// - Throws: `FormatError`.
+    package convenience init(bytes: UnsafeRawBufferPointer, verify: Bool = true) throws {
+        guard !bytes.isEmpty else { throw FormatError(.truncated, path: "memory", "there are no bytes") }
+        let isAligned = Int(bitPattern: bytes.baseAddress!) % 64 == 0
+        let file = isAligned
+            ? MappedFile(borrowing: bytes, named: "memory") : try MappedFile(copying: bytes, named: "memory")
+        let gguf = try GGUF(file)
+        let isNative = gguf.entry(ModelConfig.nativeFormatKey) != nil
+        try self.init(NativeModelFile(image: isNative ? file : nativeImage(gguf), verify: verify && isNative))
+    }
+}

@@ -1,0 +1,76 @@
+import TinySupport
+
+/// The tensors of a model in a directory: `model.safetensors`, or the shards that
+/// `model.safetensors.index.json` lists.
+package struct SafetensorsModel: Sendable {
+    /// The directory.
+    package let path: String
+    package let shards: [Safetensors]
+    /// The shard of each tensor.
+    private let shardOf: [String: Int]
+
+    /// Opens one file, or all shards of a directory.
+    /// - Throws: `FormatError` naming the file.
+    package init(path: String) throws {
+        guard isDirectory(path) else {
+            try self.init(path: path, files: [path])
+            return
+        }
+        let indexPath = path + "/model.safetensors.index.json"
+        guard fileExists(indexPath) else {
+            try self.init(path: path, files: [path + "/model.safetensors"])
+            return
+        }
+        try self.init(path: path, files: Self.files(ofIndex: indexPath).map { path + "/" + $0 })
+    }
+
+    private init(path: String, files: [String]) throws {
+        var shards: [Safetensors] = []
+        var shardOf: [String: Int] = [:]
+        for file in files {
+            let shard = try Safetensors(path: file)
+            for tensor in shard.tensors {
+                guard shardOf.updateValue(shards.count, forKey: tensor.name) == nil else {
+                    throw FormatError(
+                        .malformed, path: file, item: tensor.name,
+                        "the tensor is also in another shard")
+                }
+            }
+            shards.append(shard)
+        }
+        self.path = path
+        self.shards = shards
+        self.shardOf = shardOf
+    }
+
+    /// The tensor called `name` and the file it is in.
+    package func tensor(_ name: String) -> (shard: Safetensors, tensor: Safetensors.Tensor)? {
+        guard let number = shardOf[name], let tensor = shards[number].tensor(name) else { return nil }
+        return (shards[number], tensor)
+    }
+
+    /// The names of the shards, sorted. They stay inside the directory.
+    private static func files(ofIndex path: String) throws -> [String] {
+        guard let map = try JSON.read(path: path)["weight_map"]?.object else {
+            throw FormatError(.malformed, path: path, item: "weight_map", "is no JSON object")
+        }
+        var names: Set<String> = []
+        for (tensor, value) in map {
+            guard let name = value.string, name.hasSuffix(".safetensors"), !name.contains("/"),
+                !name.contains("\0")
+            else {
+                throw FormatError(
+                    .malformed, path: path, item: tensor,
+                    "its shard is no name of a .safetensors file in the same directory")
+            }
+            names.insert(name)
+            guard names.count <= 1000 else {
+                throw FormatError(.unsupported, path: path, "lists more than 1000 shards")
+            }
+        }
+        guard !names.isEmpty else {
+            throw FormatError(.malformed, path: path, item: "weight_map", "lists no shard")
+        }
+        return names.sorted()
+    }
+}

@@ -1,0 +1,183 @@
+import SIMDKernels
+import TinyFormats
+
+/// The attention half of a layer, over all heads or over the active ones (docs/NUMERICS.md, 8 to 10).
+final class Attention {
+    private let engine: Engine
+    private let cache: KVCache
+    private let rotary: RotaryTable?
+    private let scale: Float
+    private let query, key, value, heads: AlignedBuffer<Float>
+    private let quantized: Activations
+    /// For each worker a number and a query, an output and scores for each row of a tile, the heads padded.
+    private let scratch: AlignedBuffer<Float>
+    private let scratchSize: Int
+    /// From one row of a tile to the next.
+    private let stride: Int
+    /// Active heads of the tokens seen, and all there were.
+    private(set) var computed = 0
+    private(set) var possible = 0
+
+    /// `[tokens, dQuery]` outputs of the heads of the last run, for those who study them.
+    var outputs: UnsafePointer<Float> { UnsafePointer(heads.pointer) }
+
+    init(_ engine: Engine, _ config: ModelConfig, cache: KVCache, capacity: Int) throws(RuntimeError) {
+        self.engine = engine
+        self.cache = cache
+        if case .rope(let base, let scaling, let dims, _) = config.positions {
+            rotary = try RotaryTable(
+                base: base, scaling: scaling, dims: dims, factors: config.ropeFactors, positions: cache.limit)
+        } else {
+            rotary = nil
+        }
+        scale = 1 / Float(config.headDim).squareRoot()
+        query = try AlignedBuffer(capacity * config.dQuery)
+        key = try AlignedBuffer(capacity * config.dKV)
+        value = try AlignedBuffer(capacity * config.dKV)
+        heads = try AlignedBuffer(capacity * config.dQuery)
+        quantized = try Activations(width: config.dQuery, capacity: capacity)
+        stride = 2 * cache.width + cache.room + QueryTile.keyBlock
+        scratchSize = QueryTile.most * stride + 16
+        scratch = try AlignedBuffer(engine.pool.threads * scratchSize)
+    }
+
+    /// `out[t] = W_o attention(W_q x[t], W_k x, W_v x)` for tokens at positions `start...`, whose keys and
+    /// values go into the cache.
+    /// - Parameter active: the heads to compute; nil for all of them.
+    func run(
+        _ layer: Weights.Layer, _ index: Int, _ x: Activations, tokens: Int, at start: Int,
+        active: ActiveSets?, into out: UnsafeMutablePointer<Float>
+    ) {
+        let shape = engine.shape
+        possible += tokens * shape.nHeads
+        computed += active.map { sets in (0..<tokens).reduce(0) { $0 + sets.count($1) } } ?? tokens * shape.nHeads
+        rotary?.fill(upTo: start + tokens)
+        project(layer, x, tokens, active)
+        forEachBlock(tokens, at: start) { t in
+            rotate(query.pointer + t * shape.dQuery, shape.nHeads, start + t)
+            rotate(key.pointer + t * shape.dKV, shape.nKVHeads, start + t)
+            store(t, index, start + t)
+        }
+        let work = shape.nHeads * tokens
+        let piece = rowsAtOnce(work, positions: start + tokens)
+        let kernels = engine.kernels
+        engine.pool.run((work + piece - 1) / piece) { number, worker in
+            let rows = number * piece..<min((number + 1) * piece, work)
+            attend(rows, of: tokens, index, start, active, scratch.pointer + worker * scratchSize, kernels)
+        }
+        engine.forEach(tokens) { t in
+            quantized.set(t, heads.pointer + t * shape.dQuery, shape.dQuery, engine.kernels)
+        }
+        combine(layer.output, tokens, active, out)
+    }
+
+    /// The output matrix. Where heads are left out, so is what they would multiply.
+    private func combine(_ map: Linear, _ tokens: Int, _ active: ActiveSets?, _ out: UnsafeMutablePointer<Float>) {
+        guard let active, map.isNeuronMajor, tokens < Multiplier.tileThreshold else {
+            return engine.multiplier.apply(quantized, tokens: tokens, .init(map: map, out: out))
+        }
+        for t in 0..<tokens {
+            engine.multiplier.sumRuns(
+                quantized.row(t), runs: active.list(t), count: active.count(t), length: engine.shape.headDim,
+                .init(map: map, out: out + t * map.outputs))
+        }
+    }
+
+    /// Queries of the active heads, keys and values of all.
+    private func project(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int, _ active: ActiveSets?) {
+        let shape = engine.shape
+        guard let active, tokens < Multiplier.tileThreshold else {
+            // Many tokens are cheaper dense; an inactive head's query is then not used.
+            engine.multiplier.multiply(
+                x.rows(), tokens: tokens, .init(map: layer.query, out: query.pointer), .init(map: layer.key, out: key.pointer),
+                .init(map: layer.value, out: value.pointer))
+            return
+        }
+        for t in 0..<tokens {
+            engine.multiplier.multiply(
+                x.row(t), .init(map: layer.key, out: key.pointer + t * shape.dKV),
+                .init(map: layer.value, out: value.pointer + t * shape.dKV),
+                runs: active.list(t), count: active.count(t), length: shape.headDim,
+                of: .init(map: layer.query, out: query.pointer + t * shape.dQuery))
+        }
+    }
+
+    /// Calls `body` for every token; those of one block of keys are one worker's.
+    private func forEachBlock(_ tokens: Int, at start: Int, _ body: (Int) -> Void) {
+        let block = QueryTile.keyBlock
+        let first = start / block
+        guard tokens >= 4 else { return (0..<tokens).forEach(body) }
+        engine.pool.run((start + tokens - 1) / block - first + 1) { number, _ in
+            let from = (first + number) * block
+            for t in max(from - start, 0)..<min(from + block - start, tokens) { body(t) }
+        }
+    }
+
+    /// A piece of work is a few full tiles, and while the text is short enough rows to be worth waking a worker
+    /// for. A single token is cut into equal shares, so that as few tiles as possible are.
+    private func rowsAtOnce(_ work: Int, positions: Int) -> Int {
+        let worthwhile = max(32_768 / (positions * cache.width), 4 * QueryTile.most)
+        return min(worthwhile, (work + engine.pool.threads - 1) / engine.pool.threads)
+    }
+
+    private func rotate(_ x: UnsafeMutablePointer<Float>, _ heads: Int, _ position: Int) {
+        guard let rotary else { return }
+        let cosines = rotary.cosines(at: position), sines = rotary.sines(at: position)
+        for h in 0..<heads { engine.kernels.rope(x + h * engine.shape.headDim, cosines, sines, rotary.pairs) }
+    }
+
+    /// Puts a token's keys and values into the cache.
+    private func store(_ t: Int, _ layer: Int, _ position: Int) {
+        let width = engine.shape.headDim
+        for h in 0..<engine.shape.nKVHeads {
+            let offset = t * engine.shape.dKV + h * width
+            cache.store(key.pointer + offset, value.pointer + offset, layer, h, position, engine.kernels)
+        }
+    }
+
+    /// Some of the layer's rows, a row being one head of one token: all heads that share keys and values lie
+    /// together, token by token, so that what reads the same positions follows each other.
+    private func attend(
+        _ rows: Range<Int>, of tokens: Int, _ layer: Int, _ start: Int, _ active: ActiveSets?,
+        _ scratch: UnsafeMutablePointer<Float>, _ kernels: KernelTable
+    ) {
+        let width = engine.shape.headDim
+        let sharing = engine.shape.nHeads / engine.shape.nKVHeads
+        let queries = scratch + 16
+        let outputs = queries + cache.width
+        var tile = QueryTile(queries: queries, scores: outputs + cache.width, stride: stride, width: cache.width)
+        var places = SIMD4<Int>.zero
+        for row in rows {
+            let shared = row / (tokens * sharing), t = row / sharing % tokens
+            let h = shared * sharing + row % sharing
+            let place = t * engine.shape.dQuery + h * width
+            if active?.contains(h, token: t) ?? true {
+                (queries + tile.rows * stride).update(from: query.pointer + place, count: width)
+                places[tile.rows] = place
+                tile.counts[tile.rows] = start + t + 1
+                tile.rows += 1
+            } else {
+                (heads.pointer + place).update(repeating: 0, count: width)
+            }
+            let isLast = row + 1 == rows.upperBound || (row + 1) / (tokens * sharing) > shared
+            guard tile.rows == QueryTile.most || isLast && tile.rows > 0 else { continue }
+            attend(tile, layer, shared, scratch, outputs, kernels)
+            for i in 0..<tile.rows {
+                (heads.pointer + places[i]).update(from: outputs + i * stride, count: width)
+            }
+            tile.rows = 0
+        }
+    }
+
+    /// One tile; `numbers` takes a number a row.
+    private func attend(
+        _ tile: QueryTile, _ layer: Int, _ shared: Int, _ numbers: UnsafeMutablePointer<Float>,
+        _ outputs: UnsafeMutablePointer<Float>, _ kernels: KernelTable
+    ) {
+        cache.scores(tile, layer, shared, scale, kernels, largest: numbers)
+        for i in 0..<tile.rows {
+            numbers[i] = kernels.softmaxWeights(tile.scores + i * tile.stride, tile.counts[i], numbers[i])
+        }
+        cache.weightedValues(tile, layer, shared, numbers, kernels, into: outputs)
+    }
+}

@@ -1,0 +1,123 @@
+import SIMDKernels
+import TinyFormats
+
+/// How a session keeps the keys and values of what it has read (docs/NUMERICS.md, 8).
+package enum CacheType: String, Sendable, CaseIterable {
+    /// IEEE half precision: two bytes a number.
+    case half
+    /// One byte a number and a scale for each head and position: half the memory, slightly different results.
+    case int8
+}
+
+/// Keys and values of every layer, head by head so that attention reads one stream.
+///
+/// `[layer][kv head][position][width]`, the head's width rounded up to a multiple of 16; keys lie in blocks of
+/// positions (`QueryTile`). Memory is touched as positions are used, so a large limit costs nothing by itself.
+final class KVCache {
+    let limit: Int
+    let width: Int
+    /// Positions there is room for: whole blocks of keys.
+    let room: Int
+    private let heads: Int
+    private let headDim: Int
+    private let keys: Side
+    private let values: Side
+
+    init(_ config: ModelConfig, limit: Int, type: CacheType) throws(RuntimeError) {
+        self.limit = limit
+        heads = config.nKVHeads
+        headDim = config.headDim
+        width = paddedHead(config.headDim)
+        room = (limit + QueryTile.keyBlock - 1) / QueryTile.keyBlock * QueryTile.keyBlock
+        let positions = config.nLayers * heads * room
+        switch type {
+        case .half:
+            let k = try AlignedBuffer<UInt16>(positions * width), v = try AlignedBuffer<UInt16>(positions * width)
+            (keys, values) = (.half(k.pointer), .half(v.pointer))
+            memory = [k, v]
+        case .int8:
+            let k = try AlignedBuffer<Int8>(positions * width), v = try AlignedBuffer<Int8>(positions * width)
+            let scales = try AlignedBuffer<Float>(2 * positions)
+            keys = .int8(k.pointer, scales: scales.pointer)
+            values = .int8(v.pointer, scales: scales.pointer + positions)
+            memory = [k, v, scales]
+        }
+    }
+
+    /// Bytes that a position takes.
+    static func bytesPerPosition(_ config: ModelConfig, _ type: CacheType = .half) -> Int {
+        let head = type == .half ? 2 * paddedHead(config.headDim) : paddedHead(config.headDim) + 4
+        return 2 * config.nLayers * config.nKVHeads * head
+    }
+
+    /// The keys, or the values: where they are, for the cache's lifetime.
+    private enum Side {
+        case half(UnsafeMutablePointer<UInt16>)
+        case int8(UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<Float>)
+    }
+
+    /// What keeps the memory of both.
+    private let memory: [AnyObject]
+
+    private func place(_ layer: Int, _ head: Int, _ position: Int) -> Int { (layer * heads + head) * room + position }
+
+    /// Keeps a head's key and value. The padding of a head stays zero from when the cache was made. Keys of one
+    /// block of positions share cache lines: one thread should store them.
+    func store(
+        _ key: UnsafePointer<Float>, _ value: UnsafePointer<Float>, _ layer: Int, _ head: Int, _ position: Int,
+        _ kernels: KernelTable
+    ) {
+        let place = place(layer, head, position)
+        switch (keys, values) {
+        case (.half(let k), .half(let v)):
+            kernels.toHalf(value, headDim, v + place * width)
+            withUnsafeTemporaryAllocation(of: UInt16.self, capacity: headDim) { row in
+                kernels.toHalf(key, headDim, row.baseAddress!)
+                spread(row.baseAddress!, into: k, place)
+            }
+        case (.int8(let k, let keyScales), .int8(let v, let valueScales)):
+            valueScales[place] = kernels.toBytes(value, headDim, v + place * width)
+            withUnsafeTemporaryAllocation(of: Int8.self, capacity: headDim) { row in
+                keyScales[place] = kernels.toBytes(key, headDim, row.baseAddress!)
+                spread(row.baseAddress!, into: k, place)
+            }
+        default: fatalError("keys and values of two types")
+        }
+    }
+
+    /// A key goes to its lane of its block.
+    private func spread<Number>(_ row: UnsafePointer<Number>, into keys: UnsafeMutablePointer<Number>, _ place: Int) {
+        let lane = place % QueryTile.keyBlock
+        let to = keys + ((place - lane) * width + lane)
+        for j in 0..<headDim { to[QueryTile.place(j, width) * QueryTile.keyBlock] = row[j] }
+    }
+
+    /// The scores of a tile's queries, and the largest of each.
+    func scores(
+        _ tile: QueryTile, _ layer: Int, _ head: Int, _ scale: Float, _ kernels: KernelTable,
+        largest: UnsafeMutablePointer<Float>
+    ) {
+        let place = place(layer, head, 0)
+        switch keys {
+        case .half(let numbers): kernels.attentionScores(tile, numbers + place * width, scale, largest)
+        case .int8(let numbers, let scales):
+            kernels.byteScores(tile, numbers + place * width, scales + place, scale, largest)
+        }
+    }
+
+    /// The sums of values that the tile's weights make, divided by their totals.
+    func weightedValues(
+        _ tile: QueryTile, _ layer: Int, _ head: Int, _ totals: UnsafePointer<Float>, _ kernels: KernelTable,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        let place = place(layer, head, 0)
+        switch values {
+        case .half(let numbers): kernels.weightedValues(tile, numbers + place * width, totals, out)
+        case .int8(let numbers, let scales):
+            kernels.byteValues(tile, numbers + place * width, scales + place, totals, out)
+        }
+    }
+}
+
+/// A head's width rounded up to whole vectors.
+func paddedHead(_ width: Int) -> Int { (width + 15) & ~15 }

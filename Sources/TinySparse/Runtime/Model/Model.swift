@@ -1,0 +1,38 @@
+import SIMDKernels
+import TinyFormats
+import TinySupport
+import TinyTokenizer
+
+/// A model, read-only: weights, configuration and tokenizer. Sessions on any number of threads may
+/// share one.
+///
+///     let model = try Model(path: "smollm2.gguf")
+///     let session = try Session(model)
+///     try session.generate("Once upon a time") { print($0, terminator: ""); return true }
+package final class Model: Sendable {
+    package let config: ModelConfig
+    package let tokenizer: Tokenizer
+    /// Where the weights are; kept for their lifetime.
+    package let file: NativeModelFile
+    package let weights: Weights
+
+    /// Uses a file that is open already.
+    /// - Throws: `FormatError`, also for a vocabulary that cannot be used.
+    package init(_ file: NativeModelFile) throws(FormatError) {
+        self.file = file
+        config = file.config
+        let spec = try file.tokenizerSpec()
+        do throws(TokenizerError) {
+            tokenizer = try Tokenizer(spec)
+        } catch {
+            throw FormatError(.unsupported, path: file.path, error.description)
+        }
+        weights = try Weights(file)
+    }
+
+    /// Bytes of weights that one token of dense decoding reads.
+    package var bytesPerToken: Int {
+        let layers = weights.layers.reduce(0) { $0 + $1.matrices.reduce(0) { $0 + $1.bytes } }
+        return layers + weights.head.bytes
+    }
+}

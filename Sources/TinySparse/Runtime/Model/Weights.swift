@@ -1,0 +1,206 @@
+import Quant
+import SIMDKernels
+import TinyFormats
+import TinySupport
+
+/// The weights of a model in the order in which a forward pass uses them: architectures are data, and
+/// this is that data.
+package struct Weights: Sendable {
+    struct Norm: @unchecked Sendable {
+        let weight: UnsafePointer<Float>
+        /// Layer norms have one, RMS norms have none.
+        let bias: UnsafePointer<Float>?
+    }
+
+    package struct Layer: Sendable {
+        let attentionNorm: Norm
+        package let query, key, value, output: Linear
+        let mlpNorm: Norm
+        let up: Linear
+        /// nil if the MLP is not gated.
+        let gate: Linear?
+        package let down: Linear
+        /// What names this layer's active neurons and heads; nil if the file has none.
+        let neuronPredictor, headPredictor: Predictor?
+        /// What chooses neurons by their gates instead; nil if nothing does.
+        let gateRule: GateRule?
+
+        var matrices: [Linear] { [query, key, value, output, up, gate, down].compactMap { $0 } }
+    }
+
+    let embedding: Linear
+    /// [contextLength, dModel]; nil for rotary positions.
+    let positions: Floats?
+    package let layers: [Layer]
+    let outputNorm: Norm
+    package let head: Linear
+    /// What finds the rows of the head that are worth computing; nil if the file has none.
+    package let screen: Screen?
+    /// Neurons are predicted from the norm before the attention of their layer, not from that before the MLP.
+    let predictsAhead: Bool
+
+    init(_ file: NativeModelFile) throws(FormatError) {
+        let config = file.config
+        let predictors = config.predictors
+        // Smaller models stay in the last level of cache between two tokens.
+        let comesFromMemory = file.gguf.file.size > 24 << 20
+        func norm(_ name: String) throws(FormatError) -> Norm {
+            let bias = config.normKind == .layer ? try file.vector(name + ".bias").baseAddress : nil
+            return Norm(weight: try file.vector(name + ".weight").baseAddress!, bias: bias)
+        }
+        func linear(
+            _ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases, biasOf other: String? = nil
+        ) throws(FormatError) -> Linear {
+            let vector = bias ? try file.vector((other ?? name) + ".bias").baseAddress : nil
+            if let matrix = file.fourBitMatrix(name) { return Linear(matrix, bias: vector) }
+            return Linear(
+                try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor, comesFromMemory: comesFromMemory)
+        }
+        func predictor(
+            _ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float], group: Int = 1
+        ) throws(FormatError) -> Predictor? {
+            guard !ranks.isEmpty, ranks[i] > 0 else { return nil }
+            return Predictor(
+                reduce: try linear(name + "_a", bias: false), expand: try linear(name + "_b", neuronMajor: true, bias: true),
+                threshold: thresholds[i], group: group)
+        }
+        embedding = try linear("token_embd", bias: false)
+        if case .learned = config.positions {
+            positions = Floats(pointer: try file.vector("position_embd.weight").baseAddress!)
+        } else {
+            positions = nil
+        }
+        layers = try (0..<config.nLayers).map { i throws(FormatError) in
+            let blk = "blk.\(i)."
+            return Layer(
+                attentionNorm: try norm(blk + "attn_norm"),
+                query: try linear(blk + "attn_q"), key: try linear(blk + "attn_k"),
+                value: try linear(blk + "attn_v"),
+                output: config.isOutputByHead(i)
+                    ? try linear(blk + NativePart.outputByHead, neuronMajor: true, biasOf: blk + "attn_output")
+                    : try linear(blk + "attn_output"),
+                mlpNorm: try norm(blk + "ffn_norm"), up: try linear(blk + "ffn_up"),
+                gate: config.gated ? try linear(blk + "ffn_gate") : nil,
+                down: try linear(blk + "ffn_down", neuronMajor: true),
+                neuronPredictor: try predictor(
+                    blk + "ffn_predictor", i, predictors.neuronRanks, predictors.neuronThresholds,
+                    group: predictors.neuronGroup),
+                headPredictor: try predictor(
+                    blk + "attn_predictor", i, predictors.headRanks, predictors.headThresholds),
+                gateRule: predictors.isGateChosen(i)
+                    ? GateRule(
+                        reach: try file.vector(blk + "ffn_gate_reach").baseAddress!,
+                        threshold: predictors.neuronThresholds[i]) : nil)
+        }
+        outputNorm = try norm("output_norm")
+        head = try linear("output", bias: false)
+        if let config = predictors.screen {
+            screen = Screen(
+                reduce: try linear("output_screen_a", bias: false), expand: try linear("output_screen_b", bias: false),
+                config: config)
+        } else {
+            screen = nil
+        }
+        predictsAhead = predictors.lookahead
+    }
+}
+
+/// Read-only floats in the model file.
+struct Floats: @unchecked Sendable {
+    let pointer: UnsafePointer<Float>
+}
+
+/// Names the neurons of a gated MLP that matter by the gates themselves, which are then computed for all: neuron i
+/// does if |act(gate_i)| reach_i is at least the threshold. See docs/NUMERICS.md, 10.
+struct GateRule: @unchecked Sendable {
+    /// [dFF]: how much of the residual stream a gate of 1 usually lets through.
+    let reach: UnsafePointer<Float>
+    let threshold: Float
+}
+
+/// A linear map: `inputs` numbers in, `outputs` out.
+package struct Linear: @unchecked Sendable {
+    enum Rows {
+        case int8(WeightRows)
+        case fourBit(FourBitRows)
+    }
+
+    let rows: Rows
+    let inputs: Int
+    let outputs: Int
+    /// Rows are inputs (neurons) instead of outputs, so that inputs can be skipped.
+    let isNeuronMajor: Bool
+    let bytes: Int
+
+    package init(_ matrix: Matrix, bias: UnsafePointer<Float>?, isNeuronMajor: Bool, comesFromMemory: Bool = false) {
+        rows = .int8(
+            WeightRows(
+                weights: matrix.weights, stride: matrix.stride, scales: matrix.scales, bias: bias,
+                comesFromMemory: comesFromMemory))
+        self.isNeuronMajor = isNeuronMajor
+        outputs = isNeuronMajor ? matrix.cols : matrix.rows
+        inputs = isNeuronMajor ? matrix.rows : matrix.cols
+        bytes = matrix.rows * matrix.stride + 4 * outputs
+    }
+
+    init(_ matrix: FourBitMatrix, bias: UnsafePointer<Float>?) {
+        let fourBit = FourBitRows(blocks: matrix.blocks, groups: matrix.groups, bias: bias)
+        rows = .fourBit(fourBit)
+        isNeuronMajor = false
+        outputs = matrix.rows
+        inputs = matrix.cols
+        bytes = FourBitMatrix.blocks(forRows: matrix.rows) * fourBit.blockBytes
+    }
+
+    /// The rows of a map that is known to have int8 weights, as neuron-major ones do.
+    var int8: WeightRows {
+        guard case .int8(let weights) = rows else { preconditionFailure("4-bit weights are not neuron-major") }
+        return weights
+    }
+
+    var isFourBit: Bool {
+        if case .fourBit = rows { true } else { false }
+    }
+
+    /// Bytes that a row takes, about.
+    package var rowBytes: Int { bytes / (isNeuronMajor ? inputs : outputs) }
+}
+
+extension Linear {
+    /// A stored row as floats: an output's weights, or an input's if the map is neuron-major.
+    package func decode(row: Int, into weights: inout [Float]) {
+        switch rows {
+        case .int8(let rows):
+            let q = rows.weights + row * rows.stride
+            for i in weights.indices { weights[i] = Float(q[i]) * rows.scales[isNeuronMajor ? i : row] }
+        case .fourBit(let rows):
+            Kernels.available[0].fourBit.expandRow(rows, row, weights.count, &weights)
+        }
+    }
+
+    /// All weights as floats, `[outputs, inputs]` however they are stored.
+    package var expanded: [Float] {
+        var weights = [Float](repeating: 0, count: outputs * inputs)
+        var row = [Float](repeating: 0, count: isNeuronMajor ? outputs : inputs)
+        for r in 0..<(isNeuronMajor ? inputs : outputs) {
+            decode(row: r, into: &row)
+            for i in row.indices { weights[isNeuronMajor ? i * inputs + r : r * inputs + i] = row[i] }
+        }
+        return weights
+    }
+
+    /// The squared norm of what each input is multiplied with.
+    package var inputEnergies: [Float] {
+        var sums = [Float](repeating: 0, count: inputs)
+        var row = [Float](repeating: 0, count: isNeuronMajor ? outputs : inputs)
+        for r in 0..<(isNeuronMajor ? inputs : outputs) {
+            decode(row: r, into: &row)
+            if isNeuronMajor {
+                sums[r] = row.reduce(0) { $0 + $1 * $1 }
+            } else {
+                for i in row.indices { sums[i] += row[i] * row[i] }
+            }
+        }
+        return sums
+    }
+}

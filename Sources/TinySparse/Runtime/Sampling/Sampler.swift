@@ -1,0 +1,178 @@
+/// How the next token is chosen from logits.
+package struct SamplingOptions: Sendable {
+    /// 0 chooses the most likely token always; higher is more varied.
+    package var temperature: Float = 0.7
+    /// Only the k most likely tokens; 0 for all.
+    package var topK = 40
+    /// Only the most likely tokens that together have this probability; 1 for all.
+    package var topP: Float = 0.95
+    /// Only tokens at least this likely in proportion to the most likely one; 0 for all.
+    package var minP: Float = 0.05
+    /// Divides the logits (multiplies, if negative) of tokens among the last `repeatWindow`; 1 for none.
+    package var repeatPenalty: Float = 1
+    package var repeatWindow = 64
+    /// The same seed, options and text give the same tokens on every machine.
+    package var seed: UInt64 = 0
+
+    package init() {}
+
+    /// The most likely token, always.
+    package static var greedy: SamplingOptions {
+        var options = SamplingOptions()
+        options.temperature = 0
+        return options
+    }
+
+    /// How many of the largest logits decide what is chosen; 0 for all.
+    ///
+    /// A penalty that makes tokens less likely may take as many out of the first k as it has seen, and lets others
+    /// in; one that makes them more likely may lift any.
+    var likeliest: Int {
+        let few = temperature == 0 ? 1 : topK
+        guard few > 0, repeatPenalty != 1 else { return few }
+        return repeatPenalty > 1 && repeatWindow < Int.max - few ? few + repeatWindow : 0
+    }
+
+    func check() throws(RuntimeError) {
+        func require(_ good: Bool, _ text: String) throws(RuntimeError) {
+            if !good { throw .badOption(text) }
+        }
+        try require(temperature >= 0 && temperature <= 100, "temperature \(temperature) is not in 0...100")
+        try require(topK >= 0, "top-k \(topK) is negative")
+        try require(topP > 0 && topP <= 1, "top-p \(topP) is not above 0 and at most 1")
+        try require(minP >= 0 && minP <= 1, "min-p \(minP) is not in 0...1")
+        try require(
+            repeatPenalty > 0 && repeatPenalty <= 100, "repeat penalty \(repeatPenalty) is not above 0 and at most 100")
+        try require(repeatWindow >= 0, "repeat window \(repeatWindow) is negative")
+    }
+}
+
+/// Chooses tokens. The filters apply in the order penalty, top-k, top-p, min-p, temperature.
+package struct Sampler {
+    private let options: SamplingOptions
+    private var random: SplitMix64
+
+    package init(_ options: SamplingOptions) throws(RuntimeError) {
+        try options.check()
+        self.options = options
+        random = SplitMix64(state: options.seed)
+    }
+
+    private struct Candidate {
+        let id: Int32
+        let logit: Float
+
+        /// More likely first; of equals, the lower id.
+        static func precedes(_ a: Candidate, _ b: Candidate) -> Bool {
+            a.logit != b.logit ? a.logit > b.logit : a.id < b.id
+        }
+    }
+
+    /// Chooses after `history`. O(vocabulary), O(vocabulary log vocabulary) without a top-k.
+    package mutating func next(
+        _ logits: UnsafeBufferPointer<Float>, history: [Int32]
+    ) throws(RuntimeError) -> Int32 {
+        for logit in logits where !logit.isFinite {
+            throw .nonFiniteLogits(position: history.count - 1)
+        }
+        let penalized =
+            options.repeatPenalty == 1 ? [:] : penalties(logits, Set(history.suffix(options.repeatWindow)))
+        func logit(_ id: Int) -> Float {
+            penalized.isEmpty ? logits[id] : penalized[Int32(id)] ?? logits[id]
+        }
+        if options.temperature == 0 || options.topK == 1 {
+            var best = 0
+            var largest = logit(0)
+            for id in 1..<logits.count {
+                let value = logit(id)
+                if value > largest { (best, largest) = (id, value) }
+            }
+            return Int32(best)
+        }
+        var candidates = mostLikely(logits.count, logit)
+        cut(&candidates)
+        let largest = candidates[0].logit
+        let weights = candidates.map {
+            Double64.exp(max(Double($0.logit - largest) / Double(options.temperature), -600))
+        }
+        var point = random.nextUnit() * weights.reduce(0, +)
+        for (candidate, weight) in zip(candidates, weights) {
+            point -= weight
+            if point < 0 { return candidate.id }
+        }
+        return candidates[candidates.count - 1].id
+    }
+
+    private func penalties(_ logits: UnsafeBufferPointer<Float>, _ seen: Set<Int32>) -> [Int32: Float] {
+        var result: [Int32: Float] = [:]
+        for id in seen {
+            let logit = logits[Int(id)]
+            result[id] = logit > 0 ? logit / options.repeatPenalty : logit * options.repeatPenalty
+        }
+        return result
+    }
+
+    /// The top-k candidates, sorted.
+    private func mostLikely(_ count: Int, _ logit: (Int) -> Float) -> [Candidate] {
+        let k = options.topK == 0 ? count : min(options.topK, count)
+        guard k < count, k <= 1024 else {
+            let all = (0..<count).map { Candidate(id: Int32($0), logit: logit($0)) }
+            return Array(all.sorted(by: Candidate.precedes).prefix(k))
+        }
+        // Few of many: an ordered list of the best so far, which a new one rarely enters.
+        var best: [Candidate] = []
+        best.reserveCapacity(k + 1)
+        for id in 0..<count {
+            let value = logit(id)
+            if best.count == k, value <= best[k - 1].logit { continue }
+            let candidate = Candidate(id: Int32(id), logit: value)
+            var low = 0, high = best.count
+            while low < high {
+                let middle = (low + high) / 2
+                if Candidate.precedes(best[middle], candidate) { low = middle + 1 } else { high = middle }
+            }
+            best.insert(candidate, at: low)
+            if best.count > k { best.removeLast() }
+        }
+        return best
+    }
+
+    /// Top-p and min-p; at least one candidate stays.
+    private func cut(_ candidates: inout [Candidate]) {
+        let largest = candidates[0].logit
+        let weights = candidates.map { Double64.exp(max(Double($0.logit - largest), -600)) }
+        let enough = weights.reduce(0, +) * Double(options.topP)
+        var kept = 0
+        var sum = 0.0
+        while kept < candidates.count, kept == 0 || (sum < enough && weights[kept] >= Double(options.minP)) {
+            sum += weights[kept]
+            kept += 1
+        }
+        candidates.removeSubrange(kept...)
+    }
+}
+
+/// Steele, Lea, Flood: Fast splittable pseudorandom number generators (OOPSLA 2014).
+package struct SplitMix64: RandomNumberGenerator {
+    private var state: UInt64
+
+    package init(state: UInt64) { self.state = state }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    /// In 0 ..< 1.
+    mutating func nextUnit() -> Double { Double(next() >> 11) * 0x1p-53 }
+}
+
+/// The place of the largest of `count` logits; of equals, the first.
+package func likeliest(_ logits: UnsafePointer<Float>, _ count: Int) -> Int {
+    var best = 0
+    for i in 1..<max(count, 1) where logits[i] > logits[best] { best = i }
+    return best
+}

@@ -1,0 +1,181 @@
+import TinyTokenizer
+
+/// What to generate and when to stop.
+package struct GenerationOptions: Sendable {
+    package var maxTokens = 256
+    package var sampling = SamplingOptions()
+    /// Texts that end the output; they are not part of it.
+    package var stop: [String] = []
+    /// When the context is full: read its first `keep` tokens and the newer half of the rest anew and go
+    /// on, instead of stopping. The text goes on exactly as if only those tokens had been there.
+    package var shiftsContext = false
+    package var keep = 0
+
+    package init() {}
+}
+
+/// Why a text ended.
+package enum StopReason: Sendable, Equatable {
+    /// The model said so.
+    case endOfText
+    case maxTokens
+    case stopString(String)
+    case contextFull
+    /// The caller did.
+    case cancelled
+}
+
+/// A text being written: an iterator of pieces, each of whole characters.
+package struct Generation {
+    private let session: Session
+    private let options: GenerationOptions
+    private var sampler: Sampler
+    /// How many of the largest logits the sampler looks at; 0 for all.
+    private let likeliest: Int
+    private var decoder = StreamingDecoder()
+    private var stops: StopStrings
+    /// Chosen, shown, and not yet read by the model.
+    private var pending: Int32?
+
+    /// Tokens chosen so far.
+    package private(set) var generated: [Int32] = []
+    /// Set when the text has ended.
+    package private(set) var reason: StopReason?
+
+    /// Reads the prompt. - Throws: `RuntimeError`.
+    init(_ session: Session, prompt: [Int32], _ options: GenerationOptions) throws(RuntimeError) {
+        guard options.maxTokens >= 0 else { throw .badOption("\(options.maxTokens) tokens cannot be generated") }
+        guard session.tokens.count + prompt.count > 0 else {
+            throw .emptyInput("the prompt is empty, and this model has no token to begin a text with")
+        }
+        sampler = try Sampler(options.sampling)
+        self.session = session
+        self.options = options
+        likeliest = options.sampling.likeliest
+        stops = StopStrings(options.stop)
+        try session.readPrompt(prompt, likeliest: likeliest)
+    }
+
+    /// The next piece, or nil when the text has ended (`reason` then tells why). A piece can be empty: a token
+    /// may hold part of a character.
+    package mutating func next() throws(RuntimeError) -> String? {
+        guard reason == nil else { return nil }
+        if generated.count >= options.maxTokens { return finish(.maxTokens) }
+        if let token = pending {
+            if session.tokens.count == session.contextLimit {
+                guard options.shiftsContext else { return finish(.contextFull) }
+                try shift()
+            }
+            try session.read(CollectionOfOne(token), likeliest: likeliest)
+            pending = nil
+        }
+        let tokenizer = session.model.tokenizer
+        let token = try sampler.next(session.logits, history: session.tokens)
+        if tokenizer.isEndOfGeneration(token) { return finish(.endOfText) }
+        generated.append(token)
+        pending = token
+        let text = tokenizer.isControl(token) ? "" : decoder.feed(token, of: tokenizer)
+        let output = stops.feed(text)
+        if let stop = output.stop { reason = .stopString(stop) }
+        return output.text
+    }
+
+    /// Ends the text from outside.
+    package mutating func cancel() {
+        if reason == nil { reason = .cancelled }
+    }
+
+    private mutating func finish(_ why: StopReason) -> String? {
+        let rest = stops.feed(decoder.finish())
+        reason = rest.stop.map { .stopString($0) } ?? why
+        let text = rest.text + stops.finish()
+        return text.isEmpty ? nil : text
+    }
+
+    private func shift() throws(RuntimeError) {
+        let tokens = session.tokens
+        let keep = min(max(options.keep, 0), tokens.count / 2)
+        let recent = (tokens.count - keep) / 2
+        session.rewind(to: keep)
+        try session.readPrompt(tokens.suffix(recent), likeliest: likeliest)
+    }
+}
+
+/// How a generation went.
+package struct GenerationResult: Sendable {
+    package let tokens: [Int32]
+    package let reason: StopReason
+}
+
+extension Session {
+    /// Reads a prompt and writes on: an iterator that the caller advances.
+    /// - Throws: `RuntimeError`.
+    package func generation(
+        prompt: [Int32], _ options: GenerationOptions = GenerationOptions()
+    ) throws(RuntimeError) -> Generation {
+        try Generation(self, prompt: prompt, options)
+    }
+
+    #if !hasFeature(Embedded)  // Embedded Swift knows neither errors of any type nor tasks.
+    /// Reads a prompt and writes on, calling `onPiece` with every piece until it returns false.
+    ///
+    /// - Parameter prompt: text; a beginning-of-text token is put before it if the model has one and nothing
+    ///   was read before.
+    /// - Throws: `RuntimeError`, or what `onPiece` throws.
+    @discardableResult
+    package func generate(
+        _ prompt: String, _ options: GenerationOptions = GenerationOptions(), onPiece: (String) throws -> Bool
+    ) throws -> GenerationResult {
+        let ids = model.tokenizer.encode(prompt, addSpecial: tokens.isEmpty)
+        var generation = try generation(prompt: ids, options)
+        while let piece = try generation.next() {
+            if !piece.isEmpty, try !onPiece(piece) { generation.cancel() }
+        }
+        return GenerationResult(tokens: generation.generated, reason: generation.reason ?? .cancelled)
+    }
+
+    /// Reads a prompt and writes on, as an asynchronous sequence of pieces.
+    ///
+    ///     for try await piece in session.stream("Once upon a time") { print(piece, terminator: "") }
+    ///
+    /// Each piece is computed when it is asked for, on the caller's actor, between two suspension points.
+    /// Cancelling the task ends the sequence.
+    package func stream(_ prompt: String, _ options: GenerationOptions = GenerationOptions()) -> TextStream {
+        TextStream(session: self, prompt: prompt, options: options)
+    }
+    #endif
+}
+
+#if !hasFeature(Embedded)
+/// Pieces of a text as it is written: see `Session.stream`.
+package struct TextStream: AsyncSequence {
+    let session: Session
+    let prompt: String
+    let options: GenerationOptions
+
+    package func makeAsyncIterator() -> Iterator { Iterator(stream: self) }
+
+    package struct Iterator: AsyncIteratorProtocol {
+        let stream: TextStream
+        private var generation: Generation?
+
+        init(stream: TextStream) { self.stream = stream }
+
+        package mutating func next() async throws -> String? { try await next(isolation: nil) }
+
+        package mutating func next(isolation actor: isolated (any Actor)?) async throws -> String? {
+            await Task.yield()
+            if generation == nil {
+                let session = stream.session
+                let ids = session.model.tokenizer.encode(stream.prompt, addSpecial: session.tokens.isEmpty)
+                generation = try session.generation(prompt: ids, stream.options)
+            }
+            while !Task.isCancelled {
+                guard let piece = try generation?.next() else { return nil }
+                if !piece.isEmpty { return piece }
+            }
+            return nil
+        }
+    }
+}
+#endif

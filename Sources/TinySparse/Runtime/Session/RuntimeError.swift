@@ -1,0 +1,28 @@
+/// What can go wrong when a valid model runs.
+package enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// A token id that the vocabulary does not have.
+    case tokenOutOfRange(Int32, vocabularySize: Int)
+    /// More tokens than the session's context holds.
+    case contextFull(limit: Int)
+    /// The logits are not all finite: the model is broken.
+    case nonFiniteLogits(position: Int)
+    case outOfMemory(bytes: Int)
+    /// An option has a value that makes no sense.
+    case badOption(String)
+    /// There is nothing to work on.
+    case emptyInput(String)
+
+    package var description: String {
+        switch self {
+        case .tokenOutOfRange(let id, let size):
+            "token \(id) is not in the vocabulary of \(size) tokens"
+        case .contextFull(let limit):
+            "the context of \(limit) tokens is full; ask for a larger one (--context) or a shorter text"
+        case .nonFiniteLogits(let position):
+            "the model's output at position \(position) is not finite; its weights are broken"
+        case .outOfMemory(let bytes): "cannot get \(bytes) bytes of memory; ask for a smaller context"
+        case .badOption(let text): text
+        case .emptyInput(let text): text
+        }
+    }
+}

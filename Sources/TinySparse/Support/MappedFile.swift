@@ -1,0 +1,116 @@
+import Dispatch
+import TinyPlatform
+
+/// The bytes of a file, or of anonymous memory, page-aligned and read-only.
+///
+/// Nothing is read before it is touched. The mapping lives as long as the
+/// object. As with every mapped file, another program that shortens the file in
+/// the meantime makes later reads fault; replace files by renaming instead.
+package final class MappedFile: @unchecked Sendable {
+    /// What errors about these bytes name.
+    package let path: String
+    /// All bytes; never empty. Valid only as long as this object is kept.
+    package let bytes: UnsafeRawBufferPointer
+
+    /// Whether the memory goes away with the object.
+    private let isOwned: Bool
+
+    /// Size in bytes.
+    package var size: Int { bytes.count }
+
+    /// Maps a file.
+    /// - Throws: `FormatError` if it cannot be opened, is empty, or is no regular file.
+    package init(path: String) throws(FormatError) {
+        let descriptor = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+        guard descriptor >= 0 else { throw .system("open", path: path) }
+        defer { close(descriptor) }
+        var info = stat()
+        guard fstat(descriptor, &info) == 0 else {
+            throw .system("inspect", path: path)
+        }
+        guard info.st_mode & S_IFMT == S_IFREG else {
+            let what = info.st_mode & S_IFMT == S_IFDIR ? "is a directory" : "is no regular file"
+            throw FormatError(.malformed, path: path, "\(what); name a model file")
+        }
+        guard info.st_size > 0 else {
+            throw FormatError(.truncated, path: path, "is empty; download or convert it again")
+        }
+        let size = Int(info.st_size)
+        let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
+        guard let base, base != MAP_FAILED else { throw .system("map", path: path) }
+        self.path = path
+        isOwned = true
+        bytes = UnsafeRawBufferPointer(start: base, count: size)
+    }
+
+    /// The same bytes copied to anonymous memory in huge pages, on all cores.
+    ///
+    /// Weights are read from end to end for every token; through the 4 KiB pages of a mapped file, address
+    /// translation costs up to a third of the memory's speed. The copy takes about as long as one token.
+    /// - Throws: `FormatError` if there is no memory.
+    package func inHugePages() throws(FormatError) -> MappedFile {
+        let copy = try MappedFile(memoryNamed: path, size: size)
+        nonisolated(unsafe) let (to, from) = (copy.writable.baseAddress!, bytes.baseAddress!)
+        let piece = 1 << 21, size = size
+        DispatchQueue.concurrentPerform(iterations: (size + piece - 1) / piece) { i in
+            (to + i * piece).copyMemory(from: from + i * piece, byteCount: min(piece, size - i * piece))
+        }
+        copy.seal()
+        return copy
+    }
+
+    /// Zeroed memory that looks like a file: written once through `writable`, then sealed.
+    /// - Throws: `FormatError` if there is no memory.
+    package init(memoryNamed path: String, size: Int) throws(FormatError) {
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS
+        let base = mmap(nil, max(size, 1), PROT_READ | PROT_WRITE, flags, -1, 0)
+        guard let base, base != MAP_FAILED else { throw .system("get \(size) bytes of memory", path: path) }
+        self.path = path
+        isOwned = true
+        bytes = UnsafeRawBufferPointer(start: base, count: max(size, 1))
+        adviseHugePages()
+    }
+
+    /// A copy of some bytes in memory.
+    /// - Throws: `FormatError` if there is no memory.
+    package convenience init(copying bytes: UnsafeRawBufferPointer, named path: String) throws(FormatError) {
+        try self.init(memoryNamed: path, size: bytes.count)
+        writable.copyMemory(from: bytes)
+        seal()
+    }
+
+    /// The bytes of a file in memory that is not sealed yet.
+    package var writable: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(mutating: bytes) }
+
+    /// Ends the writing: from now on a write faults.
+    package func seal() { _ = mprotect(writable.baseAddress!, bytes.count, PROT_READ) }
+
+    /// Memory of somebody else, who keeps it as it is for the lifetime of this object.
+    package init(borrowing bytes: UnsafeRawBufferPointer, named path: String) {
+        self.path = path
+        self.bytes = bytes
+        isOwned = false
+    }
+
+    deinit {
+        guard isOwned else { return }
+        munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count)
+    }
+
+    /// A copy of all bytes.
+    package var contents: [UInt8] { withExtendedLifetime(self) { [UInt8](bytes) } }
+
+    /// Asks the kernel to read the whole file ahead. A hint; never fails.
+    package func adviseWillNeed() { advise(MADV_WILLNEED) }
+
+    /// Asks the kernel for huge pages, which save address translation when all
+    /// weights are read once a token. A hint; never fails.
+    package func adviseHugePages() {
+        advise(14)  // MADV_HUGEPAGE, which Musl's module does not always export
+    }
+
+    private func advise(_ advice: Int32) {
+        guard isOwned else { return }
+        _ = madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count, advice)
+    }
+}

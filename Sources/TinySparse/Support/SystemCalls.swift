@@ -1,0 +1,48 @@
+import TinyPlatform
+
+extension FormatError {
+    /// The error of the system call that just failed.
+    package static func system(_ action: String, path: String, code: Int32 = errno) -> FormatError {
+        let reason = String(cString: strerror(code))
+        let advice =
+            switch code {
+            case ENOENT: "; check the path"
+            case EACCES, EPERM: "; check the permissions"
+            case ENOSPC, EFBIG, EDQUOT: "; make room or write elsewhere"
+            case ENOMEM: "; use a smaller model or convert it to a native file first"
+            default: ""
+            }
+        return FormatError(.system(code), path: path, "cannot \(action): \(reason)\(advice)")
+    }
+}
+
+/// Calls `body` until a signal no longer interrupts it.
+package func retryingInterrupts<Result: SignedInteger>(_ body: () -> Result) -> Result {
+    while true {
+        let result = body()
+        if result != -1 || errno != EINTR { return result }
+    }
+}
+
+/// True if `path` names a directory.
+package func isDirectory(_ path: String) -> Bool {
+    var info = stat()
+    return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+}
+
+/// True if `path` names a regular file.
+func isRegularFile(_ path: String) -> Bool {
+    var info = stat()
+    return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFREG
+}
+
+/// True if `path` names anything.
+package func fileExists(_ path: String) -> Bool {
+    access(path, F_OK) == 0
+}
+
+/// The part of `path` before the last slash; "." if there is none.
+package func directory(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+}
