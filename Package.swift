@@ -86,7 +86,7 @@ let package = Package(
         .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "TinyTraining"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["TinySparse", "TinySparseC", "TinyTraining", "SIMDKernels"],
+            name: "EndToEndTests", dependencies: ["TinyPlatform", "TinySparse", "TinySparseC", "TinyTraining", "SIMDKernels"],
             exclude: ["Reference", "Fixtures", "CInterface", "Fuzz", "FuzzCorpus"]),
         // Drivers for libFuzzer: docs/HARDENING.md.
         .executableTarget(name: "TinyFuzz", dependencies: ["TinySparse"], path: "Tests/EndToEndTests/Fuzz"),

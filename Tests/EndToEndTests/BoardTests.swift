@@ -1,4 +1,5 @@
 import SIMDKernels
+import TinyPlatform
 import TinySparse
 import XCTest
 
