@@ -105,8 +105,8 @@ struct BatchRequest {
         guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
         let ids = session.model.tokenizer.encode(prompt)
         session.rewind(to: 0)
-        try session.readInterruptibly(ids)
-        var generation = try session.generation(prompt: [], options)
+        var generation = try session.begin(ids, options)
+        try Signals.check()
         var text = ""
         while let piece = try generation.next() {
             text += piece

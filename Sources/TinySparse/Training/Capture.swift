@@ -178,31 +178,32 @@ struct Capture {
         }
         var start = 0
         let (neurons, heads) = (neurons, heads)
-        session.probeLayers { probe in
-            nonisolated(unsafe) let probe = probe
+        session.observeLayers { state in
+            guard state.layer >= 0 else { return }
+            nonisolated(unsafe) let state = state
             let from = start
-            let mlp = mlpInputs[probe.layer], attention = attentionInputs[probe.layer]
-            for t in 0..<probe.tokens {
-                mlp?.set(from + t, probe.mlpInput.row(t))
-                attention?.set(from + t, probe.attentionInput.row(t))
+            let mlp = mlpInputs[state.layer], attention = attentionInputs[state.layer]
+            for t in 0..<state.tokens {
+                mlp?.set(from + t, state.mlpInput.row(t))
+                attention?.set(from + t, state.attentionInput.row(t))
             }
-            if layers.contains(probe.layer) {
-                let data = neurons[probe.layer - layers.lowerBound], head = heads[probe.layer - layers.lowerBound]
-                let norms = contributions[probe.layer - layers.lowerBound].norms(
-                    of: probe.heads, tokens: probe.tokens, session.pool)
-                session.pool.run(probe.tokens) { t, _ in
-                    let x = probe.hidden + t * config.dModel
+            if layers.contains(state.layer) {
+                let data = neurons[state.layer - layers.lowerBound], head = heads[state.layer - layers.lowerBound]
+                let norms = contributions[state.layer - layers.lowerBound].norms(
+                    of: state.heads, tokens: state.tokens, session.pool)
+                session.pool.run(state.tokens) { t, _ in
+                    let x = state.hidden.baseAddress! + t * config.dModel
                     let scale = PredictorData.unit / max(MatrixMath.dot(x, x, config.dModel).squareRoot(), 1e-20)
-                    data.set(from + t, probe.neurons + t * config.dFF, scale)
+                    data.set(from + t, state.neurons + t * config.dFF, scale)
                     norms.withUnsafeBufferPointer { head?.set(from + t, $0.baseAddress! + t * config.nHeads, scale) }
                 }
             }
-            if probe.layer == config.nLayers - 1 { start += probe.tokens }
+            if state.layer == config.nLayers - 1 { start += state.tokens }
         }
-        defer { session.probeLayers(nil) }
+        defer { session.observeLayers(nil) }
         for (index, chunk) in sample.chunks.enumerated() {
             session.rewind(to: 0)
-            try session.read(chunk)
+            try session.evaluate(chunk)
             if !progress(index + 1, sample.chunks.count) { break }
         }
         session.rewind(to: 0)

@@ -25,10 +25,10 @@ struct GateStudy {
         let pieces = 2 * sample.chunks.count
 
         let sums = try AlignedBuffer<Float>(2 * layers * dFF)
-        try session.study(sample, { done in progress(done, pieces) }) { probe in
-            let outputs = sums.pointer + 2 * probe.layer * dFF, gates = outputs + dFF
-            for t in 0..<probe.tokens {
-                let h = probe.neurons + t * dFF, a = probe.gates + t * dFF
+        try session.study(sample, { done in progress(done, pieces) }) { state in
+            let outputs = sums.pointer + 2 * state.layer * dFF, gates = outputs + dFF
+            for t in 0..<state.tokens {
+                let h = state.neurons + t * dFF, a = state.gates + t * dFF
                 for i in 0..<dFF {
                     outputs[i] += h[i] * h[i]
                     gates[i] += a[i] * a[i]
@@ -45,14 +45,14 @@ struct GateStudy {
 
         var counts = [ScoreCurve.Counts](repeating: .init(), count: layers)
         let reach = reach
-        try session.study(sample, { done in progress(sample.chunks.count + done, pieces) }) { probe in
-            for t in 0..<probe.tokens {
-                let h = probe.neurons + t * dFF, a = probe.gates + t * dFF, x = probe.hidden + t * config.dModel
+        try session.study(sample, { done in progress(sample.chunks.count + done, pieces) }) { state in
+            for t in 0..<state.tokens {
+                let h = state.neurons + t * dFF, a = state.gates + t * dFF, x = state.hidden.baseAddress! + t * config.dModel
                 let stream = max(MatrixMath.dot(x, x, config.dModel), 1e-20)
                 for i in 0..<dFF {
-                    counts[probe.layer].add(
-                        ScoreScale.octaves.bin(a[i].magnitude * reach[probe.layer][i]),
-                        energy: Double(h[i] * h[i] * energies[probe.layer][i] / stream))
+                    counts[state.layer].add(
+                        ScoreScale.octaves.bin(a[i].magnitude * reach[state.layer][i]),
+                        energy: Double(h[i] * h[i] * energies[state.layer][i] / stream))
                 }
             }
         }
@@ -63,14 +63,14 @@ struct GateStudy {
 extension Session {
     /// Reads every piece of a sample on its own, `body` seeing every layer of every block.
     fileprivate func study(
-        _ sample: TextSample, _ progress: (Int) -> Bool, _ body: (LayerProbe) -> Void
+        _ sample: TextSample, _ progress: (Int) -> Bool, _ body: (LayerState) -> Void
     ) throws(RuntimeError) {
         try withoutActuallyEscaping(body) { body throws(RuntimeError) in
-            probeLayers(body)
-            defer { probeLayers(nil) }
+            observeLayers { state in if state.layer >= 0 { body(state) } }
+            defer { observeLayers(nil) }
             for (index, chunk) in sample.chunks.enumerated() {
                 rewind(to: 0)
-                try read(chunk)
+                try evaluate(chunk)
                 if !progress(index + 1) { break }
             }
             rewind(to: 0)

@@ -314,14 +314,14 @@ extension Session {
     ) throws(RuntimeError) {
         let vocabulary = model.config.vocabularySize
         if withLogits {
-            try readBlocks(new, logitsFrom: 0) { _, rows in
+            try evaluateBlocks(new, logitsFrom: 0) { _, rows in
                 let count = rows.count / vocabulary
                 body(forward.output(of: 0, count), count, rows.baseAddress!)
             }
         } else {
             for start in stride(from: 0, to: new.count, by: forward.blockSize) {
                 let block = new[start..<min(start + forward.blockSize, new.count)]
-                try read(block)
+                try evaluate(block)
                 body(forward.output(of: 0, block.count), block.count, nil)
             }
         }

@@ -2,7 +2,7 @@ import SIMDKernels
 import TinyFormats
 
 /// How a session keeps the keys and values of what it has read (docs/NUMERICS.md, 8).
-package enum CacheType: String, Sendable, CaseIterable {
+public enum CacheType: String, Sendable, CaseIterable {
     /// IEEE half precision: two bytes a number.
     case half
     /// One byte a number and a scale for each head and position: half the memory, slightly different results.
@@ -23,7 +23,7 @@ final class KVCache {
     private let keys: Side
     private let values: Side
 
-    init(_ config: ModelConfig, limit: Int, type: CacheType) throws(RuntimeError) {
+    init(_ config: ModelConfig, limit: Int, type: CacheType, in memory: SessionMemory) throws(RuntimeError) {
         self.limit = limit
         heads = config.nKVHeads
         headDim = config.headDim
@@ -32,15 +32,17 @@ final class KVCache {
         let positions = config.nLayers * heads * room
         switch type {
         case .half:
-            let k = try AlignedBuffer<UInt16>(positions * width), v = try AlignedBuffer<UInt16>(positions * width)
+            let k = try AlignedBuffer<UInt16>(positions * width, in: memory)
+            let v = try AlignedBuffer<UInt16>(positions * width, in: memory)
             (keys, values) = (.half(k.pointer), .half(v.pointer))
-            memory = [k, v]
+            buffers = [k, v]
         case .int8:
-            let k = try AlignedBuffer<Int8>(positions * width), v = try AlignedBuffer<Int8>(positions * width)
-            let scales = try AlignedBuffer<Float>(2 * positions)
+            let k = try AlignedBuffer<Int8>(positions * width, in: memory)
+            let v = try AlignedBuffer<Int8>(positions * width, in: memory)
+            let scales = try AlignedBuffer<Float>(2 * positions, in: memory)
             keys = .int8(k.pointer, scales: scales.pointer)
             values = .int8(v.pointer, scales: scales.pointer + positions)
-            memory = [k, v, scales]
+            buffers = [k, v, scales]
         }
     }
 
@@ -56,8 +58,8 @@ final class KVCache {
         case int8(UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<Float>)
     }
 
-    /// What keeps the memory of both.
-    private let memory: [AnyObject]
+    /// Keeps the memory of both alive.
+    private let buffers: [AnyObject]
 
     private func place(_ layer: Int, _ head: Int, _ position: Int) -> Int { (layer * heads + head) * room + position }
 
