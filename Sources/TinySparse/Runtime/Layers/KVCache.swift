@@ -20,6 +20,9 @@ final class KVCache {
     let room: Int
     private let heads: Int
     private let headDim: Int
+    /// Positions in a block of keys, and from the beginning of a block to each dimension of its first key.
+    private let keyBlock: Int
+    private let offsets: AlignedBuffer<Int>
     private let keys: Side
     private let values: Side
 
@@ -28,7 +31,12 @@ final class KVCache {
         heads = config.nKVHeads
         headDim = config.headDim
         width = paddedHead(config.headDim)
-        room = (limit + QueryTile.keyBlock - 1) / QueryTile.keyBlock * QueryTile.keyBlock
+        keyBlock = QueryTile.keyBlock
+        room = (limit + keyBlock - 1) / keyBlock * keyBlock
+        offsets = try AlignedBuffer(headDim, in: memory)
+        if !memory.isPlan {
+            for j in 0..<headDim { offsets.pointer[j] = QueryTile.place(j, width) * keyBlock }
+        }
         let positions = config.nLayers * heads * room
         switch type {
         case .half:
@@ -89,9 +97,9 @@ final class KVCache {
 
     /// A key goes to its lane of its block.
     private func spread<Number>(_ row: UnsafePointer<Number>, into keys: UnsafeMutablePointer<Number>, _ place: Int) {
-        let lane = place % QueryTile.keyBlock
-        let to = keys + ((place - lane) * width + lane)
-        for j in 0..<headDim { to[QueryTile.place(j, width) * QueryTile.keyBlock] = row[j] }
+        let lane = place % keyBlock
+        let to = keys + ((place - lane) * width + lane), offsets = offsets.pointer
+        for j in 0..<headDim { to[offsets[j]] = row[j] }
     }
 
     /// The scores of a tile's queries, and the largest of each.

@@ -175,19 +175,3 @@ final class MatrixProducts {
         }
     }
 }
-
-extension QuantizedRows {
-    /// One token's row.
-    func row(_ t: Int) -> QuantizedRows {
-        QuantizedRows(
-            values: values + t * groups * groupSize, scales: scales + t * groups, sums: sums + t * groups,
-            groups: groups)
-    }
-
-    /// One token's groups from `first` on, for `count` values.
-    func groups(from first: Int, count: Int) -> QuantizedRows {
-        QuantizedRows(
-            values: values + first * groupSize, scales: scales + first, sums: sums + first,
-            groups: (count + groupSize - 1) / groupSize)
-    }
-}
