@@ -56,7 +56,7 @@ package func quantize(
 }
 
 /// Quantises every row of `source` and stores the result transposed: row c of
-/// `weights` is column c of the quantised matrix, so that the weights that leave
+/// `weights` is column c of the quantized matrix, so that the weights that leave
 /// one neuron lie together. `scales[r]` then belongs to column r of `weights`.
 /// - Parameters:
 ///   - weights: room for cols · stride bytes.

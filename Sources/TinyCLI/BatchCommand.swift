@@ -98,7 +98,7 @@ struct BatchRequest {
         id = (try? content.get())?["id"] ?? .number(line)
     }
 
-    /// - Throws: `RequestError` for a request that makes no sense, `RuntimeError`, `Failure.interrupted`.
+    /// - Throws: `RequestError` for an invalid request, `RuntimeError`, `Failure.interrupted`.
     func answer(_ session: Session, _ defaults: GenerationOptions) throws -> JSON {
         let request = try content.get()
         let options = try GenerationOptions(request: request, also: ["id", "prompt"], defaults: defaults)

@@ -2,7 +2,7 @@ import TinySupport
 
 /// What kind of model it is: an architecture described as data.
 public struct ModelConfig: Sendable, Equatable {
-    /// How a layer's input is normalised.
+    /// How a layer's input is normalized.
     package enum Norm: String, Sendable { case rms, layer }
     /// The non-linearity of the feed-forward layers.
     package enum Activation: String, Sendable { case silu, relu, gelu }

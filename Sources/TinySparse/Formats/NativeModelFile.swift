@@ -215,7 +215,7 @@ extension NativeModelFile {
     }
 }
 
-/// True if a byte is −128 as a signed number. O(n), vectorises.
+/// True if a byte is −128 as a signed number. O(n), vectorizes.
 private func containsMinus128(_ bytes: UnsafeRawBufferPointer) -> Bool {
     var found: UInt8 = 0
     for byte in bytes { found |= byte == 0x80 ? 1 : 0 }

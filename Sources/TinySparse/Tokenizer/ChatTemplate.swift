@@ -12,7 +12,7 @@ public struct ChatMessage: Sendable, Equatable {
 
 /// How a conversation is written as the text that a model was trained on.
 ///
-/// A model file carries a Jinja program for this. It is not run, but recognised by its markers, as
+/// A model file carries a Jinja program for this. It is not run, but recognized by its markers, as
 /// llama.cpp does (`llm_chat_detect_template`, `llm_chat_apply_template`); the text it would write
 /// is written by hand.
 public enum ChatTemplate: Sendable, Equatable {
@@ -35,7 +35,7 @@ public enum ChatTemplate: Sendable, Equatable {
         var isTemplate: Bool
     }
 
-    /// Recognises a template by its Jinja source; nil if it is none of these.
+    /// Recognizes a template by its Jinja source; nil if it is none of these.
     public init?(jinja source: String) {
         let has = { (marker: String) in source.containsBytes(marker) }
         if has("<|im_start|>") {

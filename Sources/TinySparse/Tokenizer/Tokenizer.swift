@@ -126,7 +126,7 @@ public final class Tokenizer: Sendable {
         }
     }
 
-    /// The ids of a conversation. Control tokens are recognised in the template's own text only, so
+    /// The ids of a conversation. Control tokens are recognized in the template's own text only, so
     /// that no message can pretend to be another.
     package func encode(
         chat messages: [ChatMessage], template: ChatTemplate, addGenerationPrompt: Bool = true,
@@ -140,7 +140,7 @@ public final class Tokenizer: Sendable {
             let start = text.count
             text += segment.text.utf8
             guard segment.isTemplate else { continue }
-            // Neighbours join, for a control token may span them.
+            // Neighbors join, for a control token may span them.
             if let last = trusted.last, last.upperBound == start {
                 trusted[trusted.count - 1] = last.lowerBound..<text.count
             } else {

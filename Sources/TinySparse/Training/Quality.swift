@@ -24,7 +24,7 @@ package struct Quality: Sendable {
     package var perplexityIncrease: Double { Double64.exp(min(lossIncrease, 600)) - 1 }
     /// Mean KL(dense || sparse) in nats.
     package var kl: Double { divergence / Double(max(tokens, 1)) }
-    /// Share of the positions whose likeliest token is the same.
+    /// Share of the positions whose argmax is the same.
     package var agreement: Double { Double(agreements) / Double(max(tokens, 1)) }
 }
 

@@ -115,9 +115,9 @@ package struct Sweep {
         }
     }
 
-    /// Decodes the sample's first tokens in short turns, sparse and dense by turns, so that what else the machine
-    /// does falls on both alike. - Returns: medians of tokens a second.
-    /// - Parameter screensHead: whether the sparse session asks for the likeliest token alone.
+    /// Decodes the sample's first tokens in short alternating runs, sparse and dense, so that background load
+    /// affects both alike. - Returns: medians of tokens a second.
+    /// - Parameter screensHead: whether the sparse session needs the argmax only.
     package func speed(_ way: Sparsity, screensHead: Bool = false, tokens: Int) throws -> (sparse: Double, dense: Double) {
         var other = options
         other.sparsity = way

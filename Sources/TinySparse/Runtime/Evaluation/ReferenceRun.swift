@@ -158,7 +158,7 @@ package struct ReferenceDifference: Sendable, CustomStringConvertible {
     package enum What: Sendable, Equatable {
         /// The tokenizer makes another token of the prompt, or ends before or after the reference.
         case tokenOfPrompt
-        /// The hashes are the same and the likeliest token is not: the reference was changed by hand.
+        /// The hashes are the same and the argmax is not: the reference was changed by hand.
         case tokenWritten
         case layerCount
         case layer(Int)

@@ -1,7 +1,7 @@
 import SIMDKernels
 import TinyFormats
 
-/// Two small matrices whose product with a token's output norm foretells its logits, roughly.
+/// Two small matrices whose product with a token's output norm approximates its logits.
 package struct Screen: Sendable {
     /// d_model to rank.
     let reduce: Linear
@@ -34,7 +34,7 @@ package struct ScreenActivity: Sendable {
 /// The logits of a token, exact where it matters (docs/NUMERICS.md, 10): a product of low rank scores all rows of
 /// the output matrix, and the rows whose scores are near the best are computed.
 ///
-/// The best score of all and not a logit says what is near: a product of low rank foretells high logits too low, and
+/// The best score of all and not a logit says what is near: a low-rank product underestimates high logits, and
 /// the higher they are the more so. By scores, a tenth of the rows is enough.
 package final class LMHeadScreen {
     private let context: ComputeContext

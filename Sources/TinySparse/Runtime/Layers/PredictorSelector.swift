@@ -107,7 +107,7 @@ package final class PredictorSelector: SparsitySelector {
         let total = context.shape.dFF
         for t in 0..<tokens {
             let gates = gates + t * total, scores = scores.pointer + t * total
-            for i in 0..<total { scores[i] = gates[i].magnitude * rule.reach[i] }
+            for i in 0..<total { scores[i] = gates[i].magnitude * rule.gain[i] }
         }
         select(neurons, limit, tokens)
         return .indices(neurons)

@@ -7,7 +7,7 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The logits are not all finite: the model is broken.
     case nonFiniteLogits(position: Int)
     case outOfMemory(bytes: Int)
-    /// An option has a value that makes no sense.
+    /// An option has an invalid value.
     case badOption(String)
     /// There is nothing to work on.
     case emptyInput(String)
