@@ -36,7 +36,7 @@ extension Sparsity {
 }
 
 /// What --lm-head-screen asks for.
-enum HeadScreenOption {
+enum LMHeadScreenOption {
     static let name = "lm-head-screen"
 
     /// Without the option, what is sparse is screened too; a model without a screen computes all rows.

@@ -61,7 +61,7 @@ extension Option {
     static let headSparsity = Option("head-sparsity", value: "on|off", "leave out heads, too (default: on)")
 
     static let headScreen = Option(
-        HeadScreenOption.name, value: "on|off",
+        LMHeadScreenOption.name, value: "on|off",
         "find the likeliest tokens with a small product and compute only their rows of the output matrix "
             + "(default: on, if the model has a screen and --sparsity is not off)")
 
