@@ -7,45 +7,55 @@ extension Command {
         name: "bench", summary: "measure the speed of a model",
         operands: "[MODEL]",
         details: """
-            Measures reading (many tokens at once) and writing (one after another), as llama-bench does: tokens
-            per second, the median and the range of some repetitions after one that does not count. The tokens
-            are pseudo-random and always the same, unless --text gives some: what a model skips depends on the
-            text. Writing asks for the likeliest token only.
+            Measures prefill (many tokens at once) and decode (one token at a time) as llama-bench does: tokens per
+            second, the median and the range of some repetitions after one for warming up. The tokens are
+            pseudo-random and always the same, unless --text names a file: which neurons, heads and logits a model
+            skips depends on the text. Decoding asks for the argmax only.
             """,
         options: Option.running + [
-            Option("prompt", "p", value: "N", "tokens to read, 0: skip (default: 128)"),
-            Option("generate", "n", value: "N", "tokens to write, 0: skip (default: 64)"),
-            Option("text", value: "FILE", "read this instead: what predictors and screens do depends on the text"),
-            Option("depth", "d", value: "N", "tokens in the context before (default: 0)"),
-            Option("stages", "also tell where the time of writing goes"),
-            Option("repetitions", "r", value: "N", "how often (default: 5)"),
+            Option(
+                "prompt-tokens", value: "N", formerly: ["-p", "--prompt"], "tokens to prefill, 0: skip (default: 128)"),
+            .generate(default: 64),
+            Option("text", value: "FILE", "take the tokens from a text"),
+            Option("depth", "d", value: "N", "tokens in the KV cache before the measurement (default: 0)"),
+            Option("stages", "report the time of each stage of decoding"),
+            Option("repetitions", "r", value: "N", "measured repetitions (default: 5)"),
             .json,
         ],
         examples: [
             ("-t 2", "the default model on two threads"),
-            ("-m smollm2.gguf -p 512 -n 128 -r 3 --json", "more tokens, for a program"),
+            ("-m smollm2.gguf --prompt-tokens 512 --generate 128 -r 3 --json", "more tokens, as JSON"),
             ("--kernels scalar", "without SIMD"),
         ],
         run: benchCommand)
 }
 
+extension Option {
+    /// How many tokens are decoded to measure the speed.
+    static func generate(default count: Int) -> Option {
+        Option("generate", value: "N", formerly: ["-n"], "tokens to decode, 0: skip (default: \(count))")
+    }
+}
+
 private func benchCommand(_ arguments: Arguments) throws(Failure) {
-    let (path, _) = try arguments.modelAndRest(0, hint: "")
-    let promptCount = try arguments.integer("prompt", in: 0...(1 << 20)) ?? 128
-    let writtenCount = try arguments.integer("generate", in: 0...(1 << 20)) ?? 64
+    let path = try arguments.model()
+    let promptCount = try arguments.integer("prompt-tokens", in: 0...(1 << 20)) ?? 128
+    let decodeCount = try arguments.integer("generate", in: 0...(1 << 20)) ?? 64
     let repetitions = try arguments.integer("repetitions", in: 1...10_000) ?? 5
-    guard promptCount + writtenCount > 0 else { throw Failure.usage("-p 0 -n 0 leaves nothing to measure") }
+    guard promptCount + decodeCount > 0 else {
+        throw Failure.usage("--prompt-tokens 0 --generate 0: nothing to measure")
+    }
     let depth = try arguments.integer("depth", in: 0...(1 << 24)) ?? 0
-    let options = try Session.Options(arguments, context: depth + max(promptCount, writtenCount))
+    let options = try Session.Options(arguments, context: depth + max(promptCount, decodeCount))
 
     let model = try Model.open(path, arguments)
     let session = try Session.open(model, options)
-    let ids = try tokens(max(promptCount, writtenCount, depth), of: arguments.string("text"), model)
+    let ids = try tokens(max(promptCount, decodeCount, depth), of: arguments.string("text"), model)
     var progress = Console.Progress()
     defer { progress.clear() }
-    try session.readInterruptibly(Array(ids[..<depth]))
+    try session.prefill(Array(ids[..<depth]))
 
-    /// Speeds of one kind of work, the first run left out.
+    /// Speeds of one kind of work, without the first run.
     func measure(_ name: String, _ count: Int, _ work: () throws(Failure) -> Void) throws(Failure) -> Speeds? {
         guard count > 0 else { return nil }
         var speeds: [Double] = []
@@ -58,32 +68,60 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
         }
         return Speeds(speeds)
     }
-    let prefill = try measure("reading", promptCount) { () throws(Failure) in
-        try session.readInterruptibly(Array(ids[..<promptCount]))
+    let prefill = try measure("prefill", promptCount) { () throws(Failure) in
+        try session.prefill(Array(ids[..<promptCount]))
     }
     if arguments.has("stages") { session.measureStages() }
     let before = session.activity
     let screenedBefore = session.screenActivity
-    let decode = try measure("writing", writtenCount) { () throws(Failure) in
-        for id in ids[..<writtenCount] { try session.readWritten(id) }
+    let decode = try measure("decode", decodeCount) { () throws(Failure) in
+        for id in ids[..<decodeCount] { try session.decode(id) }
     }
-    let screened = session.screenActivity.map { $0 - screenedBefore! }
     progress.clear()
 
-    let stages = session.stageSeconds.map { sums in
-        zip(Stage.allCases, sums).map { (stage: $0, microseconds: $1 * 1e6 / Double(writtenCount * (repetitions + 1))) }
+    let report = BenchReport(
+        session: session, isDense: options.sparsity.isOff, sparsity: arguments.string("sparsity") ?? "auto",
+        promptCount: promptCount, decodeCount: decodeCount, depth: depth, repetitions: repetitions, prefill: prefill,
+        decode: decode, activity: session.activity - before, screened: session.screenActivity.map { $0 - screenedBefore! })
+    try Console.writeLine(arguments.has("json") ? report.json.text() : report.text)
+}
+
+/// What a benchmark found.
+private struct BenchReport {
+    let session: Session
+    let isDense: Bool
+    /// The option as given.
+    let sparsity: String
+    let promptCount, decodeCount, depth, repetitions: Int
+    let prefill, decode: Speeds?
+    /// Neurons and heads computed while decoding.
+    let activity: Activity
+    let screened: ScreenActivity?
+
+    private var model: Model { session.model }
+
+    /// Bytes of weights read per decoded token.
+    private var bytesPerToken: Int {
+        let layers = isDense ? model.bytesPerToken : model.bytesRead(activity, heads: true)
+        guard let screened, screened.tokens > 0 else { return layers }
+        return layers
+            - model.bytesSavedByScreen(denseShare: screened.denseShare, rowsPerToken: screened.rowsPerToken)
     }
-    let activity = session.activity - before
-    let layerBytes = options.sparsity.isOff ? model.bytesPerToken : model.bytesRead(activity, heads: true)
-    let saved = screened.map { $0.tokens == 0 ? 0 : model.bytesSavedByScreen(denseShare: $0.denseShare, rowsPerToken: $0.rowsPerToken) }
-    let bytes = layerBytes - (saved ?? 0)
-    if arguments.has("json") {
+
+    /// Microseconds per decoded token, by stage; nil without --stages.
+    private var stages: [(stage: Stage, microseconds: Double)]? {
+        session.stageSeconds.map { sums in
+            zip(Stage.allCases, sums).map { ($0, $1 * 1e6 / Double(decodeCount * (repetitions + 1))) }
+        }
+    }
+
+    var json: JSON {
         var report: [(key: String, value: JSON)] = [
             ("model", .string(model.config.name)), ("file", .string(model.file.path)),
-            ("version", .string(Help.version)),
+            ("version", .string(TinySparseVersion.string)),
             ("kernels", .string(session.kernelName)), ("threads", .number(session.threads)),
-            ("sparsity", .string(arguments.string("sparsity") ?? "auto")),
-            ("prompt_tokens", .number(promptCount)), ("generated_tokens", .number(writtenCount)),
+            ("sparsity", .string(sparsity)),
+            ("prompt_tokens", .number(promptCount)), ("generated_tokens", .number(decodeCount)),
             ("depth", .number(depth)),
             ("repetitions", .number(repetitions)),
             ("prefill_tokens_per_second", prefill.json { $0.median }),
@@ -93,36 +131,42 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
             ("decode_tokens_per_second_min", decode.json { $0.slowest }),
             ("decode_tokens_per_second_max", decode.json { $0.fastest }),
             ("parameters", .number(model.config.parameterCount)),
-            ("bytes_read_per_token", .number(bytes)), ("neurons_computed", .double(activity.neuronShare)),
+            ("bytes_read_per_token", .number(bytesPerToken)), ("neurons_computed", .double(activity.neuronShare)),
             ("heads_computed", .double(activity.headShare)), ("lm_head_screen", screened?.json ?? .null),
             ("peak_rss_bytes", .number(peakMemory())),
         ]
         if let stages {
-            report.append(("decode_microseconds_by_stage", .object(stages.map { ("\($0.stage)", .double($0.microseconds)) })))
+            report.append(
+                ("decode_microseconds_by_stage", .object(stages.map { ("\($0.stage)", .double($0.microseconds)) })))
         }
-        return try Console.writeLine(JSON.object(report).text())
+        return .object(report)
     }
-    var lines = ["\(escaped(model.config.name)), \(session.kernelName), \(session.threads) threads"]
-    if let prefill { lines.append("read  \("\(promptCount)".leftPadded(to: 5)) tokens: \(prefill)") }
-    if let decode {
-        let rate = Double(bytes) * decode.median / 1e9
-        let count = "\(writtenCount)".leftPadded(to: 5)
-        lines.append("write \(count) tokens: \(decode), \(fixed(rate, 1)) GB/s of weights")
-    }
-    if activity.neuronShare < 1 || activity.headShare < 1 {
+
+    var text: String {
+        var lines = ["\(escaped(model.config.name)), \(session.kernelName), \(session.threads) threads"]
+        if let prefill { lines.append("prefill \("\(promptCount)".leftPadded(to: 5)) tokens: \(prefill)") }
+        if let decode {
+            let bandwidth = Double(bytesPerToken) * decode.median / 1e9
+            let count = "\(decodeCount)".leftPadded(to: 5)
+            lines.append("decode  \(count) tokens: \(decode), \(fixed(bandwidth, 1)) GB/s of weights")
+        }
+        if activity.neuronShare < 1 || activity.headShare < 1 {
+            lines.append(
+                "skipped: \(fixed(100 * (1 - activity.neuronShare), 1)) % of neurons, "
+                    + "\(fixed(100 * (1 - activity.headShare), 1)) % of heads")
+        }
+        if let stages {
+            lines.append(
+                "per token: " + stages.map { "\($0.stage) \(fixed($0.microseconds)) us" }.joined(separator: ", "))
+        }
+        if let screened, screened.tokens > 0 { lines.append(screened.text) }
         lines.append(
-            "skipped: \(fixed(100 * (1 - activity.neuronShare), 1)) % of the neurons, "
-                + "\(fixed(100 * (1 - activity.headShare), 1)) % of the heads")
+            "weights read per token: \(readable(bytes: bytesPerToken)); peak memory: \(readable(bytes: peakMemory()))")
+        return lines.joined(separator: "\n")
     }
-    if let stages {
-        lines.append("a token: " + stages.map { "\($0.stage) \(fixed($0.microseconds)) us" }.joined(separator: ", "))
-    }
-    if let screened, screened.tokens > 0 { lines.append(screened.text) }
-    lines.append("weights read a token: \(readable(bytes: bytes)); peak memory: \(readable(bytes: peakMemory()))")
-    try Console.writeLine(lines.joined(separator: "\n"))
 }
 
-/// Some speeds in tokens per second.
+/// Speeds in tokens per second.
 private struct Speeds: CustomStringConvertible {
     let median, slowest, fastest: Double
 
@@ -145,12 +189,12 @@ extension Optional<Speeds> {
     }
 }
 
-/// The first tokens of a file, or some that are always the same.
+/// The first tokens of a text file, or pseudo-random ones.
 private func tokens(_ count: Int, of path: String?, _ model: Model) throws(Failure) -> [Int32] {
     guard let path else { return pseudoRandomIDs(count, below: model.config.vocabularySize) }
-    // No token is longer than a few dozen bytes.
+    // 64 bytes per token are more than any text needs.
     let ids = model.tokenizer.encode(Array(try readAll(path).prefix(64 * count)), addSpecial: true)
-    guard ids.count >= count else { throw Failure.problem("\(escaped(path)): has \(ids.count) tokens; \(count) are needed") }
+    guard ids.count >= count else { throw Failure.problem("\(escaped(path)): has \(ids.count) tokens, expected at least \(count)") }
     return Array(ids.prefix(count))
 }
 
@@ -163,8 +207,8 @@ private func pseudoRandomIDs(_ count: Int, below limit: Int) -> [Int32] {
     }
 }
 
-/// The most memory this process ever had, in bytes. Of the two sources the first is the better one: getrusage
-/// also counts what the process was before it became this program.
+/// The peak resident size of this process in bytes. /proc is preferred: getrusage also counts the process image
+/// before exec.
 private func peakMemory() -> Int {
     if let status = try? readAll("/proc/self/status") {
         for line in String(decoding: status, as: UTF8.self).split(separator: "\n") where line.hasPrefix("VmHWM:") {

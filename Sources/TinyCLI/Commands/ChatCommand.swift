@@ -3,25 +3,25 @@ import TinyTokenizer
 
 extension Command {
     static let chat = Command(
-        name: "chat", summary: "talk to a model",
+        name: "chat", summary: "chat with a model",
         operands: "[MODEL]",
         details: """
-            A conversation, one message a line, on a terminal or with piped input. Ctrl-C stops an answer, a
+            A conversation, one message per line, on a terminal or with piped input. Ctrl-C stops an answer, a
             second one ends the program; so do /quit and the end of the input. When the context is full, the
-            oldest messages are forgotten.
+            oldest messages are dropped.
 
-            in the conversation:
+            commands:
             \(ChatLoop.commands)
             """,
         options: Option.running + [
             .context,
-            Option("system", value: "TEXT", "what the model is told first"),
+            Option("system", value: "TEXT", "the system message"),
             Option("template", value: "NAME", "\(templateNames.joined(separator: ", ")) (default: the model's own)"),
         ] + Option.sampling + [.verbose],
         examples: [
-            ("smollm2.gguf", "talk"),
-            ("-m smollm2.gguf --system \"You are a pirate.\"", "to somebody else"),
-            ("-m smollm2.gguf --greedy < questions.txt", "one question a line"),
+            ("smollm2.gguf", "a conversation"),
+            ("-m smollm2.gguf --system \"You are a pirate.\"", "with a system message"),
+            ("-m smollm2.gguf --greedy < questions.txt", "one question per line"),
         ],
         run: chatCommand)
 }
@@ -29,7 +29,7 @@ extension Command {
 private let templateNames = ["chatml", "llama2", "llama3", "zephyr", "plain"]
 
 private func chatCommand(_ arguments: Arguments) throws(Failure) {
-    let (path, _) = try arguments.modelAndRest(0, hint: "; messages are typed, not given as arguments")
+    let path = try arguments.model(hint: "; messages are read from standard input")
     let options = try GenerationOptions(arguments)
     let sessionOptions = try Session.Options(arguments)
     var template: ChatTemplate?
@@ -38,8 +38,8 @@ private func chatCommand(_ arguments: Arguments) throws(Failure) {
     let model = try Model.open(path, arguments)
     guard let template = template ?? model.tokenizer.chatTemplate else {
         throw Failure.problem(
-            "\(escaped(model.config.name)) has no chat template, so it was hardly taught to talk; "
-                + "try tinysparse run, or name a --template")
+            "\(escaped(model.config.name)) has no chat template; probably not an instruction-tuned model; "
+                + "use tinysparse run, or choose a --template")
     }
     let session = try Session.open(model, sessionOptions)
     var loop = ChatLoop(
@@ -58,17 +58,17 @@ private func chatTemplate(named name: String) throws(Failure) -> ChatTemplate {
     default:
         throw .usage(
             "unknown template \(escaped(name, limit: 80))" + suggestion(for: name, among: templateNames)
-                + "; there are " + templateNames.joined(separator: ", "))
+                + "; available: " + templateNames.joined(separator: ", "))
     }
 }
 
 /// A conversation.
 private struct ChatLoop {
     static let commands = """
-          /help          this list
-          /reset         forget the conversation
-          /system TEXT   tell the model who it is, and forget the conversation; no TEXT: nobody
-          /quit          end
+          /help          show this list
+          /reset         start a new conversation
+          /system TEXT   start a new conversation with this system message, or without one
+          /quit          end the program
         """
 
     let session: Session
@@ -89,7 +89,7 @@ private struct ChatLoop {
     }
 
     mutating func run() throws(Failure) {
-        if Console.inputIsTerminal { Console.note("\(escaped(session.model.config.name)): /help helps, /quit ends") }
+        if Console.inputIsTerminal { Console.note("\(escaped(session.model.config.name)): /help lists commands, /quit ends") }
         while true {
             if Console.inputIsTerminal { Console.note("> ", terminator: "") }
             switch try reader.next() {
@@ -111,7 +111,7 @@ private struct ChatLoop {
         }
     }
 
-    /// Obeys a line that begins with a slash; false ends the conversation.
+    /// Executes a line that begins with a slash; false ends the conversation.
     private mutating func command(_ line: String) -> Bool {
         let parts = line.split(separator: " ", maxSplits: 1)
         switch parts[0] {
@@ -119,7 +119,7 @@ private struct ChatLoop {
         case "/help": Console.note(Self.commands)
         case "/reset":
             messages = []
-            Console.note("forgotten")
+            Console.note("new conversation")
         case "/system":
             system = parts.count > 1 ? parts[1].trimmingSpaces() : nil
             messages = []
@@ -137,31 +137,31 @@ private struct ChatLoop {
         messages.append(ChatMessage(role: "user", content: line))
         guard let ids = fittingIDs() else {
             messages.removeLast()
-            Console.note("too long: the context holds \(session.contextLimit) tokens (--context)")
+            Console.note("too long: the context holds \(session.contextLimit) tokens; use a larger --context or a shorter message")
             return
         }
-        // What the session has read of this conversation stays read. The last token is read in any case,
-        // for its logits are those that the answer begins with.
+        // The KV cache of the common prefix is kept. The last token is always computed: its logits choose the first
+        // token of the answer.
         var common = 0
         while common < min(ids.count - 1, session.tokens.count), ids[common] == session.tokens[common] { common += 1 }
         session.rewind(to: common)
 
-        let writer = AnswerWriter(session: session)
-        try writer.write(Array(ids[common...]), options)
+        let printer = AnswerPrinter(session: session)
+        try printer.answer(Array(ids[common...]), options)
         try Console.writeLine()
-        messages.append(ChatMessage(role: "assistant", content: writer.text))
-        if isVerbose { writer.printStatistics(seed: options.sampling.seed) }
-        // Another answer, another sequence of random numbers.
+        messages.append(ChatMessage(role: "assistant", content: printer.text))
+        if isVerbose { printer.printStatistics(seed: options.sampling.seed) }
+        // Each answer has its own random numbers.
         options.sampling.seed &+= 1
 
         if Signals.pending > 1 || Signals.isTermination { throw Signals.failure }
-        if Signals.pending == 1 { Console.note("[stopped; Ctrl-C again ends]") }
+        if Signals.pending == 1 { Console.note("[stopped; Ctrl-C again ends the program]") }
         Signals.reset()
-        if writer.reason == .contextFull { Console.note("[the context is full: the answer ends here]") }
+        if printer.reason == .contextFull { Console.note("[the context is full: the answer is incomplete]") }
     }
 
-    /// The conversation as tokens, its oldest messages dropped until it leaves a quarter of the context for the
-    /// answer; nil if even the newest message does not fit.
+    /// The conversation as tokens, with the oldest messages dropped until a quarter of the context is left for the
+    /// answer; nil if not even the latest message fits.
     private mutating func fittingIDs() -> [Int32]? {
         while true {
             let start = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
@@ -169,7 +169,7 @@ private struct ChatLoop {
             if ids.count <= session.contextLimit - session.contextLimit / 4 { return ids }
             guard messages.count > 2 else { return ids.count < session.contextLimit ? ids : nil }
             messages.removeFirst(2)
-            Console.note("[the oldest messages are forgotten: the context is full]")
+            Console.note("[the context is full: the oldest messages were dropped]")
         }
     }
 }

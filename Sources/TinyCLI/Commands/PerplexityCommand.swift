@@ -3,34 +3,33 @@ import TinySupport
 
 extension Command {
     static let perplexity = Command(
-        name: "perplexity", summary: "measure how well a model expects a text",
-        operands: "TEXTFILE",
+        name: "perplexity", summary: "measure the perplexity of a text",
+        operands: "[MODEL] TEXTFILE",
         details: """
-            Cuts the text into chunks, reads each on its own and scores the second half of it, as
-            llama-perplexity does. Lower is better. "-" is standard input. The score is that of the whole output
-            matrix; of a model with a screen, it is also told how often that finds the same best token.
+            Perplexity with the protocol of llama-perplexity: the text is cut into chunks, and the second half of
+            each is scored. Lower is better. "-" is standard input. Scores use exact logits; for a model with
+            a logit screen, its agreement with the exact argmax is reported as well.
             """,
         options: Option.running + [
-            Option("context", "c", value: "N", "tokens in a chunk (default: 512, or less if the model's context is)"),
-            Option("chunks", value: "N", "only the first N chunks (default: all)"),
+            Option("context", "c", value: "N", "tokens per chunk (default: 512, or the model's context if that is less)"),
+            Option("chunks", value: "N", "evaluate only the first N chunks (default: all)"),
             .json,
         ],
         examples: [
-            ("-m smollm2.gguf wiki.test.raw", "a whole file"),
-            ("-m smollm2.gguf --chunks 20 --json wiki.test.raw", "the beginning of it, for a program"),
+            ("-m smollm2.gguf wiki.test.raw", "a whole text"),
+            ("-m smollm2.gguf --chunks 20 --json wiki.test.raw", "the beginning of it, as JSON"),
         ],
         run: perplexityCommand)
 }
 
 private func perplexityCommand(_ arguments: Arguments) throws(Failure) {
-    try arguments.limitOperands(to: 1, hint: "; the model goes after -m")
-    guard let path = arguments.operands.first else { throw Failure.usage("the text file is missing") }
+    let (given, path) = try arguments.modelAndOperand("the text file")
     let chunks = try arguments.integer("chunks", in: 1...Int.max)
     let wanted = try arguments.integer("context", in: 4...(1 << 24))
     var options = try Session.Options(arguments)
 
     let text = String(decoding: try readAll(path), as: UTF8.self)
-    let model = try Model.open(arguments.string("model"), arguments)
+    let model = try Model.open(given, arguments)
     let context = wanted ?? min(512, model.config.contextLength)
     options.context = context
     let session = try Session.open(model, options)

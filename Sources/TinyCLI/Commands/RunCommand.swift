@@ -1,29 +1,27 @@
 import TinyRuntime
-import TinySupport
 import TinyTokenizer
 
 extension Command {
     static let run = Command(
-        name: "run", summary: "write on from a prompt",
+        name: "run", summary: "complete a prompt",
         operands: "[MODEL] \"PROMPT\"",
         details: """
-            Reads the prompt and writes what the model thinks comes next. The text goes to standard output
-            as it is made. The prompt "-" is read from standard input. With --chat the prompt is a question,
-            wrapped as the model was taught.
+            Generates text from the prompt and prints it to standard output as it is generated. The prompt "-" is
+            read from standard input. With --chat the prompt is a message, formatted by the model's chat template.
             """,
         options: Option.running + [
             .context,
-            Option("context-shift", "forget the older half when the context is full, and go on"),
+            Option("context-shift", "drop the older half when the context is full, and continue"),
         ] + Option.sampling + [
-            Option("raw", "the prompt is the beginning of the text (default)"),
-            Option("chat", "the prompt is a message; the model answers"),
-            Option("system", value: "TEXT", "with --chat: what the model is told first"),
+            Option("raw", "complete the prompt as it is (default)"),
+            Option("chat", "the prompt is a user message; the model answers"),
+            Option("system", value: "TEXT", "with --chat: the system message"),
             Option("echo", "print the prompt, too"),
             .verbose,
         ],
         examples: [
-            ("\"Once upon a time\"", "go on with a story"),
-            ("-m smollm2.gguf --chat \"Why is the sky blue?\"", "ask something"),
+            ("\"Once upon a time\"", "continue a story"),
+            ("-m smollm2.gguf --chat \"Why is the sky blue?\"", "ask a question"),
             ("-n 100 --greedy --stop \".\" \"The moon is\"", "one sentence, the same every time"),
             ("--seed 7 - < prompt.txt", "a prompt from a file"),
         ],
@@ -31,15 +29,8 @@ extension Command {
 }
 
 private func runCommand(_ arguments: Arguments) throws(Failure) {
-    let (path, rest) = try arguments.modelAndRest(1, hint: "; put the prompt in quotes")
-    guard let operand = rest.first else { throw Failure.usage("the prompt is missing") }
-    // The one argument is the prompt; a file that is there says that a model was meant.
-    if path == nil, operand.hasSuffix(".gguf"), fileExists(operand) {
-        throw Failure.usage("the prompt is missing; \(escaped(operand)) is a model")
-    }
-    guard !(arguments.has("raw") && arguments.has("chat")) else {
-        throw Failure.usage("--raw and --chat exclude each other")
-    }
+    let (path, operand) = try arguments.modelAndOperand("the prompt", hint: "; put the prompt in quotes")
+    try arguments.exclude("raw", "chat")
     guard arguments.has("chat") || !arguments.has("system") else { throw Failure.usage("--system needs --chat") }
     var options = try GenerationOptions(arguments)
     options.shiftsContext = arguments.has("context-shift")
@@ -51,17 +42,17 @@ private func runCommand(_ arguments: Arguments) throws(Failure) {
     let ids = try promptIDs(prompt, model, arguments)
     if arguments.has("echo") { try Console.writeGenerated(String(decoding: prompt, as: UTF8.self)) }
 
-    let writer = AnswerWriter(session: session)
-    try writer.write(ids, options)
+    let printer = AnswerPrinter(session: session)
+    try printer.answer(ids, options)
     try Console.writeLine()
-    if arguments.has("verbose") || Console.errorIsTerminal { writer.printStatistics(seed: options.sampling.seed) }
+    if arguments.has("verbose") || Console.errorIsTerminal { printer.printStatistics(seed: options.sampling.seed) }
     if Signals.pending > 0 { throw Signals.failure }
 }
 
 private func promptIDs(_ prompt: [UInt8], _ model: Model, _ arguments: Arguments) throws(Failure) -> [Int32] {
     guard arguments.has("chat") else { return model.tokenizer.encode(prompt) }
     guard let template = model.tokenizer.chatTemplate else {
-        throw Failure.problem("\(escaped(model.config.name)) has no chat template; leave --chat out")
+        throw Failure.problem("\(escaped(model.config.name)) has no chat template; omit --chat")
     }
     let system = arguments.string("system").map { [ChatMessage(role: "system", content: $0)] } ?? []
     let message = ChatMessage(role: "user", content: String(decoding: prompt, as: UTF8.self))
@@ -74,9 +65,9 @@ extension GenerationOptions {
         self.init()
         maxTokens = try arguments.integer("max-tokens", in: 0...Int.max) ?? maxTokens
         stop = arguments.strings("stop")
-        guard !stop.contains("") else { throw .usage("--stop needs a text") }
+        guard !stop.contains("") else { throw .usage("--stop: expected a text that is not empty") }
         guard !arguments.has("greedy") || arguments.string("temperature").map({ Float($0) == 0 }) ?? true else {
-            throw .usage("--greedy and --temperature exclude each other")
+            throw .usage("--greedy and --temperature cannot be combined")
         }
         sampling.temperature =
             arguments.has("greedy") ? 0 : try arguments.number("temperature", in: 0...100) ?? sampling.temperature
@@ -89,13 +80,13 @@ extension GenerationOptions {
     }
 }
 
-/// Reads a prompt and prints what the model writes, until it ends or a signal comes.
-final class AnswerWriter {
+/// Prefills a prompt and prints the generated text, until it ends or a signal arrives.
+final class AnswerPrinter {
     private let session: Session
     private var promptTokens = 0
-    private var promptSeconds = 0.0
-    private var writingSeconds = 0.0
-    /// What was written.
+    private var prefillSeconds = 0.0
+    private var decodeSeconds = 0.0
+    /// The generated text.
     private(set) var text = ""
     private(set) var tokens: [Int32] = []
     private(set) var reason = StopReason.cancelled
@@ -103,16 +94,16 @@ final class AnswerWriter {
     init(session: Session) { self.session = session }
 
     /// - Throws: `Failure`, but a signal only ends the text; `reason` is then `cancelled`.
-    func write(_ ids: [Int32], _ options: GenerationOptions) throws(Failure) {
+    func answer(_ ids: [Int32], _ options: GenerationOptions) throws(Failure) {
         let start = ContinuousClock.now
         do throws(Failure) {
-            try session.readInterruptibly(ids)
+            try session.prefill(ids)
         } catch {
             if case .interrupted = error { return }
             throw error
         }
         promptTokens = ids.count
-        promptSeconds = seconds(since: start)
+        prefillSeconds = seconds(since: start)
         var generation = try session.begin(options)
         while Signals.pending == 0, let piece = try generation.nextPiece() {
             guard !piece.isEmpty else { continue }
@@ -121,7 +112,7 @@ final class AnswerWriter {
         }
         tokens = generation.generated
         reason = generation.reason ?? .cancelled
-        writingSeconds = seconds(since: start) - promptSeconds
+        decodeSeconds = seconds(since: start) - prefillSeconds
     }
 
     func printStatistics(seed: UInt64) {
@@ -130,14 +121,15 @@ final class AnswerWriter {
             case .endOfText: "end of text"
             case .maxTokens: "--max-tokens reached"
             case .stopString(let text): "stopped before \"\(escaped(text, limit: 40))\""
-            case .contextFull: "context full (--context-shift goes on)"
+            case .contextFull: "context full (--context-shift continues)"
             case .cancelled: "interrupted"
             }
         func speed(_ count: Int, _ seconds: Double) -> String {
             "\(count) tokens" + (count > 0 && seconds > 0 ? ", \(fixed(Double(count) / seconds, 1)) tokens/s" : "")
         }
         Console.note(
-            "[prompt \(speed(promptTokens, promptSeconds)); text \(speed(tokens.count, writingSeconds)); "
-                + (session.screenActivity.map { $0.tokens > 0 ? $0.text + "; " : "" } ?? "") + "\(session.threads) threads, \(session.kernelName); seed \(seed); \(end)]")
+            "[prefill \(speed(promptTokens, prefillSeconds)); decode \(speed(tokens.count, decodeSeconds)); "
+                + (session.screenActivity.map { $0.tokens > 0 ? $0.text + "; " : "" } ?? "")
+                + "\(session.threads) threads, \(session.kernelName); seed \(seed); \(end)]")
     }
 }

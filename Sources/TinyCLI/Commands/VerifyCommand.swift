@@ -5,24 +5,23 @@ import TinySupport
 
 extension Command {
     static let verify = Command(
-        name: "verify", summary: "check that this machine computes what others do",
+        name: "verify", summary: "check results bit for bit against recorded ones",
         operands: "[MODEL]",
         details: """
-            Computes some texts with every kernel set of this CPU, on several numbers of threads and with
-            prompts cut into blocks of several sizes, dense and with the model's predictors, and compares every
-            token, the logits and every layer's output, to the bit: with the reference outputs of the model if
-            there are any (reference/NAME.txt beside the model), otherwise with each other. The first difference
-            is named, and the exit code is then 1.
+            Runs some prompts with every kernel set of this CPU, with several numbers of threads and several sizes
+            of prefill blocks, dense and with the model's predictors, and compares every token, the logits and every
+            layer's output bit for bit: with the reference outputs of the model if there are any (reference/NAME.txt
+            next to the model), otherwise with each other. The first difference is printed; the exit code is then 1.
             """,
         options: [
             .model,
             Option("reference", value: "FILE", "compare with this file"),
             Option("record", value: "FILE", "write the reference outputs to a file"),
-            Option("kernels", value: "NAME", "all, or one of avx512, avx2, scalar, ... (default: all)"),
-            Option("threads", "t", value: "LIST", "numbers of threads, as in 1,2,3 (default: 1 and all cores)"),
-            Option("blocks", value: "LIST", "sizes of blocks, as in 1,7,128 (default: 1,7,128)"),
-            Option("prompt", "p", value: "TEXT", "another text; can be given more than once"),
-            Option("max-tokens", "n", value: "N", "tokens to write after each text (default: 16)"),
+            Option("kernels", "k", value: "NAME", "all, or one of avx512, avx2, neondot, neon, scalar (default: all)"),
+            Option("threads", "t", value: "LIST", "numbers of worker threads, as in 1,2,3 (default: 1 and all cores)"),
+            Option("blocks", value: "LIST", "sizes of prefill blocks (default: 1,7,128)"),
+            Option("prompt", "p", value: "TEXT", "use this prompt; can be repeated (default: four short texts)"),
+            Option("max-tokens", "n", value: "N", "tokens to generate after each prompt (default: 16)"),
             .noVerify,
         ],
         examples: [
@@ -33,7 +32,7 @@ extension Command {
         run: verifyCommand)
 }
 
-/// A few sorts of text: prose, numbers and marks, another script, one token.
+/// Prose, numbers and punctuation, other scripts, a single token.
 private let defaultPrompts = [
     "Once upon a time there was a king who had three sons, and the youngest of them was called",
     "1 + 1 = 2; \"yes\", she said - and 3.14159?",
@@ -42,16 +41,13 @@ private let defaultPrompts = [
 ]
 
 private func verifyCommand(_ arguments: Arguments) throws(Failure) {
-    let (given, _) = try arguments.modelAndRest(0, hint: "")
-    let path = try ModelLocation.find(given)
+    let path = try ModelLocation.find(try arguments.model())
     let threads = try arguments.numbers("threads", in: 1...256) ?? Array(Set([1, availableCores])).sorted()
     let blocks = try arguments.numbers("blocks", in: 1...4096) ?? [1, 7, 128]
-    let kernels = try kernelNames(arguments.string("kernels") ?? "all")
-    let written = try arguments.integer("max-tokens", in: 0...(1 << 20)) ?? 16
+    let kernels = try kernelNames(arguments)
+    let generated = try arguments.integer("max-tokens", in: 0...(1 << 20)) ?? 16
     let prompts = arguments.strings("prompt").isEmpty ? defaultPrompts : arguments.strings("prompt")
-    guard !(arguments.has("record") && arguments.has("reference")) else {
-        throw Failure.usage("--record and --reference exclude each other")
-    }
+    try arguments.exclude("record", "reference")
 
     let model = try Model.open(path, arguments)
     let runs = kernels.flatMap { kernel in
@@ -64,7 +60,7 @@ private func verifyCommand(_ arguments: Arguments) throws(Failure) {
     if reference == nil {
         do {
             reference = try .record(
-                model, prompts: prompts, writing: written, options: runs[0], provenance: provenance(kernels[0]))
+                model, prompts: prompts, writing: generated, options: runs[0], provenance: provenance(kernels[0]))
         } catch {
             throw Failure(error)
         }
@@ -81,11 +77,11 @@ private func verifyCommand(_ arguments: Arguments) throws(Failure) {
         try write(reference!.description, to: file)
         try Console.writeLine("\(escaped(file)): written")
     } else if !isStored {
-        try Console.writeLine("no reference outputs beside the model; the runs above agree with each other")
+        try Console.writeLine("no reference outputs next to the model; the runs above agree with each other")
     }
 }
 
-/// The reference given or the one beside the model; nil if there is none.
+/// The reference given or the one next to the model; nil if there is none.
 private func storedReference(_ path: String, _ model: Model, _ arguments: Arguments) throws(Failure) -> Reference? {
     let file: String
     if let given = arguments.string("reference") {
@@ -105,21 +101,22 @@ private func storedReference(_ path: String, _ model: Model, _ arguments: Argume
     }
     guard reference.modelHash == xxHash64(model.file.gguf.file.bytes) else {
         throw Failure.problem(
-            "\(escaped(file)) is of another model than \(escaped(path)); --record makes one of this model")
+            "\(escaped(file)) is of another model than \(escaped(path)); record one with --record")
     }
     return reference
 }
 
-private func kernelNames(_ given: String) throws(Failure) -> [String] {
-    if given == "all" { return Kernels.available.map { $0.name } }
-    do { return [try Kernels.named(given).name] } catch { throw Failure(error) }
+private func kernelNames(_ arguments: Arguments) throws(Failure) -> [String] {
+    guard let name = arguments.string("kernels"), name != "all" else { return Kernels.available.map { $0.name } }
+    _ = try arguments.kernels()
+    return [name]
 }
 
 private func name(_ options: Session.Options) -> String {
     "\(options.kernels!), \(options.threads) thread\(options.threads == 1 ? "" : "s"), blocks of \(options.blockSize)"
 }
 
-/// The first difference in words, or nil.
+/// A description of the first difference, or nil.
 private func difference(
     from reference: Reference, _ model: Model, _ options: Session.Options
 ) throws(Failure) -> String? {
@@ -131,7 +128,7 @@ private func difference(
     }
 }
 
-/// With another kernel set at hand: the first number that differs.
+/// The first number that differs from that of another kernel set, if there is one.
 private func element(
     _ difference: ReferenceDifference, _ model: Model, _ options: Session.Options
 ) throws(RuntimeError) -> String {
@@ -157,7 +154,7 @@ private func provenance(_ kernels: String) -> [String] {
     gmtime_r(&now, &date)
     func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
     let day = "\(date.tm_year + 1900)-\(two(date.tm_mon + 1))-\(two(date.tm_mday))"
-    return ["with tinysparse \(Help.version), \(kernels)", "on \(cpu)", "at \(day)"]
+    return ["with \(Help.version), \(kernels)", "on \(cpu)", "at \(day)"]
 }
 
 private func write(_ text: String, to path: String) throws(Failure) {
@@ -170,13 +167,13 @@ private func write(_ text: String, to path: String) throws(Failure) {
 }
 
 extension Arguments {
-    /// Whole numbers with commas between them, or nil if the option was not given.
+    /// A comma-separated list of integers, or nil if the option was not given.
     fileprivate func numbers(_ name: String, in range: ClosedRange<Int>) throws(Failure) -> [Int]? {
         guard let text = string(name) else { return nil }
         let words = text.split(separator: ",", omittingEmptySubsequences: false)
         let numbers = words.compactMap { Int($0) }.filter(range.contains)
         guard numbers.count == words.count else {
-            throw .usage("--\(name) \(escaped(text, limit: 80)): numbers from \(range.lowerBound) to \(range.upperBound) with commas between them are needed")
+            throw invalid(name, "a comma-separated list of integers in \(range.lowerBound)...\(range.upperBound)")
         }
         return numbers
     }

@@ -1,12 +1,14 @@
+import TinySupport
+
 /// A parsed command line.
 struct Arguments {
-    /// What is no option, in order.
+    /// The words that are not options, in order.
     private(set) var operands: [String] = []
     private(set) var wantsHelp = false
     private var values: [String: [String]] = [:]
     private let command: Command
 
-    /// Parses what follows the command's name.
+    /// Parses the words after the command's name.
     /// - Throws: `Failure.usage`.
     init(_ words: some Sequence<String>, for command: Command) throws(Failure) {
         self.command = command
@@ -36,7 +38,7 @@ struct Arguments {
         wantsHelp = has("help")
     }
 
-    /// The option that a word names, and the value that is part of the word: `--top-k=5`, `-n5`.
+    /// The option that a word names, and the value attached to it: `--top-k=5`, `-n5`.
     private static func find(_ word: String, in options: [Option]) throws(Failure) -> (Option, String?) {
         if word.hasPrefix("--") {
             let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -44,9 +46,9 @@ struct Arguments {
             if let option = options.first(where: { $0.long == name }) {
                 return (option, parts.count == 2 ? String(parts[1]) : nil)
             }
-            throw .usage(unknown("--" + name, among: options.map { "--" + $0.long }))
+            throw unknown("--" + name, among: options)
         }
-        // `-threads` is a long option with a dash too few, and not `-t hreads`.
+        // `-threads` is a long option that lacks a dash, not `-t hreads`.
         if word.count > 2, options.contains(where: { $0.long == word.dropFirst() }) {
             throw .usage("unknown option \(word); did you mean -\(word)?")
         }
@@ -56,18 +58,24 @@ struct Arguments {
             if rest.isEmpty { return (option, nil) }
             if option.value != nil { return (option, rest.hasPrefix("=") ? String(rest.dropFirst()) : rest) }
         }
-        throw .usage(unknown(word, among: options.map { "--" + $0.long }))
+        throw unknown(options.contains { $0.formerly.contains("-\(letter)") } ? "-\(letter)" : word, among: options)
     }
 
-    private static func unknown(_ word: String, among names: [String]) -> String {
-        "unknown option \(escaped(word, limit: 80))" + suggestion(for: word, among: names)
+    private static func unknown(_ word: String, among options: [Option]) -> Failure {
+        let hint =
+            if let renamed = options.first(where: { $0.formerly.contains(word) }) {
+                "; did you mean --\(renamed.long)?"
+            } else {
+                suggestion(for: word, among: options.map { "--" + $0.long })
+            }
+        return .usage("unknown option \(escaped(word, limit: 80))\(hint)")
     }
 
     // MARK: Values
 
     func has(_ name: String) -> Bool { values[name] != nil }
 
-    /// The value given last.
+    /// The last value given.
     func string(_ name: String) -> String? { values[name]?.last }
 
     /// All values, in order.
@@ -78,8 +86,7 @@ struct Arguments {
         guard let text = string(name) else { return nil }
         guard let value = T(text), range.contains(value) else {
             let (least, most) = (range.lowerBound, range.upperBound)
-            let limits = most == T.max ? "from \(least)" : "\(least) to \(most)"
-            throw .usage("--\(name) \(escaped(text, limit: 80)): a whole number, \(limits), is needed")
+            throw invalid(name, "an integer " + (most == T.max ? "of at least \(least)" : "in \(least)...\(most)"))
         }
         return value
     }
@@ -89,22 +96,43 @@ struct Arguments {
         guard let text = string(name) else { return nil }
         guard let value = Float(text), range.contains(value) else {
             let isOpen = range.lowerBound == .leastNonzeroMagnitude
-            throw .usage(
-                "--\(name) \(escaped(text, limit: 80)): a number \(isOpen ? "above" : "from") "
-                    + "\(fixed(Double(range.lowerBound), 0)) to \(fixed(Double(range.upperBound), 0)) is needed")
+            let (least, most) = (fixed(Double(range.lowerBound), 0), fixed(Double(range.upperBound), 0))
+            throw invalid(name, "a number " + (isOpen ? "above \(least) and at most \(most)" : "in \(least)...\(most)"))
         }
         return value
     }
 
-    /// A number of bytes, perhaps with K, M or G after it, or nil if the option was not given.
+    /// A number of bytes, optionally followed by K, M or G, or nil if the option was not given.
     func bytes(_ name: String) throws(Failure) -> Int? {
         guard let text = string(name) else { return nil }
         let shift = ["K": 10, "M": 20, "G": 30][text.suffix(1).uppercased()]
         guard let number = Int(shift == nil ? text[...] : text.dropLast()), 0..<(1 << 33) ~= number else {
-            throw .usage("--\(name) \(escaped(text, limit: 80)): a number of bytes is needed, as in 64M; K, M and G are possible")
+            throw invalid(name, "a number of bytes such as 64M, with K, M, G or no suffix")
         }
         return number << (shift ?? 0)
     }
+
+    /// Whether an option is on or off, or nil if it was not given.
+    func isOn(_ name: String) throws(Failure) -> Bool? {
+        switch string(name) {
+        case nil: return nil
+        case "on"?: return true
+        case "off"?: return false
+        default: throw invalid(name, "on or off")
+        }
+    }
+
+    /// The error for an option whose value is not what is expected.
+    func invalid(_ name: String, _ expected: String) -> Failure {
+        .usage("--\(name) \(escaped(string(name) ?? "", limit: 80)): expected \(expected)")
+    }
+
+    /// Refuses options that contradict each other.
+    func exclude(_ a: String, _ b: String) throws(Failure) {
+        if has(a), has(b) { throw .usage("--\(a) and --\(b) cannot be combined") }
+    }
+
+    // MARK: Operands
 
     /// Refuses more operands than a command takes.
     func limitOperands(to count: Int, hint: String = "") throws(Failure) {
@@ -112,33 +140,49 @@ struct Arguments {
         throw .usage("unexpected argument \"\(escaped(operands[count], limit: 80))\"\(hint)")
     }
 
-    /// The model and what follows it, for commands called `[MODEL] REST`: with -m, all is rest.
-    func modelAndRest(_ rest: Int, hint: String) throws(Failure) -> (model: String?, rest: [String]) {
-        if let model = string("model") {
-            try limitOperands(to: rest, hint: hint)
-            return (model, operands)
+    /// The model, by -m or as the operand of commands called `[MODEL]`; nil means the default model.
+    func model(hint: String = "") throws(Failure) -> String? {
+        try limitOperands(to: 1, hint: hint)
+        return try model(orOperand: operands.first, hint: hint)
+    }
+
+    /// The model and the operand after it, for commands called `[MODEL] OPERAND`.
+    /// - Parameter what: The operand in error messages.
+    func modelAndOperand(_ what: String, hint: String = "") throws(Failure) -> (model: String?, operand: String) {
+        try limitOperands(to: 2, hint: hint)
+        guard let operand = operands.last else { throw .usage("\(what) is missing") }
+        let model = try model(orOperand: operands.count == 2 ? operands[0] : nil, hint: hint)
+        // The only operand is not the model; one that names a model file was meant to be.
+        if operands.count == 1, model == nil || model == operand, operand.hasSuffix(".gguf"), fileExists(operand) {
+            throw .usage("\(what) is missing; \(escaped(operand)) is a model")
         }
-        try limitOperands(to: rest + 1, hint: hint)
-        return operands.count > rest ? (operands[0], Array(operands.dropFirst())) : (nil, operands)
+        return (model, operand)
+    }
+
+    private func model(orOperand operand: String?, hint: String) throws(Failure) -> String? {
+        guard let option = string("model") else { return operand }
+        guard let operand, operand != option else { return option }
+        throw .usage(
+            "two models: \(escaped(option, limit: 80)) after --model, and \(escaped(operand, limit: 80))\(hint)")
     }
 }
 
 // MARK: Suggestions
 
-/// `; did you mean NAME?` for the nearest of some names, or nothing if none is near.
+/// `; did you mean NAME?` for the closest of some names, or nothing if none is close.
 func suggestion(for word: String, among names: [String]) -> String {
     let bare = word.drop { $0 == "-" }
     guard !bare.isEmpty, bare.count <= 40 else { return "" }
     let ranked = names.map { name in
         let other = name.drop { $0 == "-" }
-        // What begins the same is meant even if much is missing.
+        // A prefix counts as close however much is missing.
         return (name, other.hasPrefix(bare) ? 1 : editDistance(Array(bare), Array(other)))
     }
     guard let best = ranked.min(by: { $0.1 < $1.1 }), best.1 <= max(2, bare.count / 3) else { return "" }
     return "; did you mean \(best.0)?"
 }
 
-/// How many letters have to be put in, taken out, changed or swapped with a neighbour.
+/// Insertions, deletions, substitutions and swaps of neighbors between two words (Damerau-Levenshtein).
 private func editDistance(_ a: [Character], _ b: [Character]) -> Int {
     var rows = [Array(0...b.count)]
     for i in 0..<a.count {

@@ -1,13 +1,13 @@
 import TinyPlatform
 
-/// Standard output and standard error, unbuffered: a piece of text is seen when it is there.
+/// Standard output and standard error, unbuffered: text appears as it is generated.
 enum Console {
     static let outputIsTerminal = isatty(STDOUT_FILENO) == 1
     static let errorIsTerminal = isatty(STDERR_FILENO) == 1
     static let inputIsTerminal = isatty(STDIN_FILENO) == 1
 
     /// Writes a result to standard output.
-    /// - Throws: `Failure.outputClosed` if nobody reads it any more.
+    /// - Throws: `Failure.outputClosed` if the reader closed it.
     static func write(_ text: String) throws(Failure) {
         guard write(text, to: STDOUT_FILENO) else {
             if errno == EPIPE { throw .outputClosed }
@@ -24,12 +24,12 @@ enum Console {
 
     static func writeLine(_ text: String = "") throws(Failure) { try write(text + "\n") }
 
-    /// Writes what a model said. A terminal obeys control characters, so it gets none but line breaks and tabs.
+    /// Writes a model's text. Terminals interpret control characters, so they get none but line breaks and tabs.
     static func writeGenerated(_ text: String) throws(Failure) {
         try write(outputIsTerminal ? withoutControls(text) : text)
     }
 
-    /// Writes a message for people to standard error; it does not matter if nobody reads it.
+    /// Writes a message to standard error; failures are ignored.
     static func note(_ text: String, terminator: String = "\n") {
         _ = write(text + terminator, to: STDERR_FILENO)
     }
@@ -48,7 +48,7 @@ enum Console {
         }
     }
 
-    /// One line that is written over itself, on a terminal only.
+    /// A line that overwrites itself, on terminals only.
     struct Progress {
         private var width = 0
 
@@ -67,7 +67,7 @@ enum Console {
     }
 }
 
-/// The system call, told apart from the functions above.
+/// The system call, under a name that the functions above do not shadow.
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
     write(descriptor, bytes, count)
 }

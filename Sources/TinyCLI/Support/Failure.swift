@@ -1,20 +1,33 @@
-/// How a command can end other than well.
+import TinyRuntime
+
+/// How a command can fail.
 enum Failure: Error {
-    /// The command line makes no sense.
+    /// The command line is invalid.
     case usage(String)
-    /// Something outside, a file perhaps, is not as it should be.
+    /// A file, a model or the system prevents the work.
     case problem(String)
     /// A signal asked the program to stop.
     case interrupted(Int32)
-    /// Whoever read the output has gone. That is no error: it saw enough.
+    /// The reader closed the output. That is not an error: it has read enough.
     case outputClosed
 
-    /// What an error of the library means to the user.
+    /// An error of the library with the options that help: the library does not know the command line.
+    init(_ error: RuntimeError) {
+        let hint = if case .contextFull = error { "; use a larger --context or a shorter text" } else { "" }
+        self = .problem(escaped(error.description) + hint)
+    }
+
     #if hasFeature(Embedded)
     init(_ failure: Failure) { self = failure }
     init(_ error: some Error & CustomStringConvertible) { self = .problem(escaped(error.description)) }
     #else
-    init(_ error: any Error) { self = error as? Failure ?? .problem(escaped("\(error)")) }
+    init(_ error: any Error) {
+        switch error {
+        case let failure as Failure: self = failure
+        case let error as RuntimeError: self.init(error)
+        default: self = .problem(escaped("\(error)"))
+        }
+    }
     #endif
 }
 
@@ -22,7 +35,7 @@ enum Failure: Error {
 /// What commands throw: Embedded Swift needs one type.
 typealias CommandError = Failure
 #else
-/// What commands throw: anything, the library's errors included.
+/// What commands throw: any error, including the library's.
 typealias CommandError = any Error
 #endif
 
@@ -32,6 +45,6 @@ enum ExitCode {
     static let problem: Int32 = 1
     static let usage: Int32 = 2
 
-    /// 130 for Ctrl-C, as shells count.
+    /// 130 for Ctrl-C, as in shells.
     static func signal(_ number: Int32) -> Int32 { 128 + number }
 }

@@ -1,6 +1,8 @@
-// MARK: Text made safe
+// Text and numbers for output.
 
-/// Whether a terminal might act on a character: C0 and C1 controls, and the marks that reorder text.
+// MARK: Escaping
+
+/// Whether a terminal may interpret a character: C0 and C1 controls, and marks of bidirectional text.
 func isControl(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.value {
     case 0..<0x20, 0x7F..<0xA0, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
@@ -8,14 +10,14 @@ func isControl(_ scalar: Unicode.Scalar) -> Bool {
     }
 }
 
-/// Text from a model for a terminal: controls other than line breaks and tabs are left out.
+/// Text from a model for a terminal: without controls other than line breaks and tabs.
 func withoutControls(_ text: String) -> String {
     var result = String.UnicodeScalarView()
     result.append(contentsOf: text.unicodeScalars.filter { !isControl($0) || $0 == "\n" || $0 == "\t" })
     return String(result)
 }
 
-/// Text from a file on one line: controls are written as escapes, and what is longer than `limit` is cut.
+/// Text from a file on one line: controls are escaped, and text longer than `limit` is truncated.
 func escaped(_ text: String, limit: Int = .max) -> String {
     var result = ""
     for (index, scalar) in text.unicodeScalars.enumerated() {
@@ -38,7 +40,7 @@ func escaped(_ text: String, limit: Int = .max) -> String {
 
 // MARK: Numbers
 
-/// A number with so many digits after the point.
+/// A number with the given digits after the decimal point.
 func fixed(_ value: Double, _ digits: Int = 2) -> String {
     guard value.isFinite else { return value.isNaN ? "nan" : value < 0 ? "-inf" : "inf" }
     var scale = 1.0
@@ -52,7 +54,7 @@ func fixed(_ value: Double, _ digits: Int = 2) -> String {
     return "\(sign)\(whole)." + String(repeating: "0", count: digits - fraction.count) + fraction
 }
 
-/// A size as people read it: 512 B, 4.2 kB, 138.9 MB.
+/// A human-readable size: 512 B, 4.2 kB, 138.9 MB.
 func readable(bytes: Int) -> String {
     var value = Double(bytes)
     for unit in ["B", "kB", "MB", "GB"] {
@@ -62,7 +64,7 @@ func readable(bytes: Int) -> String {
     return "\(fixed(value, 1)) TB"
 }
 
-/// Seconds since some moment.
+/// Seconds since `start`.
 func seconds(since start: ContinuousClock.Instant) -> Double {
     let (whole, atto) = (ContinuousClock.now - start).components
     return Double(whole) + Double(atto) * 1e-18

@@ -1,8 +1,8 @@
-import TinyConversion
+import TinyPlatform
 
-/// The help texts, made of the same tables that parse command lines.
+/// The help texts, generated from the tables that parse command lines.
 enum Help {
-    static let version = "0.1.0"
+    static let version = "tinysparse \(TinySparseVersion.string) (numeric contract \(TinySparseVersion.numericContract))"
 
     static var program: String {
         let width = Command.all.map { $0.name.count }.max()! + 2
@@ -15,7 +15,7 @@ enum Help {
             \(commands)
 
               tinysparse COMMAND --help   options and examples of a command
-              tinysparse --version        the version
+              tinysparse --version        version and number of the numeric contract
 
             examples:
               tinysparse run "Once upon a time"
@@ -25,13 +25,13 @@ enum Help {
             Without a model, models/\(ModelLocation.defaultName) is used.
 
             environment:
-              TINYSPARSE_MODEL     the model to use if none is given
-              TINYSPARSE_KERNELS   the kernels to use: avx512, avx2, neondot, neon or scalar
+              TINYSPARSE_MODEL     the default model
+              TINYSPARSE_KERNELS   the default kernels: avx512, avx2, neondot, neon or scalar
 
             exit codes:
-              0    all went well, or the reader of the output went away
-              1    a file or a model is not usable; the message says why
-              2    the command line makes no sense
+              0    success (also when standard output is closed early)
+              1    a file or a model cannot be used; the message says why
+              2    usage error
               130  interrupted by Ctrl-C
 
             """
@@ -56,7 +56,7 @@ enum Help {
             examples:
             \(examples.joined(separator: "\n"))
 
-            exit codes: 0 fine, 1 file or model not usable, 2 usage, 130 interrupted
+            exit codes: 0 success, 1 file or model cannot be used, 2 usage error, 130 interrupted
 
             """
     }

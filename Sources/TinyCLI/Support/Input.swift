@@ -2,10 +2,10 @@ import TinyPlatform
 
 /// Standard input, line by line.
 ///
-/// The library's `readLine` cannot tell the end of the input from a signal, and a conversation has to.
+/// The standard library's `readLine` cannot tell the end of the input from a signal; a chat has to.
 struct LineReader {
     enum Line {
-        /// Without its line break; invalid UTF-8 is repaired.
+        /// Without the line break; invalid UTF-8 is repaired.
         case text(String)
         case end
         case interrupted

@@ -1,7 +1,7 @@
 import TinySupport
 
 extension JSON {
-    /// The value as text, members on lines of their own down to `depth`.
+    /// The value as text, one member per line down to `depth`.
     func text(depth: Int = 1, indent: String = "") -> String {
         func list(_ open: String, _ items: [String], _ close: String) -> String {
             if items.isEmpty || depth <= 0 { return open + items.joined(separator: ", ") + close }
@@ -22,7 +22,7 @@ extension JSON {
         }
     }
 
-    /// JSON leaves some characters alone which a terminal obeys.
+    /// JSON leaves some characters unescaped that terminals interpret.
     private static func safelyQuoted(_ text: String) -> String {
         var result = ""
         for scalar in quoted(text).unicodeScalars {

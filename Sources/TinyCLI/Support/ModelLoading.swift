@@ -34,7 +34,7 @@ extension Model {
         let image = try nativeImage(path) { event in
             try Signals.check()
             if case .tensor(_, let number, let count) = event {
-                progress.show("converting in memory \(number)/\(count) (tinysparse convert saves that)")
+                progress.show("converting in memory \(number)/\(count) (tinysparse convert does it once for all)")
             }
         }
         return try Model(NativeModelFile(image: image, verify: false))

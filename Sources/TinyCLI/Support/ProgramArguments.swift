@@ -6,8 +6,8 @@
 
 /// The words of the command line, the program's name first.
 ///
-/// Swift reads them from /proc, which an empty root directory does not have. There they are taken from
-/// where the system put them: right below the environment, with their number in front.
+/// Swift reads them from /proc. Without /proc, as in an empty root directory, argv is recovered from the initial
+/// stack: it is just below envp, preceded by argc.
 let programArguments: [String] = {
     let usual = CommandLine.arguments
     guard usual.isEmpty else { return usual }
@@ -20,7 +20,7 @@ let programArguments: [String] = {
     return []
 }()
 
-/// What a static binary is linked with instead of the Swift runtime's search for its backtracer
-/// (`--wrap`, see .ci/build-static): the search ends the program where there is no /proc.
+/// Replaces the Swift runtime's search for its backtracer in static binaries (`--wrap`, see .ci/build-static): the
+/// search aborts the program where there is no /proc.
 @_cdecl("__wrap_swift_copyAuxiliaryExecutablePath")
 package func noAuxiliaryExecutable(_ name: UnsafePointer<CChar>?) -> UnsafeMutablePointer<CChar>? { nil }

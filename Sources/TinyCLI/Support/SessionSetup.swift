@@ -1,40 +1,56 @@
+import SIMDKernels
 import TinyRuntime
 
+extension Arguments {
+    /// The value of --threads; 0 if it was not given: all cores.
+    func threads() throws(Failure) -> Int { try integer("threads", in: 1...256) ?? 0 }
+
+    /// The value of --kernels, or nil if it was not given.
+    /// - Throws: `Failure.problem` if it, or TINYSPARSE_KERNELS without it, names a set that cannot run here.
+    func kernels() throws(Failure) -> String? {
+        let name = string("kernels")
+        do throws(KernelError) {
+            _ = if let name { try Kernels.named(name) } else { try Kernels.best() }
+        } catch {
+            throw .problem((name == nil ? "TINYSPARSE_KERNELS" : "--kernels") + ": " + escaped(error.description))
+        }
+        return name
+    }
+}
+
 extension Session.Options {
-    /// Made before a model is opened, for a mistake in the command line should not wait for that.
-    /// - Throws: `Failure.usage`.
+    /// Parsed before the model is opened, so that errors of the command line come without delay.
+    /// - Throws: `Failure.usage`; `Failure.problem` for kernels that cannot run here.
     init(_ arguments: Arguments, context: Int? = nil) throws(Failure) {
         self.init()
-        threads = try arguments.integer("threads", in: 1...256) ?? 0
-        let asked = try arguments.integer("context", in: 1...(1 << 24))
-        self.context = context ?? asked ?? 0
-        kernels = arguments.string("kernels")
+        threads = try arguments.threads()
+        let given = try arguments.integer("context", in: 1...(1 << 24))
+        self.context = context ?? given ?? 0
         if let name = arguments.string("cache") {
-            guard let type = CacheType(rawValue: name) else {
-                throw .usage("--cache \(escaped(name, limit: 80)): half or int8 is needed")
-            }
+            guard let type = CacheType(rawValue: name) else { throw arguments.invalid("cache", "half or int8") }
             cacheType = type
         }
         memoryLimit = try arguments.bytes("memory-limit")
         sparsity = try Sparsity(arguments)
         screensHead = try LMHeadScreenOption.isOn(arguments, sparsity)
+        kernels = try arguments.kernels()
     }
 }
 
 extension Session {
-    /// - Throws: `Failure.problem` with the reason, also for a model that cannot be sparse.
+    /// - Throws: `Failure.problem` with the reason, also for a model without the predictors that the options need.
     static func open(_ model: Model, _ options: Options) throws(Failure) -> Session {
         guard !options.sparsity.needsPredictors || !model.config.predictors.isEmpty else {
             throw .problem(
-                "\(escaped(model.config.name)) has no predictors, so nothing says what to leave out; "
-                    + "leave --sparsity out or try oracle:SHARE")
+                "\(escaped(model.config.name)) has no predictors, which --sparsity SHARE needs; "
+                    + "omit --sparsity or use oracle:SHARE")
         }
         do { return try Session(model, options) } catch { throw Failure(error) }
     }
 
-    /// Reads a prompt in pieces, so that Ctrl-C works in a long text too; results do not depend on pieces.
+    /// Prefills a prompt in chunks, so that Ctrl-C works in long prompts too; results do not depend on the chunks.
     /// - Throws: `Failure.problem` with the reason, `Failure.interrupted`.
-    func readInterruptibly(_ ids: [Int32]) throws(Failure) {
+    func prefill(_ ids: [Int32]) throws(Failure) {
         guard ids.count <= contextLimit - tokens.count else {
             throw Failure(RuntimeError.contextFull(limit: contextLimit))
         }
@@ -44,14 +60,14 @@ extension Session {
         }
     }
 
-    /// Reads a token as if it had been written, the likeliest next one wanted.
+    /// Decodes a token as generation does, for the argmax of the next one.
     /// - Throws: `Failure.problem` with the reason, `Failure.interrupted`.
-    func readWritten(_ id: Int32) throws(Failure) {
+    func decode(_ id: Int32) throws(Failure) {
         try Signals.check()
         do { try read(CollectionOfOne(id), likeliest: 1) } catch { throw Failure(error) }
     }
 
-    /// Writes on after what was read.
+    /// Generates from the tokens read so far.
     /// - Throws: `Failure.problem` with the reason.
     func begin(_ options: GenerationOptions) throws(Failure) -> Generation {
         do { return try generation(prompt: [], options) } catch { throw Failure(error) }

@@ -2,17 +2,12 @@ import TinyRuntime
 import TinySupport
 
 extension Sparsity {
-    static let forms = "off; auto: as the model's predictors say; SHARE: skip this share of the neurons; oracle:SHARE"
+    static let forms = "off; auto: use the model's predictors; SHARE: skip this share of the neurons; oracle:SHARE"
 
-    /// What --sparsity and --head-sparsity ask for.
+    /// The values of --sparsity and --head-sparsity.
     /// - Throws: `Failure.usage`.
     init(_ arguments: Arguments) throws(Failure) {
-        let heads: Bool
-        switch arguments.string("head-sparsity") ?? "on" {
-        case "on": heads = true
-        case "off": heads = false
-        case let other: throw .usage("--head-sparsity \(escaped(other, limit: 80)): on or off is needed")
-        }
+        let heads = try arguments.isOn("head-sparsity") ?? true
         let text = arguments.string("sparsity") ?? "auto"
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         let share = Double(parts[parts.count - 1]).flatMap { 0...1 ~= $0 ? $0 : nil }
@@ -21,7 +16,7 @@ extension Sparsity {
         case ("auto", nil) where parts.count == 1: self = .predicted(heads: heads)
         case ("oracle", let share?) where parts.count == 2: self = .oracle(keep: 1 - share)
         case (_, let share?) where parts.count == 1: self = .keep(1 - share, heads: heads)
-        default: throw .usage("--sparsity \(escaped(text, limit: 80)): one of these is needed: \(Self.forms)")
+        default: throw arguments.invalid("sparsity", "one of: \(Self.forms)")
         }
     }
 
@@ -29,42 +24,35 @@ extension Sparsity {
         if case .off = self { true } else { false }
     }
 
-    /// Whether a model without predictors would silently be dense, though a share was asked for.
+    /// Whether a share was requested, which a model without predictors would silently ignore.
     var needsPredictors: Bool {
         if case .keep = self { true } else { false }
     }
 }
 
-/// What --lm-head-screen asks for.
+/// The option --lm-head-screen: low-rank logit screening.
 enum LMHeadScreenOption {
     static let name = "lm-head-screen"
 
-    /// Without the option, what is sparse is screened too; a model without a screen computes all rows.
+    /// The default is on unless --sparsity is off; a model without a screen computes all logits.
     /// - Throws: `Failure.usage`.
     static func isOn(_ arguments: Arguments, _ sparsity: Sparsity) throws(Failure) -> Bool {
-        switch arguments.string(name) {
-        case "on": return true
-        case "off": return false
-        case let other?: throw .usage("--\(name) \(escaped(other, limit: 80)): on or off is needed")
-        case nil:
-            if case .off = sparsity { return false }
-            return true
-        }
+        try arguments.isOn(name) ?? !sparsity.isOff
     }
 
-    /// - Throws: `Failure.problem` if a screen is asked for and the model has none.
+    /// - Throws: `Failure.problem` if a screen is requested and the model has none.
     static func check(_ arguments: Arguments, _ model: Model) throws(Failure) {
         guard arguments.string(name) == "on", model.config.predictors.screen == nil else { return }
         throw .problem(
-            "\(escaped(model.config.name)) has no screen of its output matrix; "
-                + "make one with tinysparse train-predictors, or leave --\(name) out")
+            "\(escaped(model.config.name)) has no screen for its logits; "
+                + "train one with tinysparse train-predictors, or omit --\(name)")
     }
 }
 
 extension ScreenActivity {
-    /// For people.
+    /// For human readers.
     var text: String {
-        "output rows: \(fixed(rowsPerToken, 0)) for a token, all for \(fixed(100 * denseShare, 1)) % of them"
+        "logit screening: \(fixed(rowsPerToken, 0)) exact logits per token, all for \(fixed(100 * denseShare, 1)) % of tokens"
     }
     var json: JSON {
         .object([("tokens", .number(tokens)), ("dense_tokens", .number(dense)), ("rows_per_token", .double(rowsPerToken))])
@@ -72,10 +60,10 @@ extension ScreenActivity {
 }
 
 extension ScreenQuality {
-    /// For people.
+    /// For human readers.
     var text: String {
-        "screened output: the same best token for \(fixed(100 * agreement, 2)) % of \(tokens) tokens, "
-            + "\(fixed(rowsPerToken, 0)) rows for a token, all for \(fixed(100 * denseShare, 2)) % of them"
+        "logit screening: same argmax for \(fixed(100 * agreement, 2)) % of \(tokens) tokens, "
+            + "\(fixed(rowsPerToken, 0)) exact logits per token, all for \(fixed(100 * denseShare, 2)) % of tokens"
     }
     var json: JSON {
         .object([

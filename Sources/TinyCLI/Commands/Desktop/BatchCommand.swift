@@ -3,34 +3,36 @@ import TinySupport
 
 extension Command {
     static let batch = Command(
-        name: "batch", summary: "answer many prompts, JSON lines in and out",
+        name: "batch", summary: "complete many prompts, JSON Lines in and out",
         operands: "[MODEL]",
         details: """
-            Every line of standard input is an object:
+            Every line of standard input is a JSON object:
               {"id": "a", "prompt": "Once", "max_tokens": 20, "temperature": 0, "seed": 7, "stop": ["."]}
-            Only the prompt has to be there; further members are top_k, top_p, min_p, repeat_penalty and
-            context_shift. What a line leaves open is as the options below say. Without an id, the number of the
-            line is one. Every line is answered by a line, written at once:
+            Only the prompt is required; further members are top_k, top_p, min_p, repeat_penalty and context_shift.
+            Defaults are the options below; the default id is the line number. Every line is answered by a line,
+            written as soon as it is finished:
               {"id": "a", "text": " upon a time.", "tokens": 5, "prompt_tokens": 1, "reason": "stop"}
-              {"id": "b", "line": 2, "error": "max_tokens: a whole number is needed"}
-            The reason is end, max_tokens, stop or context. A bad line costs one error; exit code 0 then, too.
+              {"id": "b", "line": 2, "error": "the prompt is missing"}
+            The reason is end, max_tokens, stop or context. An invalid line yields one error; the exit code is
+            still 0.
             """,
         options: Option.running + [
             .context,
-            Option("jobs", "j", value: "N", "N sessions beside each other; answers come as they are finished (default: 1, in order)"),
-            Option("resume", value: "FILE", "skip the ids that FILE, earlier output, answers without an error"),
-            Option("json", "print what ends the program as JSON, too"),
+            Option("jobs", "j", value: "N", "N concurrent sessions; answers come as they are finished (default: 1, in order)"),
+            Option("resume", value: "FILE", "skip the ids that FILE, output of an earlier run, answers without an error"),
+            Option("json", "print an error that ends the program as JSON, too"),
         ] + Option.sampling.map { $0.long == "seed" ? .batchSeed : $0 },
         examples: [
-            ("-n 40 --greedy < prompts.jsonl > answers.jsonl", "one after another"),
-            ("-j 4 --resume answers.jsonl < prompts.jsonl >> answers.jsonl", "go on where it was interrupted"),
+            ("-n 40 --greedy < prompts.jsonl > answers.jsonl", "one prompt after another"),
+            ("-j 4 --resume answers.jsonl < prompts.jsonl >> answers.jsonl", "resume after an interruption"),
         ],
         run: batchCommand)
 }
 
 extension Option {
-    /// Batches are repeated and compared, so they do not get a new seed each time.
-    fileprivate static let batchSeed = Option("seed", value: "N", "the same seed gives the same text on every machine (default: 0)")
+    /// Batches are repeated and compared, so their default seed is fixed.
+    fileprivate static let batchSeed = Option(
+        "seed", value: "N", "the same seed gives the same text on every machine (default: 0)")
 }
 
 private func batchCommand(_ arguments: Arguments) throws {
@@ -46,7 +48,7 @@ private func batchCommand(_ arguments: Arguments) throws {
 }
 
 private func runBatch(_ arguments: Arguments) throws {
-    let (path, _) = try arguments.modelAndRest(0, hint: "; prompts come from standard input")
+    let path = try arguments.model(hint: "; prompts are read from standard input")
     let jobs = try arguments.integer("jobs", in: 1...256) ?? 1
     var defaults = try GenerationOptions(arguments)
     if !arguments.has("seed") { defaults.sampling.seed = 0 }
@@ -56,7 +58,7 @@ private func runBatch(_ arguments: Arguments) throws {
     if jobs > 1, !arguments.has("threads") { options.threads = 1 }
 
     let model = try Model.open(path, arguments)
-    // The sessions share the model and what the program takes, and part the rest.
+    // The sessions share the model and the program's own memory, and divide the rest.
     if jobs > 1, let limit = options.memoryLimit {
         let shared = Session.Options.modelBytes(model)
         options.memoryLimit = shared + max(limit - shared, 0) / jobs
@@ -68,8 +70,7 @@ private func runBatch(_ arguments: Arguments) throws {
     try Signals.check()
 }
 
-/// The ids that an earlier output answers. If it is also where this output goes, a last line that was cut
-/// off in the middle is taken away.
+/// The ids that an earlier output answers. If this output is appended to it, an incomplete last line is removed.
 private func answeredIDs(_ path: String) throws -> Set<String> {
     guard fileExists(path) else { return [] }
     let bytes = try readAll(path)
@@ -86,7 +87,7 @@ private func answeredIDs(_ path: String) throws -> Set<String> {
 /// One line of the input.
 struct BatchRequest {
     let line: Int
-    /// What the request is called in the answer.
+    /// The id in the answer.
     let id: JSON
     private let content: Result<Request, RequestError>
 
@@ -98,14 +99,14 @@ struct BatchRequest {
         id = (try? content.get())?["id"] ?? .number(line)
     }
 
-    /// - Throws: `RequestError` for a request that makes no sense, `RuntimeError`, `Failure.interrupted`.
+    /// - Throws: `RequestError` for an invalid request, `RuntimeError`, `Failure`.
     func answer(_ session: Session, _ defaults: GenerationOptions) throws -> JSON {
         let request = try content.get()
         let options = try GenerationOptions(request: request, also: ["id", "prompt"], defaults: defaults)
         guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
         let ids = session.model.tokenizer.encode(prompt)
         session.rewind(to: 0)
-        try session.readInterruptibly(ids)
+        try session.prefill(ids)
         var generation = try session.generation(prompt: [], options)
         var text = ""
         while let piece = try generation.next() {

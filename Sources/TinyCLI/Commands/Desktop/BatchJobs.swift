@@ -4,19 +4,20 @@ import TinyPlatform
 import TinyRuntime
 import TinySupport
 
-/// Requests on their way from standard input to standard output.
+/// Answers the requests of standard input on standard output, with one or more sessions.
 final class Batch: Sendable {
     private let defaults: GenerationOptions
     private let answered: Set<String>
     private let makeSession: @Sendable () throws -> Session
     private let state = Mutex(State())
-    /// Requests that a job may take, and places for requests to wait in.
-    private let waiting = DispatchSemaphore(value: 0)
+    /// Counts the queued requests.
+    private let queued = DispatchSemaphore(value: 0)
+    /// Counts the free places of the queue.
     private let places = DispatchSemaphore(value: 0)
 
     private struct State {
         var queue: [BatchRequest] = []
-        /// What ended a job early.
+        /// The error that ended a job early.
         var error: (any Error)?
     }
 
@@ -27,14 +28,14 @@ final class Batch: Sendable {
     }
 
     /// One request after another.
-    /// - Throws: `Failure`, or what making a session throws.
+    /// - Throws: `Failure`, or the error of creating a session.
     func runInOrder() throws {
         let session = try makeSession()
         try forEachRequest { try answer($0, session) }
     }
 
-    /// Requests beside each other, on `jobs` threads with a session each.
-    /// - Throws: as above; the first error of a job ends all.
+    /// Concurrent requests, on `jobs` threads with a session each.
+    /// - Throws: As above; the first error of a job ends all.
     func run(_ jobs: Int) throws {
         for _ in 0..<2 * jobs { places.signal() }
         let threads = startThreads(jobs)
@@ -46,13 +47,13 @@ final class Batch: Sendable {
                     if let error = $0.error { throw error }
                     $0.queue.append(request)
                 }
-                waiting.signal()
+                queued.signal()
             }
         } catch {
             state.withLock { if $0.error == nil { $0.error = error } }
         }
-        // One signal more than requests tells a job that no more will come.
-        for _ in 0..<jobs { waiting.signal() }
+        // A signal without a request tells a job that there are no more.
+        for _ in 0..<jobs { queued.signal() }
         for thread in threads { pthread_join(thread, nil) }
         try state.withLock { if let error = $0.error { throw error } }
     }
@@ -85,16 +86,16 @@ final class Batch: Sendable {
             answer = request.failure("\(error)")
         }
         let text = answer.text(depth: 0)
-        // Whole lines, however many threads write.
+        // Under the lock, so that lines are not interleaved.
         try state.withLock { _ in try Console.writeLine(text) }
     }
 
-    /// Takes requests until there are no more or a job failed.
+    /// Answers requests until there are no more or a job failed.
     private func work() {
         do {
             let session = try makeSession()
             while true {
-                waiting.wait()
+                queued.wait()
                 let request = try state.withLock { state throws -> BatchRequest? in
                     if let error = state.error { throw error }
                     return state.queue.isEmpty ? nil : state.queue.removeFirst()
@@ -105,12 +106,12 @@ final class Batch: Sendable {
             }
         } catch {
             state.withLock { if $0.error == nil { $0.error = error } }
-            // The reader may be waiting for a place.
+            // The reading thread may be waiting for a place.
             places.signal()
         }
     }
 
-    /// Threads that leave signals to the one that reads: only there do they end the waiting.
+    /// Starts threads that block all signals: signals have to interrupt the thread that reads the input.
     private func startThreads(_ count: Int) -> [pthread_t] {
         var all = sigset_t(), before = sigset_t()
         sigfillset(&all)
@@ -129,7 +130,7 @@ final class Batch: Sendable {
 }
 
 extension Console {
-    /// Cuts standard output to `size` bytes if it is the file `path`.
+    /// Truncates standard output to `size` bytes if it is the file `path`.
     static func cutOutput(ifItIs path: String, to size: Int) {
         var file = stat(), output = stat()
         guard stat(path, &file) == 0, fstat(STDOUT_FILENO, &output) == 0,

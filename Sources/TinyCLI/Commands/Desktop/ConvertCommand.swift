@@ -5,41 +5,41 @@ import TinySupport
 
 extension Command {
     static let convert = Command(
-        name: "convert", summary: "make a native model file of a model",
+        name: "convert", summary: "convert a model to the native format",
         operands: "IN OUT",
         details: """
             IN is a .gguf file, or a Hugging Face folder with config.json, safetensors and tokenizer.json. OUT
-            is a native file: int8 or 4-bit weights that are mapped into memory as they are, with checksums.
-            Nothing is left behind if a conversion fails or is interrupted. 4 bits a weight are a third less to
-            read for each token and cost a little quality; weights that are Q4_0 or Q4_1 are kept as they are.
+            is a native file: int8 or 4-bit weights with checksums, in the layout that is mapped into memory.
+            A conversion that fails or is interrupted leaves nothing behind. 4-bit weights read a third less
+            memory per token and cost some quality; Q4_0 and Q4_1 weights are kept without loss.
             """,
         options: [
-            Option("weights", value: "FORMAT", "int8 (default); w4: 4 bits, output matrix int8; w4-all: all 4 bits"),
-            Option("force", "f", "write over OUT if it is there"),
-            Option("quiet", "q", "no progress, no notes, no report"),
+            Option("weights", value: "FORMAT", "int8 (default); w4: 4-bit, output matrix int8; w4-all: everything 4-bit"),
+            .force,
+            Option("quiet", "q", "print no progress, notes or report"),
         ],
         examples: [
-            ("SmolLM2-135M-Instruct.Q4_1.gguf models/smollm2.gguf", "a file of llama.cpp"),
-            ("./SmolLM2-135M models/smollm2.gguf", "a folder of Hugging Face"),
+            ("SmolLM2-135M-Instruct.Q4_1.gguf models/smollm2.gguf", "a model file of llama.cpp"),
+            ("./SmolLM2-135M models/smollm2.gguf", "a Hugging Face folder"),
         ],
         run: convertCommand)
 }
 
 private func convertCommand(_ arguments: Arguments) throws {
     try arguments.limitOperands(to: 2)
-    guard arguments.operands.count == 2 else { throw Failure.usage("give the model to read and the file to write") }
+    guard arguments.operands.count == 2 else { throw Failure.usage("expected the source model and the file to write") }
     let (input, output) = (arguments.operands[0], arguments.operands[1])
     let name = arguments.string("weights") ?? WeightFormat.int8.rawValue
     guard let weights = WeightFormat(rawValue: name) else {
-        throw Failure.usage("--weights \(escaped(name, limit: 80)): there are " + WeightFormat.allCases.map(\.rawValue).joined(separator: ", "))
+        throw arguments.invalid("weights", "one of " + WeightFormat.allCases.map(\.rawValue).joined(separator: ", "))
     }
     let isQuiet = arguments.has("quiet")
     if fileExists(output) {
         guard arguments.has("force") else {
-            throw Failure.problem("\(escaped(output)): is there already; --force writes over it")
+            throw Failure.problem("\(escaped(output)): already exists; use --force to overwrite")
         }
         guard !isSameFile(input, output) else {
-            throw Failure.problem("\(escaped(output)): is the model to read; write to another file")
+            throw Failure.problem("\(escaped(output)): is the source model; write to another file")
         }
     }
 
@@ -76,7 +76,7 @@ private func isSameFile(_ a: String, _ b: String) -> Bool {
     return a.st_dev == b.st_dev && a.st_ino == b.st_ino
 }
 
-/// Bytes of a file, or of the weights in a folder.
+/// The size of a file, or of the weights in a folder.
 private func size(of path: String) -> Int {
     if isDirectory(path) {
         return (try? SafetensorsModel(path: path).shards.reduce(0) { $0 + $1.file.size }) ?? 0

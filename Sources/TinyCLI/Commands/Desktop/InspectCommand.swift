@@ -3,35 +3,34 @@ import TinyFormats
 
 extension Command {
     static let inspect = Command(
-        name: "inspect", summary: "show what is in a model file",
+        name: "inspect", summary: "describe a model file",
         operands: "[MODEL]",
         details: """
             Shows the architecture, sizes and the tokenizer of a native file, a .gguf file or a Hugging Face
-            folder, also of models that cannot be run. The weights stay untouched.
+            folder, also of models that cannot be run. The weights are not read.
             """,
         options: [
             .model,
             Option("tensors", "list the tensors, too"),
             Option("metadata", "list the metadata, too"),
-            Option("verify", "compare the checksums of a native file"),
+            Option("verify", "check the checksums of a native file"),
             .json,
         ],
         examples: [
-            ("smollm2.gguf", "in short"),
+            ("smollm2.gguf", "a summary"),
             ("--tensors --metadata smollm2.gguf", "everything"),
-            ("--verify models/smollm2.gguf", "is the file what was written?"),
+            ("--verify models/smollm2.gguf", "is the file intact?"),
         ],
         run: inspectCommand)
 }
 
 private func inspectCommand(_ arguments: Arguments) throws {
-    let (model, _) = try arguments.modelAndRest(0, hint: "")
-    let path = try ModelLocation.find(model)
+    let path = try ModelLocation.find(try arguments.model())
     let contents = try ModelContents(path: path)
     let isNative = isNativeModel(path)
     if arguments.has("verify") {
         guard isNative else {
-            throw Failure.problem("\(escaped(path)): only native files have checksums; tinysparse convert makes one")
+            throw Failure.problem("\(escaped(path)): only native files have checksums; make one with tinysparse convert")
         }
         _ = try NativeModelFile(path: path, verify: true)
     }

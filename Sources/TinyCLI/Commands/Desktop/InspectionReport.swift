@@ -2,7 +2,7 @@ import TinyFormats
 import TinySupport
 import TinyTokenizer
 
-/// What is worth knowing about a vocabulary.
+/// Facts about a tokenizer.
 struct TokenizerFacts {
     let tokenizer: Tokenizer
     let kind: String
@@ -42,19 +42,19 @@ struct TokenizerFacts {
     }
 }
 
-/// A model file described, for people or for programs. Whatever comes out of the file is escaped.
+/// The description of a model file, as text or JSON. Everything that comes from the file is escaped.
 struct InspectionReport {
     let path: String
     let contents: ModelContents
     let isNative: Bool
     let isVerified: Bool
-    /// Or why the model cannot be run.
+    /// Or the reason why the model cannot be run.
     let config: Result<ModelConfig, any Error>
     let tokenizer: Result<TokenizerFacts, any Error>
 
     private var parameters: Int { (try? config.get().parameterCount) ?? contents.elementCount }
 
-    // MARK: For people
+    // MARK: Text
 
     func text(tensors: Bool, metadata: Bool) -> String {
         var rows: [(String, String)] = [
@@ -79,7 +79,7 @@ struct InspectionReport {
         case .success(let facts): rows += describe(facts)
         case .failure(let error): rows.append(("tokenizer", escaped("\(error)")))
         }
-        if isVerified { rows.append(("checksums", "all \(contents.tensors.count) tensors are as they were written")) }
+        if isVerified { rows.append(("checksums", "all \(contents.tensors.count) tensors match")) }
         var out = rows.map { ($0.0 + ":").padded(to: 15) + $0.1 + "\n" }.joined()
         if metadata {
             out += "\nmetadata (\(contents.metadata.count)):\n"
@@ -115,11 +115,11 @@ struct InspectionReport {
             ),
             ("norm", "\(config.normKind.rawValue), epsilon \(config.normEpsilon)"),
             ("positions", positions),
-            ("context", "\(config.contextLength) tokens, \(readable(bytes: config.cacheBytesPerToken)) of cache each"),
-            ("output", config.tiedHead ? "the embedding" : "a matrix of its own"),
+            ("context", "\(config.contextLength) tokens, \(readable(bytes: config.cacheBytesPerToken)) of KV cache each"),
+            ("output matrix", config.tiedHead ? "tied to the embedding" : "separate"),
             ("4-bit weights", config.fourBit.isEmpty ? "none" : config.fourBit.names.joined(separator: ", ")),
             ("predictors", describe(config.predictors)),
-            ("output screen", describe(config.predictors.screen)),
+            ("logit screen", describe(config.predictors.screen)),
         ]
     }
 
@@ -128,15 +128,15 @@ struct InspectionReport {
         func layers(_ ranks: [Int]) -> Int { ranks.count { $0 > 0 } }
         let gates = predictors.gates.count { $0 }
         let neurons = predictors.neuronGroup > 1 ? "groups of \(predictors.neuronGroup) neurons" : "neurons"
-        return "of \(neurons) in \(layers(predictors.neuronRanks)) layers, of heads in \(layers(predictors.headRanks))"
-            + (gates > 0 ? "; neurons by their gates in \(gates) layers" : "")
-            + (predictors.lookahead ? ", known before the attention" : "")
+        return "for \(neurons) in \(layers(predictors.neuronRanks)) layers, for heads in \(layers(predictors.headRanks))"
+            + (gates > 0 ? "; neurons selected by their gates in \(gates) layers" : "")
+            + (predictors.lookahead ? "; evaluated before the attention" : "")
     }
 
     private func describe(_ screen: ScreenConfig?) -> String {
         guard let screen else { return "none" }
-        return "rank \(screen.rank), margin \(fixed(Double(screen.margin))) for the best token, "
-            + "\(fixed(Double(screen.wideMargin))) for several, at most \(screen.rows) rows"
+        return "rank \(screen.rank), margin \(fixed(Double(screen.margin))) for the argmax, "
+            + "\(fixed(Double(screen.wideMargin))) for top-k, at most \(screen.rows) exact logits"
     }
 
     private func describe(_ facts: TokenizerFacts) -> [(String, String)] {
@@ -156,7 +156,7 @@ struct InspectionReport {
         ]
     }
 
-    // MARK: For programs
+    // MARK: JSON
 
     func json(tensors: Bool, metadata: Bool) -> JSON {
         var members: [(key: String, value: JSON)] = [
@@ -188,7 +188,7 @@ struct InspectionReport {
             ))
         }
         if metadata {
-            // Arrays are cut, and their type tells how long they are.
+            // Arrays are truncated; their type has their length.
             members.append((
                 "metadata",
                 .array(

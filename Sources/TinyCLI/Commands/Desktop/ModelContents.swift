@@ -9,7 +9,7 @@ struct ModelContents {
         let type: String
         /// Outermost dimension first.
         let shape: [Int]
-        /// nil if the type is unknown here.
+        /// nil for unknown types.
         let bytes: Int?
     }
 
@@ -17,7 +17,7 @@ struct ModelContents {
         let key: String
         let type: String
         let value: JSON
-        /// As one line for people.
+        /// As one line of text.
         let text: String
     }
 
@@ -57,7 +57,7 @@ struct ModelContents {
         metadata = gguf.entries.map { Entry($0, gguf.file) }
     }
 
-    /// How many bytes of tensors there are by type, the largest first.
+    /// Bytes of tensors by type, in descending order.
     var bytesByType: [(type: String, count: Int, bytes: Int)] {
         var sums: [String: (Int, Int)] = [:]
         for tensor in tensors {
@@ -68,7 +68,7 @@ struct ModelContents {
             .sorted { ($0.bytes, $1.type) > ($1.bytes, $0.type) }
     }
 
-    /// Numbers in all tensors; of a damaged header, at most what fits.
+    /// Elements of all tensors; wraps on overflow if the header is damaged.
     var elementCount: Int {
         tensors.reduce(0) { sum, tensor in
             let count = tensor.shape.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }
@@ -78,7 +78,7 @@ struct ModelContents {
 }
 
 extension ModelContents.Entry {
-    /// Text is repaired rather than refused: this is for looking at files that something is wrong with.
+    /// Invalid UTF-8 is repaired rather than refused: broken files are to be inspected, too.
     fileprivate init(_ entry: GGUFEntry, _ file: MappedFile) {
         key = entry.key
         if let element = entry.element {
@@ -104,7 +104,7 @@ extension ModelContents.Entry {
             value = .double(number)
             text = entry.type == .float32 ? "\(Float(number))" : "\(number)"
         default:
-            // Above the largest Int there are only foreign numbers nobody here has a use for.
+            // Integers above Int.max have no meaning for any supported format.
             let number = try? entry.integer(in: file)
             value = number.map { .number($0) } ?? .null
             text = number.map { "\($0)" } ?? "too large"

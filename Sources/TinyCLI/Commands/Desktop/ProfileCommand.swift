@@ -5,17 +5,17 @@ import TinyTraining
 extension Command {
     static let profile = Command(
         name: "profile", summary: "measure which neurons and heads a text needs",
-        operands: "MODEL TEXTFILE",
+        operands: "[MODEL] TEXTFILE",
         details: """
-            Reads pieces of the text, spread evenly over it, and prints for every layer how many activations are
-            zero, how few neurons make up most of a token's activation, how much successive tokens share, and
-            how large the heads' outputs are. "-" is standard input.
+            Evaluates chunks of the text, spread evenly over it, and prints for every layer the share of activations
+            that are zero, the share of neurons that make up most of a token's activation, the overlap of
+            consecutive tokens, and the norms of the heads' outputs. "-" is standard input.
             """,
         options: [
-            .threads, .kernels, .noVerify,
-            Option("context", "c", value: "N", "tokens in a piece (default: 512, or less if the model's context is)"),
-            Option("tokens", value: "N", "how much to read (default: 8192)"),
-            Option("report", value: "FILE", "write charts, too: .svg, or .html"),
+            .model, .threads, .kernels, .noVerify,
+            Option("context", "c", value: "N", "tokens per chunk (default: 512, or the model's context if that is less)"),
+            Option("tokens", value: "N", "tokens to evaluate (default: 8192)"),
+            Option("report", value: "FILE", "also write charts: .svg or .html"),
             .json,
         ],
         examples: [
@@ -26,28 +26,24 @@ extension Command {
 }
 
 private func profileCommand(_ arguments: Arguments) throws {
-    try arguments.limitOperands(to: 2)
-    guard arguments.operands.count == 2 else { throw Failure.usage("give the model and the text file") }
+    let (given, path) = try arguments.modelAndOperand("the text file")
     let count = try arguments.integer("tokens", in: 16...10_000_000) ?? 8192
     let wanted = try arguments.integer("context", in: 8...(1 << 24))
-    let report = arguments.string("report")
-    if let report, !report.hasSuffix(".svg"), !report.hasSuffix(".html") {
-        throw Failure.usage("--report \(escaped(report, limit: 80)): a name that ends in .svg or .html is needed")
-    }
-
-    let text = try readAll(arguments.operands[1])
-    let model = try Model.open(arguments.operands[0], arguments)
-    let context = min(wanted ?? 512, model.config.contextLength)
+    let report = try arguments.chartFile("report")
     var options = Session.Options()
-    options.threads = try arguments.integer("threads", in: 1...256) ?? 0
-    options.kernels = arguments.string("kernels")
+    options.threads = try arguments.threads()
+    options.kernels = try arguments.kernels()
+
+    let text = try readAll(path)
+    let model = try Model.open(given, arguments)
+    let context = min(wanted ?? 512, model.config.contextLength)
     options.context = context
     let session = try Session(model, options)
     let sample = try TextSample(text, model, context: context, tokens: count)
     var progress = Console.Progress()
     defer { progress.clear() }
     let profile = try Profile(session, sample) { done, count in
-        progress.show("piece \(done)/\(count)")
+        progress.show("chunk \(done)/\(count)")
         return Signals.pending == 0
     }
     progress.clear()
@@ -63,8 +59,8 @@ private func table(_ profile: Profile, _ model: Model) -> String {
     func percent(_ share: Double) -> String { fixed(100 * share, 1).leftPadded(to: 6) }
     var lines = [
         "\(escaped(model.config.name)): \(profile.tokens) tokens; "
-            + "\(model.config.dFF) neurons and \(model.config.nHeads) heads a layer",
-        "         % of activations    % of neurons for   overlap          heads: 100 * |output| / |stream|",
+            + "\(model.config.dFF) neurons and \(model.config.nHeads) heads per layer",
+        "         % of activations    % of neurons for   overlap          heads: 100 * |output| / |residual|",
         "layer    zero      small     90 %     99 %     of tokens  dead   mean of each",
     ]
     for (index, layer) in profile.layers.enumerated() {
@@ -108,11 +104,11 @@ private func profileChart(_ profile: Profile, name: String) -> Chart {
     bars("Activations that are zero, by layer", \.zeros)
     bars("Neurons that make up 90 % of a token's activation", \.for90)
     bars("Neurons that make up 99 % of a token's activation", \.for99)
-    bars("Active neurons that successive tokens share", \.overlap)
+    bars("Active neurons that consecutive tokens share", \.overlap)
     let uses = profile.layers.enumerated().map { index, layer in
         Chart.Series(name: "layer \(index)", points: usageCurve(layer, tokens: profile.tokens))
     }
-    chart.add(.lines("How often a neuron is active, the busiest first", x: "share of the neurons", y: "% of tokens", series: uses))
+    chart.add(.lines("How often a neuron is active, in descending order", x: "share of the neurons", y: "% of tokens", series: uses))
     var labels: [String] = [], norms: [Double] = []
     for (index, layer) in profile.layers.enumerated() {
         for (head, norm) in layer.heads.enumerated() {
@@ -120,11 +116,11 @@ private func profileChart(_ profile: Profile, name: String) -> Chart {
             norms.append(100 * norm)
         }
     }
-    chart.add(.bars("Output of the heads (layer.head), by the residual stream", labels: labels, values: norms, unit: "%"))
+    chart.add(.bars("Output of the heads (layer.head) relative to the residual stream", labels: labels, values: norms, unit: "%"))
     return chart
 }
 
-/// How often neurons are active, the busiest first: about 128 points.
+/// How often neurons are active, in descending order: about 128 points.
 private func usageCurve(_ layer: LayerProfile, tokens: Int) -> [(x: Double, y: Double)] {
     let sorted = layer.uses.sorted(by: >)
     var points: [(x: Double, y: Double)] = []

@@ -4,58 +4,65 @@ import TinyTraining
 
 extension Command {
     static let sweep = Command(
-        name: "sweep", summary: "compare ways of skipping neurons",
-        operands: "MODEL TEXTFILE",
+        name: "sweep", summary: "compare methods of skipping neurons",
+        operands: "[MODEL] TEXTFILE",
         details: """
-            Computes fixed shares of each layer's neurons, chosen by an oracle that knows all activations, by the
-            model's predictors, by how often they were active in the first half of the text, and at random; and
-            compares the second half of the text with the dense model: perplexity, KL, the same best token, weights
-            read a token, and, for the predictors, the speed of decoding by turns with the dense model. What the model
-            itself would skip comes first, then the same with its screen of the output matrix, if it has one.
+            Computes fixed shares of each layer's neurons, selected by an oracle that knows all activations, by the
+            model's predictors, by their frequency in the first half of the text, and at random, and compares the
+            second half of the text with the dense model: perplexity, KL divergence, same argmax, weights read
+            per token, and, for the predictors, decode throughput, interleaved with the dense model. The first rows
+            are the model's own thresholds, without and with its logit screen if it has one.
             """,
         options: [
-            Option("chunks", value: "N", "pieces of the text to measure (default: 8)"),
-            Option("context", "c", value: "N", "tokens in a piece (default: 512, or less if the model's context is)"),
-            Option("keep", value: "LIST", "shares to compute (default: 0.05,0.1,0.15,0.2,0.3,0.4,0.6,0.8,1)"),
-            Option("generate", "n", value: "N", "tokens to decode for the speed, 0: skip (default: 256)"),
-            Option("plot", value: "FILE", "write charts, too: .svg, or .html"),
+            .model,
+            Option("chunks", value: "N", "chunks of the text to evaluate (default: 8)"),
+            Option("context", "c", value: "N", "tokens per chunk (default: 512, or the model's context if that is less)"),
+            Option("keep", value: "LIST", "shares to compute (default: \(defaultShares))"),
+            .generate(default: 256),
+            Option("plot", value: "FILE", "also write charts: .svg or .html"),
             .threads, .kernels, .noVerify, .json,
         ],
         examples: [
-            ("models/tinysparse-fairy.gguf tales.txt --plot sweep.svg", "all of it"),
-            ("models/tinysparse-fairy.gguf tales.txt --keep 0.1,0.2 -n 0", "two shares, no speed"),
+            ("models/tinysparse-fairy.gguf tales.txt --plot sweep.svg", "everything"),
+            ("models/tinysparse-fairy.gguf tales.txt --keep 0.1,0.2 --generate 0", "two shares, no throughput"),
         ],
         run: sweepCommand)
 }
 
+private let defaultShares = "0.05,0.1,0.15,0.2,0.3,0.4,0.6,0.8,1"
+
 private func sweepCommand(_ arguments: Arguments) throws {
-    try arguments.limitOperands(to: 2)
-    guard arguments.operands.count == 2 else { throw Failure.usage("give the model and the text file") }
+    let (given, path) = try arguments.modelAndOperand("the text file")
     let chunks = try arguments.integer("chunks", in: 1...100_000) ?? 8
     let wanted = try arguments.integer("context", in: 16...(1 << 24))
-    let decoded = try arguments.integer("generate", in: 0...100_000) ?? 256
-    let shares = try (arguments.string("keep") ?? "0.05,0.1,0.15,0.2,0.3,0.4,0.6,0.8,1").split(separator: ",").map { word in
+    let generated = try arguments.integer("generate", in: 0...100_000) ?? 256
+    let shares = try (arguments.string("keep") ?? defaultShares).split(separator: ",").map { word in
         guard let share = Double(word), share > 0, share <= 1 else {
-            throw Failure.usage("--keep \(escaped(String(word), limit: 80)): shares above 0 and up to 1 are needed")
+            throw arguments.invalid("keep", "a comma-separated list of shares above 0 and at most 1")
         }
         return share
     }
-    let plot = arguments.string("plot")
-    if let plot, !plot.hasSuffix(".svg"), !plot.hasSuffix(".html") {
-        throw Failure.usage("--plot \(escaped(plot, limit: 80)): a name that ends in .svg or .html is needed")
-    }
+    let plot = try arguments.chartFile("plot")
     var options = Session.Options()
-    options.threads = try arguments.integer("threads", in: 1...256) ?? 0
-    options.kernels = arguments.string("kernels")
+    options.threads = try arguments.threads()
+    options.kernels = try arguments.kernels()
 
-    let text = try readAll(arguments.operands[1])
-    let model = try Model.open(arguments.operands[0], arguments)
+    let text = try readAll(path)
+    let model = try Model.open(given, arguments)
     let context = min(wanted ?? 512, model.config.contextLength)
+    let sweep = try Sweep(model, text: text, chunks: chunks, context: context, options)
+    let points = try measure(sweep, shares: shares, tokens: min(generated, context - 8))
+
+    if let plot { try writeFile(plot, sweepChart(points, name: model.config.name).document(for: plot)) }
+    try Console.writeLine(arguments.has("json") ? json(points, model) : table(points, model))
+    for line in violations(points) { Console.note(line) }
+}
+
+/// The model's own thresholds, without and with its screen, then every method for every share.
+/// - Parameter count: Tokens to decode for the throughput; 0 skips it.
+private func measure(_ sweep: Sweep, shares: [Double], tokens count: Int) throws -> [SweepPoint] {
     var progress = Console.Progress()
     defer { progress.clear() }
-    let sweep = try Sweep(model, text: text, chunks: chunks, context: context, options)
-    let count = min(decoded, context - 8)
-
     var points: [SweepPoint] = []
     if var point = try sweep.automatic({ _, _ in Signals.pending == 0 }) {
         try Signals.check()
@@ -71,7 +78,7 @@ private func sweepCommand(_ arguments: Arguments) throws {
     }
     for share in shares {
         var some = try sweep.points(keep: share) { done, count in
-            progress.show("share \(fixed(share)): piece \(done)/\(count)")
+            progress.show("share \(fixed(share)): chunk \(done)/\(count)")
             return Signals.pending == 0
         }
         try Signals.check()
@@ -80,11 +87,7 @@ private func sweepCommand(_ arguments: Arguments) throws {
         }
         points += some
     }
-    progress.clear()
-
-    if let plot { try writeFile(plot, sweepChart(points, name: model.config.name).document(for: plot)) }
-    try Console.writeLine(arguments.has("json") ? json(points, model) : table(points, model))
-    for line in violations(points) { Console.note(line) }
+    return points
 }
 
 private func table(_ points: [SweepPoint], _ model: Model) -> String {
@@ -92,8 +95,10 @@ private func table(_ points: [SweepPoint], _ model: Model) -> String {
         name.padded(to: 18) + cells.map { $0.leftPadded(to: 10) }.joined()
     }
     var lines = ["\(escaped(model.config.name)): \(points.first?.quality.tokens ?? 0) tokens scored, dense perplexity "
-        + "\(fixed(points.first?.quality.densePerplexity ?? .nan, 4)), \(readable(bytes: model.bytesPerToken)) a token"]
-    lines.append(row("method, share", ["perplex.", "+ %", "KL", "same top", "neurons", "heads", "MB/token", "tokens/s", "dense", "gain"]))
+        + "\(fixed(points.first?.quality.densePerplexity ?? .nan, 4)), \(readable(bytes: model.bytesPerToken)) per token"]
+    lines.append(row("method, share", [
+        "perplex.", "+ %", "KL", "argmax", "neurons", "heads", "MB/token", "tokens/s", "dense", "speedup",
+    ]))
     for point in points {
         let q = point.quality
         let neurons = point.method == .oracle ? point.keep : q.activity.neuronShare
@@ -130,7 +135,7 @@ private func json(_ points: [SweepPoint], _ model: Model) -> String {
     ]).text()
 }
 
-/// Where a better informed way did worse than a less informed one.
+/// Shares at which a better informed method did worse than a less informed one.
 private func violations(_ points: [SweepPoint]) -> [String] {
     var lines: [String] = []
     for better in points {
@@ -138,14 +143,14 @@ private func violations(_ points: [SweepPoint]) -> [String] {
         let rest = SweepMethod.allCases.drop { $0 != method }.dropFirst()
         for worse in points where worse.keep == better.keep && worse.method.map(rest.contains) == true {
             guard better.quality.kl > worse.quality.kl else { continue }
-            lines.append("note: at a share of \(fixed(better.keep)), \(method.rawValue) is farther from dense than \(worse.method!.rawValue)")
+            lines.append("note: at a share of \(fixed(better.keep)), \(method.rawValue) diverges more from dense than \(worse.method!.rawValue)")
         }
     }
     return lines
 }
 
 private func sweepChart(_ points: [SweepPoint], name: String) -> Chart {
-    var chart = Chart(title: "Ways of skipping neurons: \(name)", subtitle: "\(points.first?.quality.tokens ?? 0) tokens scored")
+    var chart = Chart(title: "Methods of skipping neurons: \(name)", subtitle: "\(points.first?.quality.tokens ?? 0) tokens scored")
     func series(_ y: (Quality) -> Double) -> [Chart.Series] {
         SweepMethod.allCases.map { method in
             Chart.Series(name: method.rawValue, points: points.filter { $0.method == method }.map { ($0.keep, y($0.quality)) })
@@ -154,13 +159,13 @@ private func sweepChart(_ points: [SweepPoint], name: String) -> Chart {
     let x = "share of the neurons computed"
     chart.add(.lines("Perplexity", x: x, y: "perplexity, logarithmic", series: series(\.perplexity), isLog: true))
     chart.add(.lines("Divergence from the dense model", x: x, y: "KL in nats, logarithmic", series: series { max($0.kl, 1e-5) }, isLog: true))
-    chart.add(.lines("The same best token", x: x, y: "% of positions", series: series { 100 * $0.agreement }))
+    chart.add(.lines("Same argmax as the dense model", x: x, y: "% of positions", series: series { 100 * $0.agreement }))
     let timed = points.compactMap { point in
         point.method == .predictor ? point.speed.map { ($0.sparse / $0.dense, 100 * point.quality.perplexityIncrease) } : nil
     }
     if !timed.isEmpty {
         let line = Chart.Series(name: "predictor", points: timed.sorted { $0.0 < $1.0 }.map { (x: $0.0, y: $0.1) })
-        chart.add(.lines("Quality against speed", x: "speed by that of the dense model", y: "% of perplexity more", series: [line]))
+        chart.add(.lines("Quality vs. speed", x: "speedup over the dense model", y: "increase of perplexity in %", series: [line]))
     }
     return chart
 }

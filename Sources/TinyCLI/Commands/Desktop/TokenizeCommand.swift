@@ -6,38 +6,41 @@ extension Command {
         name: "tokenize", summary: "show the tokens of a text",
         operands: "[MODEL] \"TEXT\"",
         details: """
-            Prints the token ids of a text, or with --decode the text of token ids. The weights stay untouched.
+            Prints the token ids of a text, or with --decode the text of token ids. The weights are not read.
             The text "-" is read from standard input.
             """,
         options: [
             .model,
-            Option("file", "f", value: "FILE", "the text is in a file"),
-            Option("pieces", "one token a line: its id and its text"),
+            Option("file", "f", value: "FILE", "read the text from a file"),
+            Option("pieces", "print one token per line: its id and its text"),
             Option("ids", "print [1, 2, 3], as llama-tokenize does"),
-            Option("count", "print how many tokens there are"),
+            Option("count", "print the number of tokens"),
             .json,
-            Option("no-special", "no token for the beginning and the end of a text"),
-            Option("parse-special", "the names of control tokens in the text are these tokens"),
+            Option("no-special", "do not add BOS and EOS tokens"),
+            Option("parse-special", "parse the names of control tokens in the text as these tokens"),
             Option("decode", value: "IDS", "print the text of ids: 1,2,3 or \"1 2 3\""),
         ],
         examples: [
             ("\"Once upon a time\"", "ids"),
-            ("-m smollm2.gguf --pieces \"Once upon a time\"", "what they stand for"),
+            ("-m smollm2.gguf --pieces \"Once upon a time\"", "with the text of each token"),
             ("-m smollm2.gguf --count -f book.txt", "the length of a book"),
-            ("-m smollm2.gguf --decode \"504, 3575, 282\"", "and back"),
+            ("-m smollm2.gguf --decode \"504, 3575, 282\"", "token ids to text"),
         ],
         run: tokenizeCommand)
 }
 
 private func tokenizeCommand(_ arguments: Arguments) throws {
     let needsText = !arguments.has("file") && !arguments.has("decode")
-    let (model, rest) = try arguments.modelAndRest(needsText ? 1 : 0, hint: "; put the text in quotes")
-    guard !needsText || rest.count == 1 else { throw Failure.usage("the text is missing") }
-    guard !(arguments.has("file") && arguments.has("decode")) else {
-        throw Failure.usage("--file and --decode exclude each other")
+    var model: String?
+    var operand = ""
+    if needsText {
+        (model, operand) = try arguments.modelAndOperand("the text", hint: "; put the text in quotes")
+    } else {
+        model = try arguments.model(hint: "; put the text in quotes")
     }
+    try arguments.exclude("file", "decode")
     let forms = ["pieces", "ids", "count", "json"].filter(arguments.has)
-    guard forms.count < 2 else { throw Failure.usage("--\(forms[0]) and --\(forms[1]) exclude each other") }
+    if forms.count > 1 { try arguments.exclude(forms[0], forms[1]) }
     let decoded = try arguments.string("decode").map(parseIDs)
     let path = try ModelLocation.find(model)
 
@@ -50,7 +53,7 @@ private func tokenizeCommand(_ arguments: Arguments) throws {
     }
     let text =
         if let file = arguments.string("file") { try readAll(file) } else {
-            rest[0] == "-" ? try readAll("-") : Array(rest[0].utf8)
+            operand == "-" ? try readAll("-") : Array(operand.utf8)
         }
     let tokenizer = try Tokenizer(TokenizerSpec(path: path))
     let ids = tokenizer.encode(
@@ -62,7 +65,7 @@ private func parseIDs(_ text: String) throws(Failure) -> [Int32] {
     var ids: [Int32] = []
     for word in text.split(whereSeparator: { ", []\n\t".contains($0) }) {
         guard let id = Int32(word) else {
-            throw .usage("--decode: \"\(escaped(String(word), limit: 80))\" is no token id")
+            throw .usage("--decode: \"\(escaped(String(word), limit: 80))\" is not a token id")
         }
         ids.append(id)
     }
@@ -93,7 +96,7 @@ private func print(_ ids: [Int32], _ tokenizer: Tokenizer, _ arguments: Argument
     }
 }
 
-/// The bytes of a token between quotes; those that are no text as \xNN, for a token may be part of a character.
+/// The bytes of a token in quotes; those of an incomplete character as \xNN.
 private func quotedPiece(_ bytes: [UInt8]) -> String {
     if let text = String(validating: bytes, as: UTF8.self) { return "\"" + escaped(text) + "\"" }
     let digits = Array("0123456789abcdef")

@@ -4,72 +4,56 @@ import TinyTraining
 
 extension Command {
     static let trainPredictors = Command(
-        name: "train-predictors", summary: "teach a model which neurons and heads it can skip",
-        operands: "MODEL TEXTFILE",
+        name: "train-predictors", summary: "train predictors of the neurons and heads to skip",
+        operands: "[MODEL] TEXTFILE",
         details: """
-            Watches the model read the text and trains, for every layer, a small network that names the neurons
-            and heads a token needs. Then chooses thresholds so that perplexity grows by the budget at most, and
-            writes the model with its predictors. Trains a screen of the output matrix, too: a product of low rank
-            that finds the likeliest tokens. With --rank 0 --head-rank 0 only that, and the model keeps its
-            predictors. A training that was interrupted goes on where it stopped when
-            the same command is given again.
+            Runs the model on the text and trains, for every layer, a small network that predicts the neurons and
+            heads a token needs. Then calibrates thresholds so that perplexity grows by at most the budget, and
+            writes the model with its predictors. Also trains a logit screen: a low-rank approximation of the output
+            matrix that yields a shortlist of tokens. With --rank 0 --head-rank 0 it trains only the screen, and the
+            model keeps its predictors. An interrupted training resumes when the same command is repeated.
             """,
         options: [
-            Option("output", "o", value: "OUT", "the model file to write"),
-            Option("neurons", value: "HOW", "what names neurons: predictors, or gates (default for gated models but ReLU)"),
-            Option("rank", value: "R", "rank of the predictors of neurons, 0: none (default: 32)"),
-            Option("group", value: "N", "neighbouring neurons that share a score, 1 to 128 (default: 1)"),
-            Option("head-rank", value: "R", "rank of the predictors of heads, 0: none (default: 16)"),
-            Option("lm-head-screen-rank", value: "R", "rank of the screen of the output matrix, 0: none (default: 64; 128 for wide, 0 for tiny models)"),
-            Option("lookahead", "name the neurons before the attention of their layer runs"),
-            Option("tokens", value: "N", "tokens to learn from (default: 50000)"),
-            Option("epochs", value: "N", "how often (default: 6)"),
-            Option("budget", value: "X%", "how much perplexity may grow (default: 1%)"),
-            Option("recall", value: "X%", "least share to be found of firing neurons, with ReLU, and of the heads that do more (default: 95%)"),
-            Option("top", value: "X%", "without ReLU: the share of neurons that counts as active (default: 25%)"),
-            Option("seed", value: "N", "of the random numbers (default: 1)"),
-            Option("force", "f", "write over OUT if it is there"),
+            .model, .output,
+            Option(
+                "neurons", value: "HOW",
+                "how neurons are selected: predictors or gates (default: gates for gated non-ReLU models)"),
+            Option("rank", value: "R", "rank of the neuron predictors, 0: none (default: 32)"),
+            Option("group", value: "N", "adjacent neurons that share a score, 1 to 128 (default: 1)"),
+            Option("head-rank", value: "R", "rank of the head predictors, 0: none (default: 16)"),
+            Option(
+                "lm-head-screen-rank", value: "R",
+                "rank of the logit screen, 0: none (default: 64; 128 for wide, 0 for tiny models)"),
+            Option("lookahead", "select the neurons of a layer before its attention runs"),
+            Option("tokens", value: "N", "training tokens (default: 50000)"),
+            Option("epochs", value: "N", "training epochs (default: 6)"),
+            Option("budget", value: "X%", "maximum increase of perplexity (default: 1%)"),
+            Option(
+                "recall", value: "X%", "minimum recall of active neurons (ReLU) and of above-median heads (default: 95%)"),
+            Option("top", value: "X%", "without ReLU: the share of neurons that count as active (default: 25%)"),
+            Option("seed", value: "N", "seed of the random numbers (default: 1)"),
+            .force,
             .threads, .kernels, .noVerify, .json,
         ],
         examples: [
             ("models/dense.gguf tales.txt -o models/sparse.gguf", "the defaults"),
-            ("dense.gguf tales.txt -o sparse.gguf --budget 0.5% --rank 24", "more careful, smaller"),
-            ("sparse.gguf tales.txt -o screened.gguf --rank 0 --head-rank 0", "add a screen to what is there"),
+            ("dense.gguf tales.txt -o sparse.gguf --budget 0.5% --rank 24", "a smaller budget, smaller predictors"),
+            ("sparse.gguf tales.txt -o screened.gguf --rank 0 --head-rank 0", "add a screen to a model with predictors"),
         ],
         run: trainPredictorsCommand)
 }
 
 private func trainPredictorsCommand(_ arguments: Arguments) throws {
-    try arguments.limitOperands(to: 2, hint: "; the file to write goes after -o")
-    guard arguments.operands.count == 2 else { throw Failure.usage("give the model and the text file") }
-    guard let output = arguments.string("output") else { throw Failure.usage("-o OUT is missing") }
+    let (given, path) = try arguments.modelAndOperand("the text file", hint: "; the file to write follows -o")
+    guard let output = arguments.string("output") else { throw Failure.usage("--output OUT is missing") }
+    let options = try PredictorOptions(arguments)
     if fileExists(output), !arguments.has("force") {
-        throw Failure.problem("\(escaped(output)): is there already; --force writes over it")
+        throw Failure.problem("\(escaped(output)): already exists; use --force to overwrite")
     }
-    var options = PredictorOptions()
-    switch arguments.string("neurons") {
-    case nil: break
-    case "predictors"?: options.neurons = .predictors
-    case "gates"?: options.neurons = .gates
-    case let other?: throw Failure.usage("--neurons \(escaped(other, limit: 80)): predictors or gates is needed")
-    }
-    options.rank = try arguments.integer("rank", in: 0...4096) ?? options.rank
-    options.group = try arguments.integer("group", in: 1...128) ?? options.group
-    options.headRank = try arguments.integer("head-rank", in: 0...4096) ?? options.headRank
-    options.screenRank = try arguments.integer("lm-head-screen-rank", in: 0...4096)
-    options.lookahead = arguments.has("lookahead")
-    options.tokens = try arguments.integer("tokens", in: 256...10_000_000) ?? options.tokens
-    options.epochs = try arguments.integer("epochs", in: 0...1000) ?? options.epochs
-    options.budget = try arguments.percentage("budget") ?? options.budget
-    options.recall = try arguments.percentage("recall") ?? options.recall
-    options.topShare = try arguments.percentage("top") ?? options.topShare
-    options.seed = try arguments.integer("seed", in: 0...UInt64.max) ?? options.seed
-    options.session.threads = try arguments.integer("threads", in: 1...256) ?? 0
-    options.session.kernels = arguments.string("kernels")
 
     let start = ContinuousClock.now
-    let text = try readAll(arguments.operands[1])
-    let model = try Model.open(arguments.operands[0], arguments)
+    let text = try readAll(path)
+    let model = try Model.open(given, arguments)
     var progress = Console.Progress()
     defer { progress.clear() }
     let training = try PredictorTraining(model, text: text, options, statePath: output + ".state") { event in
@@ -81,12 +65,38 @@ private func trainPredictorsCommand(_ arguments: Arguments) throws {
         result = try training.run(to: output)
     } catch is TrainingStopped {
         progress.clear()
-        Console.note("\(escaped(output)).state has what is finished; the same command goes on from there")
+        Console.note("\(escaped(output)).state has the finished part; repeat the command to resume")
         throw Signals.failure
     }
     progress.clear()
     let time = seconds(since: start)
     try Console.writeLine(arguments.has("json") ? json(result, model, time) : table(result, model, output, time))
+}
+
+extension PredictorOptions {
+    /// - Throws: `Failure.usage`; `Failure.problem` for kernels that cannot run here.
+    fileprivate init(_ arguments: Arguments) throws(Failure) {
+        self.init()
+        switch arguments.string("neurons") {
+        case nil: break
+        case "predictors"?: neurons = .predictors
+        case "gates"?: neurons = .gates
+        default: throw arguments.invalid("neurons", "predictors or gates")
+        }
+        rank = try arguments.integer("rank", in: 0...4096) ?? rank
+        group = try arguments.integer("group", in: 1...128) ?? group
+        headRank = try arguments.integer("head-rank", in: 0...4096) ?? headRank
+        screenRank = try arguments.integer("lm-head-screen-rank", in: 0...4096)
+        lookahead = arguments.has("lookahead")
+        tokens = try arguments.integer("tokens", in: 256...10_000_000) ?? tokens
+        epochs = try arguments.integer("epochs", in: 0...1000) ?? epochs
+        budget = try arguments.percentage("budget") ?? budget
+        recall = try arguments.percentage("recall") ?? recall
+        topShare = try arguments.percentage("top") ?? topShare
+        seed = try arguments.integer("seed", in: 0...UInt64.max) ?? seed
+        session.threads = try arguments.threads()
+        session.kernels = try arguments.kernels()
+    }
 }
 
 extension Arguments {
@@ -96,7 +106,7 @@ extension Arguments {
         let isPercent = text.hasSuffix("%")
         guard let value = Double(isPercent ? String(text.dropLast()) : text), (0...100).contains(value),
             isPercent || value <= 1
-        else { throw .usage("--\(name) \(escaped(text, limit: 80)): a share is needed, 1% or 0.01") }
+        else { throw invalid(name, "a share such as 1% or 0.01") }
         return isPercent ? value / 100 : value
     }
 }
@@ -104,9 +114,9 @@ extension Arguments {
 private func show(_ event: TrainingEvent, _ progress: inout Console.Progress) {
     switch event {
     case .reading(let layers, let done, let count):
-        progress.show("reading for layers \(layers.lowerBound)-\(layers.upperBound - 1): piece \(done)/\(count)")
+        progress.show("capturing layers \(layers.lowerBound)-\(layers.upperBound - 1): chunk \(done)/\(count)")
     case .resumed(let count):
-        Console.note("going on: \(count) predictors are trained already")
+        Console.note("resuming: \(count) predictors are already trained")
     case .epoch(let layer, let heads, let epoch, let count, let score):
         let line =
             "layer \(layer) \(heads ? "heads  " : "neurons") epoch \(epoch)/\(count): loss \(fixed(score.loss, 4)), "
@@ -119,7 +129,7 @@ private func show(_ event: TrainingEvent, _ progress: inout Console.Progress) {
             progress.show(line)
         }
     case .screening(let step, let done, let count):
-        progress.show("screen of the output matrix: \(step.rawValue) \(done)/\(count)")
+        progress.show("logit screen: \(step.rawValue) \(done)/\(count)")
     case .calibrating(let step, let count, let quality):
         guard let quality else { return progress.show("calibrating") }
         progress.clear()
@@ -155,11 +165,11 @@ private func predictorLines(_ result: TrainingResult) -> [String] {
     }
     func describe(_ what: String, _ q: Quality) -> String {
         "\(what): perplexity \(fixed(q.densePerplexity, 4)) -> \(fixed(q.perplexity, 4)) (\(signed(100 * q.perplexityIncrease)) % "
-            + "+- \(fixed(100 * q.lossIncreaseError, 2))), KL \(fixed(q.kl, 5)), same best token \(fixed(100 * q.agreement, 1)) %, "
+            + "+- \(fixed(100 * q.lossIncreaseError, 2))), KL \(fixed(q.kl, 5)), same argmax \(fixed(100 * q.agreement, 1)) %, "
             + "neurons skipped \(fixed(100 * (1 - q.activity.neuronShare), 1)) %, "
             + "heads skipped \(fixed(100 * (1 - q.activity.headShare), 1)) %"
     }
-    lines.append("(% of tokens not trained on; cost: what the predictor reads by what it saves; gate: recall of energy)")
+    lines.append("(% on held-out tokens; cost: bytes read by the predictor relative to those saved; gate: recall of energy)")
     lines.append(describe("heads only", result.headQuality))
     lines.append(describe("together  ", result.quality))
     return lines
@@ -168,8 +178,8 @@ private func predictorLines(_ result: TrainingResult) -> [String] {
 private func screenLines(_ report: ScreenReport) -> [String] {
     let config = report.config
     return [
-        "screen of the output matrix: rank \(config.rank), \(readable(bytes: report.bytes)); margin "
-            + "\(fixed(Double(config.margin), 3)) for the best token, \(fixed(Double(config.wideMargin), 3)) for several",
+        "logit screen: rank \(config.rank), \(readable(bytes: report.bytes)); margin "
+            + "\(fixed(Double(config.margin), 3)) for the argmax, \(fixed(Double(config.wideMargin), 3)) for top-k",
         report.quality.text,
     ]
 }
