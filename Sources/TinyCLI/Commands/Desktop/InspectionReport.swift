@@ -117,7 +117,7 @@ struct InspectionReport {
             ("positions", positions),
             ("context", "\(config.contextLength) tokens, \(readable(bytes: config.cacheBytesPerToken)) of KV cache each"),
             ("output matrix", config.tiedHead ? "tied to the embedding" : "separate"),
-            ("4-bit weights", config.fourBit.isEmpty ? "none" : config.fourBit.names.joined(separator: ", ")),
+            ("4-bit weights", config.fourBit.isEmpty ? "none" : config.fourBit.roles.map { $0.rawValue }.joined(separator: ", ")),
             ("predictors", describe(config.predictors)),
             ("logit screen", describe(config.predictors.screen)),
         ]
@@ -213,7 +213,7 @@ struct InspectionReport {
             ("cache_bytes_per_token", .number(config.cacheBytesPerToken)),
             ("has_predictors", .bool(!config.predictors.isEmpty)),
             ("output_screen_rank", .number(config.predictors.screen?.rank ?? 0)),
-            ("four_bit", .array(config.fourBit.names.map { .string($0) })),
+            ("four_bit", .array(config.fourBit.roles.map { .string($0.rawValue) })),
         ])
     }
 

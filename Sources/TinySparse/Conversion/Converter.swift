@@ -2,15 +2,15 @@ import Quant
 import TinyFormats
 import TinySupport
 
-/// A foreign model with every tensor found and checked, ready to be written as
+/// A source checkpoint with every tensor found and checked, ready to be written as
 /// a native file.
-struct Conversion {
+struct Converter {
     /// The configuration of the native file.
     let config: ModelConfig
     /// Tensors of the source nobody needs.
     let notes: [String]
     private let source: any ModelSource
-    private let parts: [(part: NativePart, tensor: SourceTensor)]
+    private let parts: [(spec: TensorSpec, tensor: SourceTensor)]
 
     /// Finds all tensors before anything is written or allocated.
     /// - Throws: `FormatError` naming the tensor that is missing or does not fit.
@@ -31,15 +31,15 @@ struct Conversion {
                 "has \(spec.tokens.count) tokens, but the model only "
                     + "\(source.config.vocabularySize)")
         }
-        parts = try config.nativeParts.map { part in
-            let name = source.fileName(of: part.sourceName)
+        parts = try config.tensorSpecs.map { spec in
+            let name = source.fileName(of: spec.id)
             guard let tensor = source.tensor(fileName: name) else {
                 throw FormatError(
                     .missing, path: source.path, item: name,
                     "the tensor is missing; the file is incomplete or of another architecture")
             }
-            try Self.check(tensor, fits: part, of: source.config)
-            return (part, tensor)
+            try Self.check(tensor, fits: spec, of: source.config)
+            return (spec, tensor)
         }
         try Self.checkSize(parts, path: source.path)
         notes = try Self.extraTensors(names, used: Set(parts.map(\.tensor.name)), source)
@@ -48,10 +48,10 @@ struct Conversion {
     /// Rows are padded to 64 columns, so a file of absurdly narrow matrices would
     /// grow beyond measure. Real models grow less than twofold.
     private static func checkSize(
-        _ parts: [(part: NativePart, tensor: SourceTensor)], path: String
+        _ parts: [(spec: TensorSpec, tensor: SourceTensor)], path: String
     ) throws {
         let before = parts.reduce(0) { $0 + $1.tensor.bytes.count }
-        let after = parts.flatMap(\.part.tensors).reduce(0) {
+        let after = parts.flatMap(\.spec.tensors).reduce(0) {
             $0 + $1.format.byteCount(of: $1.dimensions.reduce(1, *))!
         }
         guard after <= 4 * before + (1 << 26) else {
@@ -62,10 +62,10 @@ struct Conversion {
     }
 
     private static func check(
-        _ tensor: SourceTensor, fits part: NativePart, of config: ModelConfig
+        _ tensor: SourceTensor, fits spec: TensorSpec, of config: ModelConfig
     ) throws {
-        var shape = part.sourceShape
-        if case .table(let rows, _) = part.shape, case .learned(let offset) = config.positions,
+        var shape = spec.sourceShape
+        if case .table(let rows, _) = spec.storage, case .learned(let offset) = config.positions,
             tensor.shape.first == rows + offset
         {
             shape[0] += offset
@@ -93,9 +93,9 @@ struct Conversion {
         _ names: [String], used: Set<String>, _ source: any ModelSource
     ) throws -> [String] {
         var expected = used
-        expected.insert("rope_freqs.weight")  // part of the configuration
+        expected.insert(GGUFFields.ropeFactorsName)  // part of the configuration
         return try names.filter { !expected.contains($0) }.sorted().compactMap { name in
-            let isTiedHead = source.config.tiedHead && name == source.fileName(of: "output.weight")
+            let isTiedHead = source.config.tiedHead && name == source.fileName(of: TensorID(.lmHead))
             if isTiedHead || name.hasSuffix("rotary_emb.inv_freq") { return nil }
             guard !name.hasSuffix(".bias") else {
                 throw FormatError(
@@ -106,48 +106,34 @@ struct Conversion {
         }
     }
 
-    /// The header of the native file and the places of its tensors.
-    func layout() throws -> GGUFLayout {
-        var writer = GGUFWriter(alignment: Matrix.alignment)
-        config.write(to: &writer)
-        writer.add("general.quantization_version", UInt32(2))
-        try source.writeMetadata(to: &writer)
-        let tensors = parts.flatMap(\.part.tensors)
-        writer.addChecksums(NativeModelFile.checksumsKey, count: tensors.count)
-        for tensor in tensors {
-            writer.addTensor(tensor.name, tensor.format, dimensions: tensor.dimensions)
+    /// The writer of the native file.
+    func writer() throws -> NativeModelWriter {
+        try NativeModelWriter(config) { writer in
+            writer.add("general.quantization_version", UInt32(2))
+            try source.writeMetadata(to: &writer)
         }
-        return writer.finish()
     }
 
-    /// Converts tensor after tensor into `sink`, and the header last. Memory:
-    /// that of one converted tensor.
-    func run(_ layout: GGUFLayout, into sink: some ByteSink, progress: ConversionProgress) throws {
+    /// Converts tensor after tensor. Memory: that of one converted tensor.
+    func run(
+        _ writer: inout NativeModelWriter, into sink: some ByteSink, progress: ConversionProgress
+    ) throws {
         for note in notes { try progress(.note(note)) }
-        var layout = layout
-        var index = 0
-        func write(_ bytes: UnsafeRawBufferPointer) throws {
-            layout.set(checksum: xxHash64(bytes), ofTensor: index)
-            try sink.write(bytes, at: layout.tensors[index].lowerBound)
-            index += 1
-        }
-        for (number, (part, tensor)) in parts.enumerated() {
+        for (number, (spec, tensor)) in parts.enumerated() {
             try progress(.tensor(tensor.name, number: number + 1, of: parts.count))
-            if part.isFourBit {
-                try quantizedToFourBits(part, tensor, write)
-            } else if part.isMatrix {
-                try quantized(part, tensor, write)
-            } else {
-                try decoded(part, tensor, write)
+            func write(_ bytes: UnsafeRawBufferPointer) throws { try writer.write(bytes, to: sink) }
+            switch spec.storage {
+            case .vector, .table: try decoded(spec, tensor, write)
+            case .int8, .neuronMajor: try quantized(spec, tensor, write)
+            case .fourBit: try quantizedToFourBits(spec, tensor, write)
             }
         }
-        try layout.header.withUnsafeBytes { try sink.write($0, at: 0) }
     }
 
     private func decoded(
-        _ part: NativePart, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
+        _ spec: TensorSpec, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        let count = part.sourceShape.reduce(1, *)
+        let count = spec.sourceShape.reduce(1, *)
         let format = tensor.format!  // checked by init
         // A table of positions may start with rows that stand for none.
         let skipped = tensor.shape.reduce(1, *) - count
@@ -159,14 +145,19 @@ struct Conversion {
         if let bad = values.firstIndex(where: { !$0.isFinite }) {
             throw tensor.error(.notFinite, "value \(bad) is not finite; the model is damaged")
         }
+        if spec.id.isBias {
+            // The biases of rows that are put into another order go with them.
+            let order = rowOrder(of: spec), source = [Float](values)
+            for row in 0..<count { values[row] = source[order(row)] }
+        }
         try write(UnsafeRawBufferPointer(values))
     }
 
     private func quantized(
-        _ part: NativePart, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
+        _ spec: TensorSpec, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
         let matrix = try encoded(tensor)
-        let dimensions = part.tensors[0].dimensions
+        let dimensions = spec.tensors[0].dimensions
         let (stride, storedRows) = (dimensions[0], dimensions[1])
         let weights = UnsafeMutableBufferPointer<Int8>.allocate(capacity: stride * storedRows)
         let scales = UnsafeMutableBufferPointer<Float>.allocate(capacity: matrix.rows)
@@ -175,12 +166,12 @@ struct Conversion {
             scales.deallocate()
         }
         let bad: Int?
-        if case .neuronMajor = part.shape {
+        if case .neuronMajor = spec.storage {
             bad = quantizeTransposed(
                 matrix, weights: weights.baseAddress!, stride: stride, scales: scales.baseAddress!)
         } else {
             bad = quantize(
-                matrix, sourceRow: rowOrder(of: part), weights: weights.baseAddress!,
+                matrix, sourceRow: rowOrder(of: spec), weights: weights.baseAddress!,
                 stride: stride, scales: scales.baseAddress!)
         }
         if let bad { throw notFinite(tensor, row: bad) }
@@ -189,13 +180,13 @@ struct Conversion {
     }
 
     private func quantizedToFourBits(
-        _ part: NativePart, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
+        _ spec: TensorSpec, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        let size = part.tensors[0].dimensions.reduce(1, *)
+        let size = spec.tensors[0].dimensions.reduce(1, *)
         let blocks = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: Matrix.alignment)
         defer { blocks.deallocate() }
         let bad = quantizeToFourBits(
-            try encoded(tensor), importance: importance(of: part), sourceRow: rowOrder(of: part),
+            try encoded(tensor), importance: importance(of: spec), sourceRow: rowOrder(of: spec),
             blocks: blocks.baseAddress!)
         if let bad { throw notFinite(tensor, row: bad) }
         try write(UnsafeRawBufferPointer(blocks))
@@ -203,15 +194,10 @@ struct Conversion {
 
     /// What an error in each column of a matrix counts: where the input comes out of a norm, it is about as
     /// large as the norm's weight.
-    private func importance(of part: NativePart) -> [Float] {
-        let norms = [
-            "attn_q": "attn_norm", "attn_k": "attn_norm", "attn_v": "attn_norm", "ffn_up": "ffn_norm",
-            "ffn_gate": "ffn_norm", "token_embd": "output_norm", "output": "output_norm",
-        ]
-        var path = part.name.split(separator: ".").map(String.init)
-        guard let norm = norms[path.removeLast()],
-            let (vector, tensor) = parts.first(where: { $0.part.name == (path + [norm, "weight"]).joined(separator: ".") })
-        else { return [Float](repeating: 1, count: part.sourceShape[1]) }
+    private func importance(of spec: TensorSpec) -> [Float] {
+        guard let norm = spec.id.role.inputNorm,
+            let (vector, tensor) = parts.first(where: { $0.spec.id == spec.id.sibling(norm) })
+        else { return [Float](repeating: 1, count: spec.sourceShape[1]) }
         var weights = [Float](repeating: 0, count: vector.sourceShape[0])
         decodeRow(tensor.format!, from: tensor.bytes.baseAddress!, count: weights.count, into: &weights)
         return weights.map { $0 * $0 }
@@ -222,7 +208,7 @@ struct Conversion {
             let matrix = EncodedMatrix(
                 format: tensor.format!, bytes: tensor.bytes.baseAddress!, rows: tensor.shape[0],
                 cols: tensor.shape[1])
-        else { throw tensor.error(.mismatch, "a row is no whole number of blocks") }
+        else { throw tensor.error(.mismatch, "a row is not a whole number of blocks") }
         return matrix
     }
 
@@ -233,9 +219,9 @@ struct Conversion {
     /// The row of the source that becomes row r: of interleaved rotary pairs
     /// (2i, 2i + 1), queries and keys are put into half-split order
     /// (i, i + d/2), so that the runtime knows one order only.
-    private func rowOrder(of part: NativePart) -> @Sendable (Int) -> Int {
+    private func rowOrder(of spec: TensorSpec) -> @Sendable (Int) -> Int {
         guard case .rope(_, _, _, interleaved: true) = source.config.positions,
-            part.name.hasSuffix(".attn_q") || part.name.hasSuffix(".attn_k")
+            spec.id.role.hasRotaryRows
         else { return { $0 } }
         let headDim = config.headDim
         return { row in
@@ -251,7 +237,7 @@ extension ModelConfig {
     /// positions without offset.
     func native(_ weights: WeightFormat) -> ModelConfig {
         var config = self
-        config.fourBit = FourBitKinds(weights, self)
+        config.fourBit = FourBitRoles(weights, self)
         switch positions {
         case .rope(let base, let scaling, let dims, _):
             config.positions = .rope(base: base, scaling: scaling, dims: dims, interleaved: false)
