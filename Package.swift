@@ -65,7 +65,7 @@ let package = Package(
     targets: vectorKernels + [
         // From the bottom up: a module knows those above it in this list, and only those that it names.
         layer("TinyPlatform", "Platform", on: []),
-        .target(name: "KernelTable", path: "Sources/SIMDKernels/Table"),
+        .target(name: "KernelTable", path: "Sources/SIMDKernels/Interface"),
         .target(
             name: "KernelsScalar", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/Scalar",
             swiftSettings: portable ? [] : kernelSettings(define: [])),

@@ -6,7 +6,7 @@
 package enum BlockFormat: UInt32, Sendable, CaseIterable {
     case f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q8_0 = 8
     case q4K = 12, q5K = 13, q6K = 14
-    /// Plain signed bytes: quantised weights without their scales.
+    /// Plain signed bytes: quantized weights without their scales.
     case i8 = 24
     case bf16 = 30
 

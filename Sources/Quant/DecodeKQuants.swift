@@ -1,4 +1,4 @@
-// The "K" formats: super-blocks of 256 weights whose sub-blocks have quantised
+// The "K" formats: super-blocks of 256 weights whose sub-blocks have quantized
 // scales of their own. Source: `ggml-common.h` and ggml's reference decoders.
 
 /// The 6-bit scale and minimum of sub-block `j` (0...7) of a Q4_K or Q5_K block,

@@ -44,7 +44,7 @@ package func firstBadScale(inBlocks bytes: UnsafeRawBufferPointer) -> Int? {
 }
 
 /// Stores every row of `source` with 4 bits a weight, on all cores. Q4_1 and Q4_0 weights are taken over as
-/// they are; others are quantised (see `FourBitGroup`).
+/// they are; others are quantized (see `FourBitGroup`).
 /// - Parameters:
 ///   - importance: what an error counts in each column.
 ///   - sourceRow: the row of `source` that becomes row r of the result.

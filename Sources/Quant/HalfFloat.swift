@@ -1,11 +1,11 @@
 /// The value of an IEEE 754 half given by its bits, exactly.
 ///
 /// Written with integer operations and one multiplication, because that
-/// vectorises on every target; the library call behind `Float16` does not.
+/// vectorizes on every target; the library call behind `Float16` does not.
 @inlinable @inline(__always)
 package func floatFromHalf(_ bits: UInt16) -> Float {
     let magnitude = UInt32(bits & 0x7fff) << 13
-    // Rebias the exponent from 15 to 127; the multiplication also normalises subnormals.
+    // Rebias the exponent from 15 to 127; the multiplication also normalizes subnormals.
     let finite = (Float(bitPattern: magnitude) * 0x1p112).bitPattern
     let special = magnitude | 0x7f80_0000
     let value = magnitude >= 0x0f80_0000 ? special : finite

@@ -1,4 +1,4 @@
-/// A quantised matrix that lives in memory owned by somebody else.
+/// A quantized matrix that lives in memory owned by somebody else.
 ///
 /// The value of row r and column c is `Float(weights[r * stride + c])` times a
 /// scale: `scales[r]` for matrices with one scale a row, `scales[c]` for the

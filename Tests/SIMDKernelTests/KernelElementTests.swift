@@ -142,7 +142,7 @@ final class KernelElementTests: XCTestCase {
 
     func testHalvesOfEverySetAreTheNearestOnes() throws {
         var random = Random(18)
-        // Every half, the middle to its neighbour, and what lies beside both.
+        // Every half, the middle to its neighbor, and what lies beside both.
         var x: [Float] = (UInt16(0)..<0x7C00).flatMap { bits -> [Float] in
             let half = floatFromHalf(bits)
             let next = bits == 0x7BFF ? 65536 : floatFromHalf(bits + 1)

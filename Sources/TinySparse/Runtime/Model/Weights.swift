@@ -43,7 +43,7 @@ package struct Weights: Sendable {
         let config = file.config
         let predictors = config.predictors
         // Smaller models stay in the last level of cache between two tokens.
-        let comesFromMemory = file.gguf.file.size > 24 << 20
+        let exceedsCache = file.gguf.file.size > 24 << 20
         func norm(_ name: String) throws(FormatError) -> Norm {
             let bias = config.normKind == .layer ? try file.vector(name + ".bias").baseAddress : nil
             return Norm(weight: try file.vector(name + ".weight").baseAddress!, bias: bias)
@@ -54,7 +54,7 @@ package struct Weights: Sendable {
             let vector = bias ? try file.vector((other ?? name) + ".bias").baseAddress : nil
             if let matrix = file.fourBitMatrix(name) { return Linear(matrix, bias: vector) }
             return Linear(
-                try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor, comesFromMemory: comesFromMemory)
+                try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor, exceedsCache: exceedsCache)
         }
         func predictor(
             _ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float], group: Int = 1
@@ -132,11 +132,11 @@ package struct Linear: @unchecked Sendable {
     let isNeuronMajor: Bool
     let bytes: Int
 
-    package init(_ matrix: Matrix, bias: UnsafePointer<Float>?, isNeuronMajor: Bool, comesFromMemory: Bool = false) {
+    package init(_ matrix: Matrix, bias: UnsafePointer<Float>?, isNeuronMajor: Bool, exceedsCache: Bool = false) {
         rows = .int8(
             WeightRows(
                 weights: matrix.weights, stride: matrix.stride, scales: matrix.scales, bias: bias,
-                comesFromMemory: comesFromMemory))
+                exceedsCache: exceedsCache))
         self.isNeuronMajor = isNeuronMajor
         outputs = isNeuronMajor ? matrix.cols : matrix.rows
         inputs = isNeuronMajor ? matrix.rows : matrix.cols
