@@ -87,7 +87,7 @@ let package = Package(
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["TinyPlatform", "TinySparse", "TinySparseC", "TinyTraining", "SIMDKernels"],
-            exclude: ["Reference", "Fixtures", "CInterface", "Fuzz", "FuzzCorpus"]),
+            exclude: ["Reference", "Fixtures", "Fuzz", "FuzzCorpus"]),
         // Drivers for libFuzzer: docs/HARDENING.md.
         .executableTarget(name: "TinyFuzz", dependencies: ["TinySparse"], path: "Tests/EndToEndTests/Fuzz"),
     ],

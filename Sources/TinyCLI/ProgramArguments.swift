@@ -21,6 +21,6 @@ let programArguments: [String] = {
 }()
 
 /// What a static binary is linked with instead of the Swift runtime's search for its backtracer
-/// (`--wrap`, see .ci/build-static): the search ends the program where there is no /proc.
+/// (`--wrap`, see Examples/Boards/build-static): the search ends the program where there is no /proc.
 @_cdecl("__wrap_swift_copyAuxiliaryExecutablePath")
 package func noAuxiliaryExecutable(_ name: UnsafePointer<CChar>?) -> UnsafeMutablePointer<CChar>? { nil }

@@ -2,7 +2,7 @@ import TinyPlatform
 
 /// Something of a known size that bytes can be put into at any place.
 package protocol ByteSink {
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FormatError)
 }
 
 /// Memory; the caller keeps it alive.
@@ -27,7 +27,7 @@ package final class AtomicFile: ByteSink {
     private var descriptor: Int32
 
     /// - Throws: `FormatError` if the directory does not take a new file.
-    package init(path: String) throws {
+    package init(path: String) throws(FormatError) {
         guard !fileExists(path) || isRegularFile(path) else {
             throw FormatError(
                 .system(EEXIST), path: path, "is no regular file; name the file to write")
@@ -40,7 +40,7 @@ package final class AtomicFile: ByteSink {
         guard descriptor >= 0 else { throw FormatError.system("create", path: temporaryPath) }
     }
 
-    package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FormatError) {
         var done = 0
         while done < bytes.count {
             // Linux writes at most 2 GiB at once and says how much it did.
@@ -53,14 +53,14 @@ package final class AtomicFile: ByteSink {
     }
 
     /// Gives the file its size, which may reach beyond the last byte written.
-    package func setSize(_ size: Int) throws {
+    package func setSize(_ size: Int) throws(FormatError) {
         guard retryingInterrupts({ ftruncate(descriptor, off_t(size)) }) == 0 else {
             throw FormatError.system("resize", path: temporaryPath)
         }
     }
 
     /// Makes the file durable and gives it its name.
-    package func commit() throws {
+    package func commit() throws(FormatError) {
         guard retryingInterrupts({ fsync(descriptor) }) == 0 else {
             throw FormatError.system("flush", path: temporaryPath)
         }

@@ -2,7 +2,7 @@
 """Models of well-known shapes with random weights, to measure speed with.
 
     pip install numpy xxhash
-    python shapes.py opt-125m model.gguf [--keep 0.15 --profile profile.json --group 8]
+    python Benchmarks/shapes.py opt-125m model.gguf [--keep 0.15 --profile profile.json --group 8]
     tinysparse train-predictors model.gguf TEXT -o screened.gguf --rank 0 --head-rank 0     # adds a screen of the head
 
 With --keep, a model gets predictors whose choices are replayed statistics: neuron i of a layer (or group of neurons,
@@ -21,7 +21,7 @@ import numpy as np
 import xxhash
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent.parent / "Tests/EndToEndTests/Reference"))
+sys.path.insert(0, str(HERE.parent / "Tests/EndToEndTests/Reference"))
 import functions
 import gguf_file
 import make_tiny
