@@ -138,7 +138,7 @@ func suggestion(for word: String, among names: [String]) -> String {
     return "; did you mean \(best.0)?"
 }
 
-/// How many letters have to be put in, taken out, changed or swapped with a neighbour.
+/// How many letters have to be put in, taken out, changed or swapped with a neighbor.
 private func editDistance(_ a: [Character], _ b: [Character]) -> Int {
     var rows = [Array(0...b.count)]
     for i in 0..<a.count {

@@ -98,15 +98,15 @@ struct BatchRequest {
         id = (try? content.get())?["id"] ?? .number(line)
     }
 
-    /// - Throws: `RequestError` for a request that makes no sense, `RuntimeError`, `Failure.interrupted`.
+    /// - Throws: `RequestError` for an invalid request, `RuntimeError`, `Failure.interrupted`.
     func answer(_ session: Session, _ defaults: GenerationOptions) throws -> JSON {
         let request = try content.get()
         let options = try GenerationOptions(request: request, also: ["id", "prompt"], defaults: defaults)
         guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
         let ids = session.model.tokenizer.encode(prompt)
         session.rewind(to: 0)
-        try session.readInterruptibly(ids)
-        var generation = try session.generation(prompt: [], options)
+        var generation = try session.begin(ids, options)
+        try Signals.check()
         var text = ""
         while let piece = try generation.next() {
             text += piece

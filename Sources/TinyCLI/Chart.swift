@@ -1,7 +1,7 @@
 import TinyPlatform
 import TinySupport
 
-/// Charts as one self-contained SVG, in the colours of the reader: light or dark.
+/// Charts as one self-contained SVG, in the colors of the reader: light or dark.
 struct Chart {
     struct Series {
         var name: String
@@ -51,13 +51,13 @@ struct Chart {
             let x = Double(index % 2) * Self.width, y = 70 + Double(index / 2) * Self.height
             body += "<g transform=\"translate(\(Self.n(x)) \(Self.n(y)))\">\n" + draw(panel) + "</g>\n"
         }
-        let colours = (0..<12).map { i in ".s\(i){stroke:hsl(\(i * 137 % 360) 62% 45%)}.f\(i){fill:hsl(\(i * 137 % 360) 62% 45%)}" }
+        let colors = (0..<12).map { i in ".s\(i){stroke:hsl(\(i * 137 % 360) 62% 45%)}.f\(i){fill:hsl(\(i * 137 % 360) 62% 45%)}" }
         return """
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Self.n(width)) \(Self.n(height))" font-family="system-ui, sans-serif" font-size="11">
             <style>
             .back{fill:#fff}.text{fill:#222}.faint{fill:#777}.axis{stroke:#999;stroke-width:1}.grid{stroke:#ddd;stroke-width:.5}
             .bar{fill:#3b78c3}.line{fill:none;stroke-width:1.6}
-            \(colours.joined())
+            \(colors.joined())
             @media (prefers-color-scheme: dark){.back{fill:#16181c}.text{fill:#e6e6e6}.faint{fill:#999}.axis{stroke:#777}.grid{stroke:#333}.bar{fill:#6ea3e8}}
             </style>
             <rect class="back" width="100%" height="100%"/>

@@ -53,7 +53,7 @@ extension Model {
             return try Model(NativeModelFile(path: path, verify: verify))
             #else
             // Whoever counts bytes wants no second copy of the weights.
-            let residence = arguments.has("memory-limit") ? NativeModelFile.Residence.mapped : .automatic
+            let residence = arguments.has("memory-limit") ? WeightResidence.mapped : .automatic
             return try isNativeModel(path) ? Model(path: path, verify: verify, residence: residence) : converted(path)
             #endif
         } catch {
@@ -103,34 +103,30 @@ extension Session {
         guard !options.sparsity.needsPredictors || !model.config.predictors.isEmpty else {
             throw .problem(
                 "\(escaped(model.config.name)) has no predictors, so nothing says what to leave out; "
-                    + "leave --sparsity out or try oracle:SHARE")
+                    + "leave --sparsity out")
         }
         do { return try Session(model, options) } catch { throw Failure(error) }
     }
 
-    /// Reads a prompt in pieces, so that Ctrl-C works in a long text too; results do not depend on pieces.
+    /// Prefills a prompt; Ctrl-C ends it between two blocks.
     /// - Throws: `Failure.problem` with the reason, `Failure.interrupted`.
     func readInterruptibly(_ ids: [Int32]) throws(Failure) {
-        guard ids.count <= contextLimit - tokens.count else {
-            throw Failure(RuntimeError.contextFull(limit: contextLimit))
-        }
-        for start in stride(from: 0, to: ids.count, by: 128) {
-            try Signals.check()
-            do { try readPrompt(ids[start..<min(start + 128, ids.count)]) } catch { throw Failure(error) }
-        }
+        let isComplete: Bool
+        do { isComplete = try prefill(ids, while: { Signals.pending == 0 }) } catch { throw Failure(error) }
+        guard isComplete else { throw Signals.failure }
     }
 
     /// Reads a token as if it had been written, the likeliest next one wanted.
     /// - Throws: `Failure.problem` with the reason, `Failure.interrupted`.
     func readWritten(_ id: Int32) throws(Failure) {
         try Signals.check()
-        do { try read(CollectionOfOne(id), likeliest: 1) } catch { throw Failure(error) }
+        do { try decode(id, topK: 1) } catch { throw Failure(error) }
     }
 
-    /// Writes on after what was read.
+    /// Prefills a prompt and generates after it; Ctrl-C cancels the generation, in the prompt between two blocks.
     /// - Throws: `Failure.problem` with the reason.
-    func begin(_ options: GenerationOptions) throws(Failure) -> Generation {
-        do { return try generation(prompt: [], options) } catch { throw Failure(error) }
+    func begin(_ prompt: [Int32], _ options: GenerationOptions) throws(Failure) -> Generation {
+        do { return try generation(prompt: prompt, options, while: { Signals.pending == 0 }) } catch { throw Failure(error) }
     }
 }
 

@@ -105,15 +105,9 @@ final class AnswerWriter {
     /// - Throws: `Failure`, but a signal only ends the text; `reason` is then `cancelled`.
     func write(_ ids: [Int32], _ options: GenerationOptions) throws(Failure) {
         let start = ContinuousClock.now
-        do throws(Failure) {
-            try session.readInterruptibly(ids)
-        } catch {
-            if case .interrupted = error { return }
-            throw error
-        }
+        var generation = try session.begin(ids, options)
         promptTokens = ids.count
         promptSeconds = seconds(since: start)
-        var generation = try session.begin(options)
         while Signals.pending == 0, let piece = try generation.nextPiece() {
             guard !piece.isEmpty else { continue }
             text += piece

@@ -2,7 +2,7 @@ import TinyRuntime
 import TinySupport
 
 extension Sparsity {
-    static let forms = "off; auto: as the model's predictors say; SHARE: skip this share of the neurons; oracle:SHARE"
+    static let forms = "off; auto: as the model's predictors say; SHARE: skip this share of the neurons"
 
     /// What --sparsity and --head-sparsity ask for.
     /// - Throws: `Failure.usage`.
@@ -14,13 +14,10 @@ extension Sparsity {
         case let other: throw .usage("--head-sparsity \(escaped(other, limit: 80)): on or off is needed")
         }
         let text = arguments.string("sparsity") ?? "auto"
-        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        let share = Double(parts[parts.count - 1]).flatMap { 0...1 ~= $0 ? $0 : nil }
-        switch (parts[0], share) {
-        case ("off", nil) where parts.count == 1: self = .off
-        case ("auto", nil) where parts.count == 1: self = .predicted(heads: heads)
-        case ("oracle", let share?) where parts.count == 2: self = .oracle(keep: 1 - share)
-        case (_, let share?) where parts.count == 1: self = .keep(1 - share, heads: heads)
+        switch (text, Double(text)) {
+        case ("off", _): self = .off
+        case ("auto", _): self = .predicted(heads: heads)
+        case (_, let share?) where 0...1 ~= share: self = .keep(1 - share, heads: heads)
         default: throw .usage("--sparsity \(escaped(text, limit: 80)): one of these is needed: \(Self.forms)")
         }
     }

@@ -18,7 +18,7 @@ extension Command {
             Option("output", "o", value: "OUT", "the model file to write"),
             Option("neurons", value: "HOW", "what names neurons: predictors, or gates (default for gated models but ReLU)"),
             Option("rank", value: "R", "rank of the predictors of neurons, 0: none (default: 32)"),
-            Option("group", value: "N", "neighbouring neurons that share a score, 1 to 128 (default: 1)"),
+            Option("group", value: "N", "neighboring neurons that share a score, 1 to 128 (default: 1)"),
             Option("head-rank", value: "R", "rank of the predictors of heads, 0: none (default: 16)"),
             Option("lm-head-screen-rank", value: "R", "rank of the screen of the output matrix, 0: none (default: 64; 128 for wide, 0 for tiny models)"),
             Option("lookahead", "name the neurons before the attention of their layer runs"),

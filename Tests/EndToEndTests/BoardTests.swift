@@ -30,28 +30,28 @@ final class BoardTests: XCTestCase {
         func session(_ bytes: Int, context: Int = 0) throws -> Session {
             try Session(model, .init(threads: 1, context: context, memoryLimit: bytes))
         }
-        let all = options.memoryNeeded(model, context: most, blockSize: min(most, 128))
+        let all = try options.memoryNeeded(model, context: most, blockSize: min(most, 128))
         XCTAssertEqual(try session(all).contextLimit, most)
         // A byte less: smaller blocks, the same context.
         XCTAssertEqual(try session(all - 1).contextLimit, most)
-        let smallest = options.memoryNeeded(model, context: most, blockSize: 4)
+        let smallest = try options.memoryNeeded(model, context: most, blockSize: 4)
         XCTAssertLessThan(smallest, all)
         let short = try session(smallest - 100)
         XCTAssertLessThan(short.contextLimit, most)
         XCTAssertLessThanOrEqual(
-            options.memoryNeeded(model, context: short.contextLimit, blockSize: 4), smallest - 100)
+            try options.memoryNeeded(model, context: short.contextLimit, blockSize: 4), smallest - 100)
         // A context that was asked for is not cut.
         XCTAssertThrowsError(try session(smallest - 100, context: most)) {
             XCTAssert("\($0)".contains("\(smallest)"), "\($0)")
         }
         XCTAssertThrowsError(try session(1 << 20))
         let bytes = Session.Options(threads: 1, cacheType: .int8)
-        XCTAssertLessThan(bytes.memoryNeeded(model, context: most, blockSize: 4), smallest)
+        XCTAssertLessThan(try bytes.memoryNeeded(model, context: most, blockSize: 4), smallest)
         // What is chosen changes no result.
         let tokens = Array<Int32>(0..<20)
         let free = try Session(model, options)
-        try free.read(tokens)
-        try short.read(tokens)
+        try free.evaluate(tokens)
+        try short.evaluate(tokens)
         XCTAssertEqual(Array(free.logits), Array(short.logits))
     }
 

@@ -62,7 +62,7 @@ final class CInterfaceTests: XCTestCase {
         }
         for sparsity in [Sparsity.off, .predicted()] {
             let session = try Session(Model(path: path), .init(threads: 1, sparsity: sparsity))
-            try session.read([1, 2, 3])
+            try session.evaluate([1, 2, 3])
             let name = if case .off = sparsity { "off" } else { "predicted" }
             XCTAssertEqual(
                 try logits("{\"threads\": 1, \"sparsity\": \"\(name)\", \"lm_head_screen\": true}"), Array(session.logits))
@@ -82,9 +82,9 @@ final class CInterfaceTests: XCTestCase {
             let session = try Session(Model(bytes: UnsafeRawBufferPointer(bytes)), .init(threads: 1))
             // Off a boundary it is a copy that is read.
             if offset == 1 { bytes.initializeMemory(as: UInt8.self, repeating: 0) }
-            try session.read([1, 2, 3])
+            try session.evaluate([1, 2, 3])
             let other = try Session(Model(path: Tool.fixture("tiny-llama.gguf")), .init(threads: 1))
-            try other.read([1, 2, 3])
+            try other.evaluate([1, 2, 3])
             XCTAssertEqual(Array(session.logits), Array(other.logits))
         }
         XCTAssertThrowsError(try Model(bytes: UnsafeRawBufferPointer(start: nil, count: 0)))

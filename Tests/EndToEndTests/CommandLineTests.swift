@@ -1,5 +1,6 @@
 import Foundation
 import TinySparse
+import TinyTraining
 import XCTest
 
 /// The executable, as a user runs it.

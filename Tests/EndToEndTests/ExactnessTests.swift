@@ -1,5 +1,6 @@
 import Foundation
 import TinySparse
+import TinyTraining
 import XCTest
 
 /// The bits of the reference once more: models that are converted here, models made anew, the shipped one

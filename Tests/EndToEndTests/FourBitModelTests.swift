@@ -2,6 +2,7 @@ import Foundation
 import Quant
 import SIMDKernels
 import TinySparse
+import TinyTraining
 import XCTest
 
 /// Models with 4-bit weights: the reference's bits, and files that hold what they say.
@@ -45,7 +46,7 @@ final class FourBitModelTests: XCTestCase {
             let session = try golden.session(threads: 2)
             for cut in stride(from: 1, to: golden.tokens.count, by: 5) {
                 session.rewind(to: 0)
-                try session.read(golden.tokens[..<cut])
+                try session.evaluate(golden.tokens[..<cut])
                 XCTAssertEqual(session.logitsHash, golden.golden.logits[cut - 1], "\(golden.name), cut at \(cut)")
                 let rest = try session.trace(Array(golden.tokens[cut...]))
                 XCTAssertEqual(rest.logits, Array(golden.golden.logits[cut...]), "\(golden.name), cut at \(cut)")
@@ -137,7 +138,7 @@ final class FourBitModelTests: XCTestCase {
             do {
                 let file = try NativeModelFile(image: inMemory(bytes), verify: false)
                 let session = try Session(Model(file), .init(threads: 1, context: 8))
-                try session.read([1, 2, 3, 4, 5])
+                try session.evaluate([1, 2, 3, 4, 5])
             } catch is FormatError { refused += 1 } catch is TokenizerError { refused += 1 } catch is RuntimeError { refused += 1 }
         }
         XCTAssertGreaterThan(refused, 100)

@@ -1,4 +1,5 @@
 import TinySparse
+import TinyTraining
 import XCTest
 
 /// How texts are written and how they end.
@@ -38,7 +39,7 @@ final class GenerationTests: XCTestCase {
         var generated: [Int32] = []
         while generated.count < options.maxTokens {
             let session = try Session(model, .init(threads: 1, context: context))
-            try session.read(held)
+            try session.evaluate(held)
             let token = try sampler.next(session.logits, history: held)
             if model.tokenizer.isEndOfGeneration(token) { break }
             generated.append(token)
@@ -57,10 +58,10 @@ final class GenerationTests: XCTestCase {
             let session = try golden.session()
             let (_, generation) = try text(session, options(30))
             let reader = try golden.session()
-            try reader.read(prompt)
+            try reader.evaluate(prompt)
             for token in generation.generated {
                 XCTAssertEqual(Int(token), argmax(reader.logits), name)
-                try reader.read(CollectionOfOne(token))
+                try reader.decode(token)
             }
             switch generation.reason {
             case .maxTokens: XCTAssertEqual(generation.generated.count, 30)

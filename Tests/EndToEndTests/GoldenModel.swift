@@ -1,6 +1,7 @@
 import Foundation
 import SIMDKernels
 import TinySparse
+import TinyTraining
 import XCTest
 
 /// The package's own folder.
@@ -49,14 +50,14 @@ struct GoldenModel {
     }
 
     func session(
-        _ kernels: String? = nil, threads: Int = 1, block: Int = 128, context: Int = 0, sparsity: Sparsity = .off
+        _ kernels: String? = nil, threads: Int = 1, block: Int = 128, context: Int = 0, sparsity: SelectionMethod = .off
     ) throws -> Session {
         try Session(
-            model, .init(threads: threads, context: context, blockSize: block, kernels: kernels, sparsity: sparsity))
+            model, .init(threads: threads, context: context, blockSize: block, kernels: kernels), sparsity)
     }
 
     /// A case with some neurons and heads only: which ones, and what that comes to.
-    func sparse(_ name: String) throws -> (mask: Sparsity, golden: Trace) {
+    func sparse(_ name: String) throws -> (mask: SelectionMethod, golden: Trace) {
         var neurons = [[Int32]?](repeating: nil, count: model.config.nLayers), heads = neurons
         for line in try String(contentsOfFile: "\(prefix).\(name).mask.txt", encoding: .utf8).split(separator: "\n") {
             let fields = line.split(separator: " ")
@@ -87,14 +88,14 @@ extension Session {
     func trace(_ new: [Int32]) throws -> Trace {
         var byLayer = [[UInt64]](repeating: [], count: model.config.nLayers)
         let width = model.config.dModel
-        observeLayers { layer, hidden in
-            guard layer >= 0 else { return }
-            for t in 0..<hidden.count / width { byLayer[layer].append(hash(hidden[t * width..<(t + 1) * width])) }
+        observeLayers { state in
+            guard state.layer >= 0 else { return }
+            for t in 0..<state.tokens { byLayer[state.layer].append(hash(state.hidden[t * width..<(t + 1) * width])) }
         }
         defer { observeLayers(nil) }
         var trace = Trace()
         let start = tokens.count
-        try read(new, logitsFrom: 0) { position, logits in
+        try evaluate(new, logitsFrom: 0) { position, logits in
             XCTAssertEqual(position, start + trace.logits.count)
             trace.logits.append(hash(logits))
         }

@@ -1,4 +1,5 @@
 import TinySparse
+import TinyTraining
 import XCTest
 
 /// The runtime gives the bits of the independent reference on every committed tiny model.
@@ -60,7 +61,7 @@ final class GoldenTests: XCTestCase {
                 let session = try golden.session(kernels, threads: 2)
                 for cut in 1..<golden.tokens.count {
                     session.rewind(to: 0)
-                    try session.read(golden.tokens[..<cut])
+                    try session.evaluate(golden.tokens[..<cut])
                     XCTAssertEqual(session.logitsHash, golden.golden.logits[cut - 1], "\(golden.name), \(kernels), cut at \(cut)")
                     let rest = try session.trace(Array(golden.tokens[cut...]))
                     XCTAssertEqual(rest.logits, Array(golden.golden.logits[cut...]), "\(golden.name), \(kernels), cut at \(cut)")
@@ -73,13 +74,13 @@ final class GoldenTests: XCTestCase {
     func testReadingAgainAfterARewindGivesTheSameBits() throws {
         for golden in try GoldenModel.tiny() {
             let session = try golden.session(threads: 2, block: 16)
-            try session.read(golden.tokens)
+            try session.evaluate(golden.tokens)
             for count in [0, 1, 15, 16, 17, 40, golden.tokens.count - 1] {
                 session.rewind(to: count)
                 XCTAssertEqual(session.tokens, Array(golden.tokens[..<count]))
                 // Something else in between leaves no trace.
                 let others = golden.tokens[count...].reversed()
-                try session.read(others)
+                try session.evaluate(others)
                 session.rewind(to: count)
                 let rest = try session.trace(Array(golden.tokens[count...]))
                 XCTAssertEqual(rest.logits, Array(golden.golden.logits[count...]), "\(golden.name), rewound to \(count)")
@@ -98,7 +99,7 @@ final class GoldenTests: XCTestCase {
             for first in [0, 1, 6, 7, 8, 50, golden.tokens.count - 1, golden.tokens.count] {
                 session.rewind(to: 0)
                 var seen: [UInt64] = []
-                try session.read(golden.tokens, logitsFrom: first) { position, logits in
+                try session.evaluate(golden.tokens, logitsFrom: first) { position, logits in
                     XCTAssertEqual(position, first + seen.count)
                     seen.append(hash(logits))
                 }

@@ -1,5 +1,6 @@
 import SIMDKernels
 import TinySparse
+import TinyTraining
 import XCTest
 
 /// Running with predictors: the bits of the reference, and files whose predictors are strange or broken.
@@ -38,15 +39,15 @@ final class PredictorTests: XCTestCase {
             let prompt = golden.tokens.prefix(20), rest = golden.tokens.dropFirst(20)
             func bits(_ session: Session) -> [UInt32] { session.logits.map(\.bitPattern) }
             let dense = try golden.session(block: 64)
-            try dense.read(prompt)
+            try dense.evaluate(prompt)
             let promptBits = bits(dense)
-            try dense.read(rest)
+            try dense.evaluate(rest)
             var after: Set<[UInt32]> = []
             for (threads, block) in [(1, 1), (2, 7), (2, 64)] {
                 let session = try golden.session(threads: threads, block: block, sparsity: .predicted())
-                try session.readPrompt(prompt)
+                try session.prefill(prompt)
                 XCTAssertEqual(bits(session), promptBits, golden.name)
-                try session.read(rest)
+                try session.evaluate(rest)
                 after.insert(bits(session))
             }
             XCTAssertEqual(after.count, 1, golden.name)
@@ -59,7 +60,7 @@ final class PredictorTests: XCTestCase {
         assertSame(
             try golden.session(sparsity: .predicted(margin: 1e30, heads: false)).trace(golden.tokens), golden.golden, "all")
         let layers = golden.model.config.nLayers
-        let none = Sparsity.fixed(neurons: .init(repeating: [], count: layers), heads: .init(repeating: nil, count: layers))
+        let none = SelectionMethod.fixed(neurons: .init(repeating: [], count: layers), heads: .init(repeating: nil, count: layers))
         assertSame(
             try golden.session(sparsity: .predicted(margin: -1e30, heads: false)).trace(golden.tokens),
             try golden.session(sparsity: none).trace(golden.tokens), "nothing")

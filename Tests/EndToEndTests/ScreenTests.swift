@@ -16,9 +16,9 @@ final class ScreenTests: XCTestCase {
     }
 
     /// The hash of the logits after every token.
-    private func hashes(_ session: Session, likeliest: Int) throws -> [UInt64] {
+    private func hashes(_ session: Session, topK: Int) throws -> [UInt64] {
         try golden.tokens.map { token in
-            try session.read(CollectionOfOne(token), likeliest: likeliest)
+            try session.decode(token, topK: topK)
             return session.logitsHash
         }
     }
@@ -29,7 +29,7 @@ final class ScreenTests: XCTestCase {
             for kernels in kernelSets {
                 for threads in [1, 2, 3] {
                     let session = try session(nil, kernels, threads: threads)
-                    XCTAssertEqual(try hashes(session, likeliest: count), wanted, "\(kernels), \(threads) threads, \(count)")
+                    XCTAssertEqual(try hashes(session, topK: count), wanted, "\(kernels), \(threads) threads, \(count)")
                     let activity = try XCTUnwrap(session.screenActivity)
                     XCTAssertEqual(activity.tokens, golden.tokens.count)
                     XCTAssertGreaterThan(activity.dense, 0)
@@ -40,7 +40,7 @@ final class ScreenTests: XCTestCase {
             // However the text before is cut.
             for length in [1, 9, 33] {
                 let session = try session(threads: 2)
-                try session.read(golden.tokens.prefix(length), likeliest: count)
+                try session.evaluate(golden.tokens.prefix(length), topK: count)
                 XCTAssertEqual(session.logitsHash, wanted[length - 1], "\(length) tokens")
             }
         }
@@ -48,15 +48,15 @@ final class ScreenTests: XCTestCase {
 
     func testWhoeverAsksForAllGetsAll() throws {
         for count in [0, 257, 333, 334, Int.max, -1] {
-            XCTAssertEqual(try hashes(session(), likeliest: count), golden.golden.logits, "\(count)")
+            XCTAssertEqual(try hashes(session(), topK: count), golden.golden.logits, "\(count)")
         }
-        XCTAssertEqual(try hashes(session(screen: false), likeliest: 1), golden.golden.logits)
+        XCTAssertEqual(try hashes(session(screen: false), topK: 1), golden.golden.logits)
         assertSame(try session().trace(golden.tokens), golden.golden, "read with all logits")
         // A model without a screen.
         let other = try GoldenModel(tiny: "tiny-llama")
         let session = try Session(other.model, .init(threads: 1, screensHead: true))
         XCTAssertNil(session.screenActivity)
-        try session.read(other.tokens, likeliest: 1)
+        try session.evaluate(other.tokens, topK: 1)
         XCTAssertEqual(session.logitsHash, other.golden.logits.last)
     }
 
@@ -65,7 +65,7 @@ final class ScreenTests: XCTestCase {
             var screen = try XCTUnwrap(golden.model.config.predictors.screen)
             (screen.margin, screen.wideMargin, screen.rows) = (1e30, 1e30, rows)
             let session = try session(model(screen), threads: 2)
-            XCTAssertEqual(try hashes(session, likeliest: count), golden.golden.logits)
+            XCTAssertEqual(try hashes(session, topK: count), golden.golden.logits)
             XCTAssertEqual(session.screenActivity?.dense, golden.tokens.count)
         }
     }
@@ -78,8 +78,8 @@ final class ScreenTests: XCTestCase {
             let session = try session(model(screen), threads: 2)
             dense.rewind(to: 0)
             for token in golden.tokens {
-                try session.read(CollectionOfOne(token), likeliest: count)
-                try dense.read(CollectionOfOne(token))
+                try session.decode(token, topK: count)
+                try dense.decode(token)
                 let order = session.logits.indices.sorted { session.logits[$0] > session.logits[$1] }
                 for row in order.prefix(count) { XCTAssertEqual(session.logits[row], dense.logits[row]) }
                 XCTAssertTrue(session.logits.allSatisfy(\.isFinite))

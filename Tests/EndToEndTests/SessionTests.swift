@@ -1,6 +1,7 @@
 import Dispatch
 import SIMDKernels
 import TinySparse
+import TinyTraining
 import XCTest
 
 /// What a session promises beside numbers: limits, errors, and peace among threads.
@@ -27,13 +28,13 @@ final class SessionTests: XCTestCase {
         let golden = try GoldenModel(tiny: "tiny-llama")
         let session = try golden.session(context: 10)
         XCTAssertEqual(session.contextLimit, 10)
-        assertThrows(.contextFull(limit: 10), try session.read(golden.tokens[..<11]))
+        assertThrows(.contextFull(limit: 10), try session.evaluate(golden.tokens[..<11]))
         XCTAssertEqual(session.tokens, [])
-        try session.read(golden.tokens[..<10])
+        try session.evaluate(golden.tokens[..<10])
         XCTAssertEqual(session.logitsHash, golden.golden.logits[9])
-        assertThrows(.contextFull(limit: 10), try session.read(CollectionOfOne(golden.tokens[10])))
+        assertThrows(.contextFull(limit: 10), try session.decode(golden.tokens[10]))
         XCTAssertEqual(session.tokens, Array(golden.tokens[..<10]))
-        try session.read([])
+        try session.evaluate([])
         XCTAssertEqual(session.logitsHash, golden.golden.logits[9])
     }
 
@@ -42,7 +43,7 @@ final class SessionTests: XCTestCase {
         let session = try golden.session()
         let size = golden.model.config.vocabularySize
         for bad in [-1, Int32(size), .max, .min] {
-            assertThrows(.tokenOutOfRange(bad, vocabularySize: size), try session.read([1, 2, bad]))
+            assertThrows(.tokenOutOfRange(bad, vocabularySize: size), try session.evaluate([1, 2, bad]))
             XCTAssertEqual(session.tokens, [])
         }
         XCTAssertEqual(try session.trace(golden.tokens), golden.golden)
@@ -68,7 +69,7 @@ final class SessionTests: XCTestCase {
         XCTAssertThrowsError(try session.generate("") { _ in true }) {
             guard case RuntimeError.emptyInput = $0 else { return XCTFail("\($0)") }
         }
-        try session.read(golden.tokens[..<5])
+        try session.evaluate(golden.tokens[..<5])
         var options = GenerationOptions()
         options.sampling = .greedy
         options.maxTokens = 1

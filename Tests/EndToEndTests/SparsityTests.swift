@@ -1,4 +1,5 @@
 import TinySparse
+import TinyTraining
 import XCTest
 
 /// What the ways to choose neurons and heads promise, beside the bits of a given choice (GoldenTests).
@@ -6,7 +7,7 @@ final class SparsityTests: XCTestCase {
     func testAChoiceOfEverythingGivesTheDenseBits() throws {
         for golden in try GoldenModel.tiny() {
             // Without predictors every layer is dense, whatever is asked of them.
-            for sparsity in [Sparsity.oracle(keep: 1), .predicted(), .predicted(margin: -100), .keep(1), .keep(0.1)] {
+            for sparsity in [SelectionMethod.oracle(keep: 1), .predicted(), .predicted(margin: -100), .keep(1), .keep(0.1)] {
                 for block in [1, 7, 128] {
                     assertSame(
                         try golden.session(threads: 2, block: block, sparsity: sparsity).trace(golden.tokens), golden.golden,
@@ -36,7 +37,7 @@ final class SparsityTests: XCTestCase {
     func testKeepingNothingIsKeepingEmptyLists() throws {
         for golden in try GoldenModel.tiny() {
             let layers = golden.model.config.nLayers
-            let none = Sparsity.fixed(neurons: .init(repeating: [], count: layers), heads: .init(repeating: nil, count: layers))
+            let none = SelectionMethod.fixed(neurons: .init(repeating: [], count: layers), heads: .init(repeating: nil, count: layers))
             assertSame(
                 try golden.session(sparsity: .oracle(keep: 0)).trace(golden.tokens),
                 try golden.session(block: 1, sparsity: none).trace(golden.tokens), golden.name)
@@ -48,7 +49,7 @@ final class SparsityTests: XCTestCase {
         let config = golden.model.config
         let all = [[Int32]?](repeating: nil, count: config.nLayers)
         func with(_ list: [Int32]) -> [[Int32]?] { [list] + all.dropFirst() }
-        let bad: [Sparsity] = [
+        let bad: [SelectionMethod] = [
             .keep(-0.1), .keep(1.1), .keep(.nan), .oracle(keep: 2), .oracle(keep: .nan), .predicted(margin: .nan),
             .predicted(margin: .infinity), .fixed(neurons: [], heads: all), .fixed(neurons: all, heads: all + [nil]),
             .fixed(neurons: with([3, 2]), heads: all), .fixed(neurons: with([2, 2]), heads: all),

@@ -37,7 +37,7 @@ final class VerifyTests: XCTestCase {
         if let difference { XCTAssertEqual(difference.what, .tokenOfPrompt) }
         let session = try Session(Self.model, .init(threads: 1))
         var computed: [UInt64] = []
-        try session.read(tokens.map { Int32($0)! }, logitsFrom: 0) { _, logits in
+        try session.evaluate(tokens.map { Int32($0)! }, logitsFrom: 0) { _, logits in
             computed.append(xxHash64(UnsafeRawBufferPointer(logits)))
         }
         XCTAssertEqual(computed, reference.texts[0].positions.map(\.logits))

@@ -34,7 +34,8 @@ package struct FourBitKernels: Sendable {
 }
 
 /// Columns that share a pair (d, m).
-package let halfGroupSize = 32
+@inlinable @inline(__always)
+package var halfGroupSize: Int { 32 }
 
 /// 4-bit weights, as the kernels see them.
 package struct FourBitRows {
@@ -45,24 +46,27 @@ package struct FourBitRows {
     package var bias: UnsafePointer<Float>?
 
     /// Rows in a block.
-    package static let blockRows = 16
+    @inlinable @inline(__always)
+    package static var blockRows: Int { 16 }
     /// Bytes of one half group of a block.
-    package static let recordBytes = 320
+    @inlinable @inline(__always)
+    package static var recordBytes: Int { 320 }
     /// Bytes of one half group of a block in a tile: one byte per weight, `Float` d and m.
-    package static let tileRecordBytes = 640
+    @inlinable @inline(__always)
+    package static var tileRecordBytes: Int { 640 }
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(blocks: UnsafeRawPointer, groups: Int, bias: UnsafePointer<Float>? = nil) {
         self.blocks = blocks
         self.groups = groups
         self.bias = bias
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package var blockBytes: Int { 2 &* groups &* Self.recordBytes }
 
     /// Bytes that `tileDots` needs for a tile of that many blocks.
-    @inlinable
+    @inlinable @inline(__always)
     package static func tileBytes(blocks: Int, groups: Int) -> Int { 2 * groups * blocks * tileRecordBytes }
 }
 

@@ -80,7 +80,8 @@ package final class KernelTable: Sendable {
 }
 
 /// Elements in a group of activations: one scale each.
-package let groupSize = 64
+@inlinable @inline(__always)
+package var groupSize: Int { 64 }
 
 /// int8 weights with one scale per output, as the kernels see them.
 package struct WeightRows {
@@ -93,7 +94,7 @@ package struct WeightRows {
     /// that fits it costs a fifth. Gathered rows are always prefetched.
     package var exceedsCache: Bool
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(
         weights: UnsafePointer<Int8>, stride: Int, scales: UnsafePointer<Float>,
         bias: UnsafePointer<Float>? = nil, exceedsCache: Bool = false
@@ -117,7 +118,7 @@ package struct QuantizedRows {
     package var sums: UnsafePointer<Int32>
     package var groups: Int
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(
         values: UnsafePointer<Int8>, scales: UnsafePointer<Float>, sums: UnsafePointer<Int32>, groups: Int
     ) {
@@ -125,6 +126,21 @@ package struct QuantizedRows {
         self.scales = scales
         self.sums = sums
         self.groups = groups
+    }
+
+    /// One token's row.
+    @inlinable @inline(__always)
+    package func row(_ t: Int) -> QuantizedRows {
+        QuantizedRows(
+            values: values + t * groups * groupSize, scales: scales + t * groups, sums: sums + t * groups, groups: groups)
+    }
+
+    /// One token's groups from `first` on, for `count` values.
+    @inlinable @inline(__always)
+    package func groups(from first: Int, count: Int) -> QuantizedRows {
+        QuantizedRows(
+            values: values + first * groupSize, scales: scales + first, sums: sums + first,
+            groups: (count + groupSize - 1) / groupSize)
     }
 }
 

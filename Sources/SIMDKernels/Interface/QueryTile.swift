@@ -23,11 +23,13 @@ package struct QueryTile {
     package var counts: SIMD4<Int>
 
     /// Rows of a full tile.
-    package static let most = 4
+    @inlinable @inline(__always)
+    package static var most: Int { 4 }
     /// Positions in a block of keys.
-    package static let keyBlock = 16
+    @inlinable @inline(__always)
+    package static var keyBlock: Int { 16 }
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(
         queries: UnsafePointer<Float>, scores: UnsafeMutablePointer<Float>, stride: Int, width: Int, rows: Int = 0,
         counts: SIMD4<Int> = .zero
@@ -42,7 +44,7 @@ package struct QueryTile {
 
     /// Where dimension j of a key lies in its block: lane by lane of the contract's lane sum, the lanes in the order
     /// in which its tree meets them, so that the kernels read a block from its beginning to its end.
-    @inlinable
+    @inlinable @inline(__always)
     package static func place(_ j: Int, _ width: Int) -> Int {
         // The lane's four bits reversed: 0, 8, 4, 12, 2, 10, ...
         let lane = (j & 1) << 3 | (j & 2) << 1 | (j & 4) >> 1 | (j & 8) >> 3

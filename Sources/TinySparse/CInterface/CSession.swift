@@ -22,7 +22,7 @@ public func tinysparseRead(
 ) -> Int32 {
     CMessage(buffer: message, size: size).status {
         let ids = UnsafeBufferPointer(start: tokens, count: tokens == nil ? 0 : count)
-        try object(session, as: Session.self).read(ids)
+        try object(session, as: Session.self).evaluate(ids)
     }
 }
 

@@ -2,7 +2,7 @@ import TinyFormats
 import TinySupport
 
 /// What a conversion is doing.
-package enum ConversionEvent: Sendable {
+public enum ConversionEvent: Sendable {
     /// About to convert a tensor.
     case tensor(String, number: Int, of: Int)
     /// Something worth knowing that is no error.
@@ -10,7 +10,7 @@ package enum ConversionEvent: Sendable {
 }
 
 /// Called as a conversion goes on; what it throws ends the conversion.
-package typealias ConversionProgress = (ConversionEvent) throws -> Void
+public typealias ConversionProgress = (ConversionEvent) throws -> Void
 
 /// Converts a model to a native file, one tensor after another.
 ///
@@ -23,7 +23,7 @@ package typealias ConversionProgress = (ConversionEvent) throws -> Void
 ///   - output: the native file to write.
 ///   - weights: how matrices are stored.
 /// - Throws: `FormatError`, or what `progress` throws.
-package func convert(
+public func convert(
     _ input: String, to output: String, weights: WeightFormat = .int8,
     progress: ConversionProgress = { _ in }
 ) throws {

@@ -11,8 +11,8 @@ extension Model {
     ///   - residence: whether the weights of a native file are mapped or copied to huge pages.
     ///   - progress: called as a conversion goes on; what it throws ends it.
     /// - Throws: `FormatError`, or what `progress` throws.
-    package convenience init(
-        path: String, verify: Bool = true, residence: NativeModelFile.Residence = .automatic,
+    public convenience init(
+        path: String, verify: Bool = true, residence: WeightResidence = .automatic,
         progress: ConversionProgress = { _ in }
     ) throws {
         if isNativeModel(path) {
@@ -28,7 +28,7 @@ extension Model {
     /// object. Anything else is copied, a source .gguf file converted.
     /// - Parameter verify: compare the checksums of a native model.
     /// - Throws: `FormatError`.
-    package convenience init(bytes: UnsafeRawBufferPointer, verify: Bool = true) throws {
+    public convenience init(bytes: UnsafeRawBufferPointer, verify: Bool = true) throws {
         guard !bytes.isEmpty else { throw FormatError(.truncated, path: "memory", "there are no bytes") }
         let isAligned = Int(bitPattern: bytes.baseAddress!) % 64 == 0
         let file = isAligned

@@ -1,8 +1,8 @@
 import TinySupport
 
 /// What kind of model it is: an architecture described as data.
-package struct ModelConfig: Sendable, Equatable {
-    /// How a layer's input is normalised.
+public struct ModelConfig: Sendable, Equatable {
+    /// How a layer's input is normalized.
     package enum Norm: String, Sendable { case rms, layer }
     /// The non-linearity of the feed-forward layers.
     package enum Activation: String, Sendable { case silu, relu, gelu }
@@ -18,23 +18,23 @@ package struct ModelConfig: Sendable, Equatable {
     }
 
     /// "llama" or "opt".
-    package var architecture: String
+    public var architecture: String
     /// A name for people.
-    package var name: String
-    package var vocabularySize: Int
+    public var name: String
+    public var vocabularySize: Int
     /// Width of the residual stream.
-    package var dModel: Int
-    package var nLayers: Int
+    public var dModel: Int
+    public var nLayers: Int
     /// Query heads.
-    package var nHeads: Int
+    public var nHeads: Int
     /// Key and value heads; divides `nHeads`.
-    package var nKVHeads: Int
+    public var nKVHeads: Int
     /// Width of a head; even.
-    package var headDim: Int
+    public var headDim: Int
     /// Neurons of a feed-forward layer.
-    package var dFF: Int
+    public var dFF: Int
     /// Most tokens a model can look back on.
-    package var contextLength: Int
+    public var contextLength: Int
     package var normEpsilon: Float
     package var normKind: Norm
     package var activation: Activation

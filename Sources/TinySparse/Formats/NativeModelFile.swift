@@ -27,7 +27,7 @@ package final class NativeModelFile: @unchecked Sendable {
     /// - Parameter residence: where the weights are kept.
     /// - Throws: `FormatError` naming tensor and byte offset.
     package convenience init(
-        path: String, verify: Bool = true, residence: Residence = .automatic
+        path: String, verify: Bool = true, residence: WeightResidence = .automatic
     ) throws(FormatError) {
         let file = try MappedFile(path: path)
         let gguf = try GGUF(file)
@@ -43,18 +43,6 @@ package final class NativeModelFile: @unchecked Sendable {
             file.adviseHugePages()
             try self.init(gguf, verify: verify)
         }
-    }
-
-    /// Where the weights of a native file are kept.
-    package enum Residence: Sendable {
-        /// In the file's own pages, shared between processes and given back under pressure. Nothing is
-        /// copied.
-        case mapped
-        /// Copied once to huge pages: see `MappedFile.inHugePages`.
-        case copied
-        /// Copied if the file takes at most a quarter of the memory that is free now, and mapped if the copy cannot
-        /// be had.
-        case automatic
     }
 
     /// Opens a native file that is in memory already.
@@ -227,7 +215,7 @@ extension NativeModelFile {
     }
 }
 
-/// True if a byte is −128 as a signed number. O(n), vectorises.
+/// True if a byte is −128 as a signed number. O(n), vectorizes.
 private func containsMinus128(_ bytes: UnsafeRawBufferPointer) -> Bool {
     var found: UInt8 = 0
     for byte in bytes { found |= byte == 0x80 ? 1 : 0 }

@@ -6,7 +6,7 @@ package struct PredictorConfig: Sendable, Equatable {
     package var neuronRanks: [Int] = []
     /// Rank of each layer's predictor of heads; 0 where there is none.
     package var headRanks: [Int] = []
-    /// How many neighbouring neurons share a score, and are computed or skipped together.
+    /// How many neighboring neurons share a score, and are computed or skipped together.
     package var neuronGroup = 1
     /// Layers whose neurons are chosen by their own gate instead of by a predictor; empty for none.
     package var gates: [Bool] = []

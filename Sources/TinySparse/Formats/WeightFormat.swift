@@ -1,7 +1,7 @@
 import TinySupport
 
 /// How a conversion stores the weights of matrices.
-package enum WeightFormat: String, Sendable, CaseIterable {
+public enum WeightFormat: String, Sendable, CaseIterable {
     /// A byte a weight and one scale an output.
     case int8
     /// 4 bits a weight and a pair of halves for every 32 of them. The embedding and the output matrix stay

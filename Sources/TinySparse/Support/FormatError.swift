@@ -1,7 +1,7 @@
 /// What is wrong with a file, where, and what to do about it.
-package struct FormatError: Error, Equatable, Sendable, CustomStringConvertible {
+public struct FormatError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The class of a problem, for programs; the message is for people.
-    package enum Kind: Sendable, Equatable {
+    public enum Kind: Sendable, Equatable {
         /// The operating system refused; the value is its `errno`.
         case system(Int32)
         /// The file ends before its contents do.
@@ -20,17 +20,17 @@ package struct FormatError: Error, Equatable, Sendable, CustomStringConvertible 
         case notFinite
     }
 
-    package var kind: Kind
+    public var kind: Kind
     /// The file.
-    package var path: String
+    public var path: String
     /// The tensor or the metadata key the problem is about.
-    package var item: String?
+    public var item: String?
     /// Byte offset in the file.
-    package var offset: Int?
+    public var offset: Int?
     /// What is wrong and what to do.
-    package var message: String
+    public var message: String
 
-    package init(
+    public init(
         _ kind: Kind, path: String, item: String? = nil, offset: Int? = nil, _ message: String
     ) {
         self.kind = kind
@@ -41,7 +41,7 @@ package struct FormatError: Error, Equatable, Sendable, CustomStringConvertible 
     }
 
     /// `file: item: at byte n: message`
-    package var description: String {
+    public var description: String {
         var text = printable(path) + ": "
         if let item { text += printable(item) + ": " }
         if let offset { text += "at byte \(offset): " }

@@ -9,7 +9,7 @@ struct ByteLevelBPE: Sendable {
     private var symbols: ByteStringTable
     /// The token of each symbol; -1 for a merge result that is no token.
     private var tokens: [Int32]
-    /// What two neighbouring symbols merge into, and how early.
+    /// What two neighboring symbols merge into, and how early.
     private var merges: [Pair: Merge]
     private let rule: PreTokenizer
     /// Whether a word that is a token is encoded as this token, whatever the merges say.
@@ -150,7 +150,7 @@ struct ByteLevelBPE: Sendable {
     }
 
     /// A word in the making: a doubly linked list of symbols in arrays. A symbol merged into its
-    /// left neighbour is -1.
+    /// left neighbor is -1.
     fileprivate struct Merger {
         var symbols: [Int32] = []
         var previous: [Int32] = []

@@ -1,10 +1,10 @@
 /// One message of a conversation.
-package struct ChatMessage: Sendable, Equatable {
+public struct ChatMessage: Sendable, Equatable {
     /// "system", "user" or "assistant".
-    package var role: String
-    package var content: String
+    public var role: String
+    public var content: String
 
-    package init(role: String, content: String) {
+    public init(role: String, content: String) {
         self.role = role
         self.content = content
     }
@@ -12,10 +12,10 @@ package struct ChatMessage: Sendable, Equatable {
 
 /// How a conversation is written as the text that a model was trained on.
 ///
-/// A model file carries a Jinja program for this. It is not run, but recognised by its markers, as
+/// A model file carries a Jinja program for this. It is not run, but recognized by its markers, as
 /// llama.cpp does (`llm_chat_detect_template`, `llm_chat_apply_template`); the text it would write
 /// is written by hand.
-package enum ChatTemplate: Sendable, Equatable {
+public enum ChatTemplate: Sendable, Equatable {
     /// `<|im_start|>role\ncontent<|im_end|>`; the default system message is added when a
     /// conversation has none.
     case chatML(defaultSystem: String?)
@@ -35,8 +35,8 @@ package enum ChatTemplate: Sendable, Equatable {
         var isTemplate: Bool
     }
 
-    /// Recognises a template by its Jinja source; nil if it is none of these.
-    package init?(jinja source: String) {
+    /// Recognizes a template by its Jinja source; nil if it is none of these.
+    public init?(jinja source: String) {
         let has = { (marker: String) in source.containsBytes(marker) }
         if has("<|im_start|>") {
             guard !has("<|im_sep|>"), !has("<end_of_utterance>") else { return nil }
@@ -58,7 +58,7 @@ package enum ChatTemplate: Sendable, Equatable {
     /// The text of a conversation.
     /// - Parameter addGenerationPrompt: whether to end with the beginning of an assistant's
     ///   message.
-    package func render(messages: [ChatMessage], addGenerationPrompt: Bool = true) -> String {
+    public func render(messages: [ChatMessage], addGenerationPrompt: Bool = true) -> String {
         segments(messages: messages, addGenerationPrompt: addGenerationPrompt).map { $0.text }.joined()
     }
 

@@ -154,7 +154,7 @@ struct SentencePieceBPE: Sendable {
     }
 
     /// A word in the making: a doubly linked list of pieces in arrays. A piece merged into its left
-    /// neighbour has length 0.
+    /// neighbor has length 0.
     fileprivate struct Merger {
         var starts: [Int32] = []
         var lengths: [Int32] = []

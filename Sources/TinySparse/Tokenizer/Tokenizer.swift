@@ -2,7 +2,7 @@
 ///
 /// The ids are those of llama.cpp for the same vocabulary, also for broken UTF-8 and for special
 /// tokens in the text.
-package final class Tokenizer: Sendable {
+public final class Tokenizer: Sendable {
     /// The longest token text accepted, in bytes.
     package static let maximumTokenLength = 1 << 16
     /// Longer stretches of text are cut, which keeps positions in 32 bits.
@@ -15,17 +15,17 @@ package final class Tokenizer: Sendable {
     }
 
     /// Beginning of sequence, if the vocabulary has it.
-    package let bos: Int32?
+    public let bos: Int32?
     /// End of sequence, if the vocabulary has it.
-    package let eos: Int32?
+    public let eos: Int32?
     /// End of turn, if the vocabulary has it.
-    package let eot: Int32?
+    public let eot: Int32?
     /// Whether `encode(addSpecial: true)` begins with BOS.
-    package let addsBOS: Bool
+    public let addsBOS: Bool
     /// Whether `encode(addSpecial: true)` ends with EOS.
-    package let addsEOS: Bool
+    public let addsEOS: Bool
     /// How conversations are written for this model, if the file says so.
-    package let chatTemplate: ChatTemplate?
+    public let chatTemplate: ChatTemplate?
 
     private let model: Model
     private let vocabulary: ByteStringTable
@@ -97,7 +97,7 @@ package final class Tokenizer: Sendable {
     }
 
     /// The number of tokens; ids are 0 to one less.
-    package var vocabularySize: Int { vocabulary.count }
+    public var vocabularySize: Int { vocabulary.count }
 
     // MARK: - Encoding
 
@@ -108,7 +108,7 @@ package final class Tokenizer: Sendable {
     ///     it off for text that comes from a user.
     ///
     /// n bytes take O(n log n) at worst, and linear time on natural text.
-    package func encode(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false)
+    public func encode(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false)
         -> [Int32]
     {
         var text = text
@@ -118,7 +118,7 @@ package final class Tokenizer: Sendable {
     }
 
     /// The ids of a text given as bytes, which need not be valid UTF-8.
-    package func encode(_ text: [UInt8], addSpecial: Bool = true, parseSpecial: Bool = false)
+    public func encode(_ text: [UInt8], addSpecial: Bool = true, parseSpecial: Bool = false)
         -> [Int32]
     {
         text.withUnsafeBufferPointer {
@@ -126,7 +126,7 @@ package final class Tokenizer: Sendable {
         }
     }
 
-    /// The ids of a conversation. Control tokens are recognised in the template's own text only, so
+    /// The ids of a conversation. Control tokens are recognized in the template's own text only, so
     /// that no message can pretend to be another.
     package func encode(
         chat messages: [ChatMessage], template: ChatTemplate, addGenerationPrompt: Bool = true,
@@ -140,7 +140,7 @@ package final class Tokenizer: Sendable {
             let start = text.count
             text += segment.text.utf8
             guard segment.isTemplate else { continue }
-            // Neighbours join, for a control token may span them.
+            // Neighbors join, for a control token may span them.
             if let last = trusted.last, last.upperBound == start {
                 trusted[trusted.count - 1] = last.lowerBound..<text.count
             } else {
@@ -187,7 +187,7 @@ package final class Tokenizer: Sendable {
 
     /// The bytes that a token stands for: part of a character perhaps; the token's name for a
     /// control token; empty for an unused token and for an id outside the vocabulary.
-    package func piece(of id: Int32) -> [UInt8] {
+    public func piece(of id: Int32) -> [UInt8] {
         guard id >= 0, Int(id) < vocabulary.count else { return [] }
         let text = vocabulary.string(Int(id))
         switch types[Int(id)] {
@@ -202,7 +202,7 @@ package final class Tokenizer: Sendable {
 
     /// The bytes of a sequence of ids. With `skipSpecial`, control tokens are left out, and so is
     /// the space that encoding put before the text.
-    package func decodeBytes(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> [UInt8] {
+    public func decodeBytes(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> [UInt8] {
         var bytes: [UInt8] = []
         var isFirst = true
         for id in ids {
@@ -217,18 +217,18 @@ package final class Tokenizer: Sendable {
     }
 
     /// The text of a sequence of ids, see `decodeBytes`; invalid UTF-8 becomes U+FFFD.
-    package func decode(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> String {
+    public func decode(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> String {
         String(decoding: decodeBytes(ids, skipSpecial: skipSpecial), as: UTF8.self)
     }
 
     /// Whether an id is a control token or the unknown token, which stand for no text.
-    package func isControl(_ id: Int32) -> Bool {
+    public func isControl(_ id: Int32) -> Bool {
         guard id >= 0, Int(id) < types.count else { return false }
         return types[Int(id)] == .control || types[Int(id)] == .unknown
     }
 
     /// Whether a generation ends with this id.
-    package func isEndOfGeneration(_ id: Int32) -> Bool { endsGeneration.contains(id) }
+    public func isEndOfGeneration(_ id: Int32) -> Bool { endsGeneration.contains(id) }
 
     /// The id of the token with exactly this text, if there is one.
     package func id(of text: String) -> Int32? {

@@ -1,5 +1,5 @@
 /// Why a vocabulary cannot be used.
-package enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible {
+public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The tokenizer model is none of those implemented.
     case unsupportedModel(String)
     /// The pre-tokenizer (the rule that cuts text into words) is none of those implemented.
@@ -23,7 +23,7 @@ package enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible
     /// The tokenizer file is malformed.
     case malformedFile(String)
 
-    package var description: String {
+    public var description: String {
         switch self {
         case .unsupportedModel(let name): "tokenizer: unsupported model '\(name)'"
         case .unsupportedPreTokenizer(let name): "tokenizer: unsupported pre-tokenizer '\(name)'"

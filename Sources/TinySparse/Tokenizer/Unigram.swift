@@ -2,7 +2,7 @@
 /// scores (Viterbi).
 ///
 /// Source: Kudo 2018 (arXiv:1804.10959); choices in odd cases follow llama.cpp. A precompiled
-/// character map (normalisation of compatibility characters) is not applied. Encoding n bytes takes
+/// character map (normalization of compatibility characters) is not applied. Encoding n bytes takes
 /// O(n · longest token).
 struct Unigram: Sendable {
     private static let unknownPenalty: Float = 10

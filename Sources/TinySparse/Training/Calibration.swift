@@ -172,7 +172,7 @@ struct Calibration {
 
     // MARK: Running
 
-    private func compare(_ ways: [Sparsity], _ sample: TextSample) throws -> [Quality] {
+    private func compare(_ ways: [SelectionMethod], _ sample: TextSample) throws -> [Quality] {
         var results: [Quality] = []
         // Few sessions at a time: each has a cache and scratch of its own.
         for first in stride(from: 0, to: ways.count, by: 16) {
@@ -187,7 +187,7 @@ struct Calibration {
         return results
     }
 
-    private func sparsity(_ neurons: Choice, _ heads: Choice) -> Sparsity {
+    private func sparsity(_ neurons: Choice, _ heads: Choice) -> SelectionMethod {
         .thresholds(neurons: thresholds(candidates.neurons, neurons), heads: thresholds(candidates.heads, heads))
     }
 

@@ -51,17 +51,17 @@ extension QuantizedRows {
 final class PredictorData: @unchecked Sendable {
     let inputs: CapturedRows
     let outputs: Int
-    /// Neighbouring neurons that are one output.
+    /// Neighboring neurons that are one output.
     let group: Int
     let count: Int
     /// `[count, outputs]` sizes (`Level`), `unit` standing for the norm of the token's residual stream.
     let levels: AlignedBuffer<UInt8>
     /// Squared norm of what a size of 1 adds to the residual stream, one an output.
-    let reach: [Float]
+    let gain: [Float]
     /// `[count, outputs]`: of each group, how many neurons were active; nil for groups of one.
     private let firing: AlignedBuffer<UInt8>?
-    /// `reach` of the neurons of groups.
-    private let memberReach: [Float]
+    /// `gain` of the neurons of groups.
+    private let memberGain: [Float]
     /// Whether to learn how much an output adds rather than whether it is active.
     let learnsEnergy: Bool
     /// What is at least this large is to be computed; one a token.
@@ -69,13 +69,13 @@ final class PredictorData: @unchecked Sendable {
 
     static let unit: Float = 256
 
-    init(inputs: CapturedRows, reach: [Float], group: Int = 1, count: Int, learnsEnergy: Bool) throws(RuntimeError) {
+    init(inputs: CapturedRows, gain: [Float], group: Int = 1, count: Int, learnsEnergy: Bool) throws(RuntimeError) {
         self.inputs = inputs
         self.group = group
         self.learnsEnergy = learnsEnergy
-        outputs = reach.count / group
-        self.reach = group == 1 ? reach : [Float](repeating: 1, count: outputs)
-        memberReach = reach
+        outputs = gain.count / group
+        self.gain = group == 1 ? gain : [Float](repeating: 1, count: outputs)
+        memberGain = gain
         firing = group == 1 ? nil : try AlignedBuffer(count * outputs)
         self.count = count
         levels = try AlignedBuffer(count * outputs)
@@ -91,7 +91,7 @@ final class PredictorData: @unchecked Sendable {
         for i in 0..<outputs {
             var energy: Float = 0, active: UInt8 = 0
             for member in i * group..<(i + 1) * group {
-                energy += sizes[member] * sizes[member] * memberReach[member]
+                energy += sizes[member] * sizes[member] * memberGain[member]
                 if sizes[member] != 0 { active += 1 }
             }
             row[i] = Level.of(energy.squareRoot() * scale)
@@ -106,12 +106,12 @@ final class PredictorData: @unchecked Sendable {
         return Int(firing.pointer[t * outputs + i])
     }
 
-    /// What each level adds to the residual stream, by the mean over tokens and outputs, before `reach`.
+    /// What each level adds to the residual stream, by the mean over tokens and outputs, before `gain`.
     var energies: [Float] {
         var sum = 0.0, seen = 0.0
         for t in stride(from: 0, to: count, by: max(count / 1000, 1)) {
             let row = levels.pointer + t * outputs
-            for i in 0..<outputs { sum += Double(Level.values[Int(row[i])] * Level.values[Int(row[i])] * reach[i]) }
+            for i in 0..<outputs { sum += Double(Level.values[Int(row[i])] * Level.values[Int(row[i])] * gain[i]) }
             seen += Double(outputs)
         }
         let mean = Float(max(sum / max(seen, 1), 1e-20))
@@ -139,7 +139,7 @@ final class PredictorData: @unchecked Sendable {
 struct Capture {
     /// Neurons of the layers, in order.
     private(set) var neurons: [PredictorData] = []
-    /// Heads of the layers; nil for layer 0, whose heads nothing foretells.
+    /// Heads of the layers; nil for layer 0, whose heads nothing predicts.
     private(set) var heads: [PredictorData?] = []
 
     static func bytesPerToken(_ config: ModelConfig, lookahead: Bool) -> Int {
@@ -159,7 +159,7 @@ struct Capture {
     ) throws(RuntimeError) {
         let config = session.model.config
         let count = sample.tokens
-        // The heads of a layer are foretold by the norm before the MLP of the layer before.
+        // The heads of a layer are predicted from the norm before the MLP of the layer before.
         var mlpInputs: [Int: CapturedRows] = [:], attentionInputs: [Int: CapturedRows] = [:]
         for layer in max(layers.lowerBound - 1, 0)..<layers.upperBound {
             mlpInputs[layer] = try CapturedRows(width: config.dModel, count: count)
@@ -168,41 +168,42 @@ struct Capture {
         var contributions: [HeadContributions] = []
         for layer in layers {
             let input = lookahead ? attentionInputs[layer]! : mlpInputs[layer]!
-            let reach = session.model.weights.layers[layer].down.inputEnergies
+            let gain = session.model.weights.layers[layer].down.inputEnergies
             neurons.append(try PredictorData(
-                inputs: input, reach: reach, group: group, count: count, learnsEnergy: config.activation != .relu))
+                inputs: input, gain: gain, group: group, count: count, learnsEnergy: config.activation != .relu))
             heads.append(layer == 0 ? nil : try PredictorData(
-                inputs: mlpInputs[layer - 1]!, reach: [Float](repeating: 1, count: config.nHeads), count: count,
+                inputs: mlpInputs[layer - 1]!, gain: [Float](repeating: 1, count: config.nHeads), count: count,
                 learnsEnergy: true))
             contributions.append(HeadContributions(config, session.model.weights.layers[layer].output))
         }
         var start = 0
         let (neurons, heads) = (neurons, heads)
-        session.probeLayers { probe in
-            nonisolated(unsafe) let probe = probe
+        session.observeLayers { state in
+            guard state.layer >= 0 else { return }
+            nonisolated(unsafe) let state = state
             let from = start
-            let mlp = mlpInputs[probe.layer], attention = attentionInputs[probe.layer]
-            for t in 0..<probe.tokens {
-                mlp?.set(from + t, probe.mlpInput.row(t))
-                attention?.set(from + t, probe.attentionInput.row(t))
+            let mlp = mlpInputs[state.layer], attention = attentionInputs[state.layer]
+            for t in 0..<state.tokens {
+                mlp?.set(from + t, state.mlpInput.row(t))
+                attention?.set(from + t, state.attentionInput.row(t))
             }
-            if layers.contains(probe.layer) {
-                let data = neurons[probe.layer - layers.lowerBound], head = heads[probe.layer - layers.lowerBound]
-                let norms = contributions[probe.layer - layers.lowerBound].norms(
-                    of: probe.heads, tokens: probe.tokens, session.pool)
-                session.pool.run(probe.tokens) { t, _ in
-                    let x = probe.hidden + t * config.dModel
+            if layers.contains(state.layer) {
+                let data = neurons[state.layer - layers.lowerBound], head = heads[state.layer - layers.lowerBound]
+                let norms = contributions[state.layer - layers.lowerBound].norms(
+                    of: state.heads, tokens: state.tokens, session.pool)
+                session.pool.run(state.tokens) { t, _ in
+                    let x = state.hidden.baseAddress! + t * config.dModel
                     let scale = PredictorData.unit / max(MatrixMath.dot(x, x, config.dModel).squareRoot(), 1e-20)
-                    data.set(from + t, probe.neurons + t * config.dFF, scale)
+                    data.set(from + t, state.neurons + t * config.dFF, scale)
                     norms.withUnsafeBufferPointer { head?.set(from + t, $0.baseAddress! + t * config.nHeads, scale) }
                 }
             }
-            if probe.layer == config.nLayers - 1 { start += probe.tokens }
+            if state.layer == config.nLayers - 1 { start += state.tokens }
         }
-        defer { session.probeLayers(nil) }
+        defer { session.observeLayers(nil) }
         for (index, chunk) in sample.chunks.enumerated() {
             session.rewind(to: 0)
-            try session.read(chunk)
+            try session.evaluate(chunk)
             if !progress(index + 1, sample.chunks.count) { break }
         }
         session.rewind(to: 0)

@@ -6,10 +6,10 @@ import TinyRuntime
 ///
 /// A neuron adds act(g) u times its row of the down projection. Once the gate is known, the best guess of that
 /// energy is act(g)^2 E[u^2] |row|^2, E[u^2] being estimated by the sums of (act(g) u)^2 and act(g)^2. The rule is
-/// CATS (Lee et al., 2024), with neurons weighed by what they reach.
+/// CATS (Lee et al., 2024), with neurons weighted by their gain.
 struct GateStudy {
     /// By layer, [dFF], such that the mean square of a layer's scores is 1.
-    private(set) var reach: [[Float]]
+    private(set) var gain: [[Float]]
     private(set) var curves: [ScoreCurve] = []
 
     /// Reads the sample twice.
@@ -21,14 +21,14 @@ struct GateStudy {
         let config = session.model.config
         let (layers, dFF) = (config.nLayers, config.dFF)
         let energies = session.model.weights.layers.map { $0.down.inputEnergies }
-        reach = []
+        gain = []
         let pieces = 2 * sample.chunks.count
 
         let sums = try AlignedBuffer<Float>(2 * layers * dFF)
-        try session.study(sample, { done in progress(done, pieces) }) { probe in
-            let outputs = sums.pointer + 2 * probe.layer * dFF, gates = outputs + dFF
-            for t in 0..<probe.tokens {
-                let h = probe.neurons + t * dFF, a = probe.gates + t * dFF
+        try session.study(sample, { done in progress(done, pieces) }) { state in
+            let outputs = sums.pointer + 2 * state.layer * dFF, gates = outputs + dFF
+            for t in 0..<state.tokens {
+                let h = state.neurons + t * dFF, a = state.gates + t * dFF
                 for i in 0..<dFF {
                     outputs[i] += h[i] * h[i]
                     gates[i] += a[i] * a[i]
@@ -40,19 +40,19 @@ struct GateStudy {
             let squares = (0..<dFF).map { outputs[$0] / max(gates[$0], 1e-20) * energies[layer][$0] }
             let total = (0..<dFF).reduce(Float(0)) { $0 + gates[$1] * squares[$1] }
             let unit = total / Float(max(sample.tokens, 1) * dFF)
-            reach.append(squares.map { ($0 / max(unit, 1e-30)).squareRoot() })
+            gain.append(squares.map { ($0 / max(unit, 1e-30)).squareRoot() })
         }
 
         var counts = [ScoreCurve.Counts](repeating: .init(), count: layers)
-        let reach = reach
-        try session.study(sample, { done in progress(sample.chunks.count + done, pieces) }) { probe in
-            for t in 0..<probe.tokens {
-                let h = probe.neurons + t * dFF, a = probe.gates + t * dFF, x = probe.hidden + t * config.dModel
+        let gain = gain
+        try session.study(sample, { done in progress(sample.chunks.count + done, pieces) }) { state in
+            for t in 0..<state.tokens {
+                let h = state.neurons + t * dFF, a = state.gates + t * dFF, x = state.hidden.baseAddress! + t * config.dModel
                 let stream = max(MatrixMath.dot(x, x, config.dModel), 1e-20)
                 for i in 0..<dFF {
-                    counts[probe.layer].add(
-                        ScoreScale.octaves.bin(a[i].magnitude * reach[probe.layer][i]),
-                        energy: Double(h[i] * h[i] * energies[probe.layer][i] / stream))
+                    counts[state.layer].add(
+                        ScoreScale.octaves.bin(a[i].magnitude * gain[state.layer][i]),
+                        energy: Double(h[i] * h[i] * energies[state.layer][i] / stream))
                 }
             }
         }
@@ -63,14 +63,14 @@ struct GateStudy {
 extension Session {
     /// Reads every piece of a sample on its own, `body` seeing every layer of every block.
     fileprivate func study(
-        _ sample: TextSample, _ progress: (Int) -> Bool, _ body: (LayerProbe) -> Void
+        _ sample: TextSample, _ progress: (Int) -> Bool, _ body: (LayerState) -> Void
     ) throws(RuntimeError) {
         try withoutActuallyEscaping(body) { body throws(RuntimeError) in
-            probeLayers(body)
-            defer { probeLayers(nil) }
+            observeLayers { state in if state.layer >= 0 { body(state) } }
+            defer { observeLayers(nil) }
             for (index, chunk) in sample.chunks.enumerated() {
                 rewind(to: 0)
-                try read(chunk)
+                try evaluate(chunk)
                 if !progress(index + 1) { break }
             }
             rewind(to: 0)

@@ -148,7 +148,7 @@ enum MatrixMath {
     }
 }
 
-/// A `[rows, columns]` matrix of floats, rows padded so that neighbours in a column lie in unlike cache sets.
+/// A `[rows, columns]` matrix of floats, rows padded so that neighbors in a column lie in unlike cache sets.
 final class FloatMatrix {
     let rows: Int
     let columns: Int

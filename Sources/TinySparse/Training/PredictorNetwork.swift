@@ -86,7 +86,7 @@ final class Network {
         importance.withUnsafeBufferPointer { importance in
             if data.learnsEnergy {
                 for j in 0..<outputs {
-                    let energy = min(importance[Int(levels[j])] * data.reach[j], Self.mostEnergy)
+                    let energy = min(importance[Int(levels[j])] * data.gain[j], Self.mostEnergy)
                     row[j] += (row[j] - scale) * energy
                 }
             } else {

@@ -98,7 +98,7 @@ struct PredictorTrainer {
                     if (i & 15) == 0 {
                         let weight = Double(importance[Int(levels[j])])
                         if data.learnsEnergy {
-                            loss += softplus(row[j]) + softplus(-row[j]) * min(weight * Double(data.reach[j]), Double(Network.mostEnergy))
+                            loss += softplus(row[j]) + softplus(-row[j]) * min(weight * Double(data.gain[j]), Double(Network.mostEnergy))
                         } else {
                             loss += softplus(row[j]) + (isActive ? softplus(-row[j]) * weight : 0)
                         }

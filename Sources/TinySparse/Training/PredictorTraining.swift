@@ -18,7 +18,7 @@ package struct PredictorOptions: Sendable {
     package var neurons: Neurons?
     /// Rank of the predictors of neurons; 0 trains none.
     package var rank = 32
-    /// Neighbouring neurons that share a score: more make prediction cheaper and coarser, and suit a model that was
+    /// Neighboring neurons that share a score: more make prediction cheaper and coarser, and suit a model that was
     /// trained for them.
     package var group = 1
     /// Rank of the predictors of heads, at most as many as there are heads; 0 trains none.
@@ -172,7 +172,7 @@ package final class PredictorTraining {
         }
     }
 
-    /// Neighbouring layers whose captures fit in memory together.
+    /// Neighboring layers whose captures fit in memory together.
     private func groups(_ layers: [Int], tokens: Int) -> [Range<Int>] {
         let bytes = Capture.bytesPerToken(model.config, lookahead: options.lookahead) * max(tokens, 1)
         let size = max(Self.memory / bytes, 1)
@@ -306,9 +306,9 @@ package final class PredictorTraining {
         }
         if isStopped { throw TrainingStopped() }
         return try all.map { layer in
-            let reach = try AlignedBuffer<Float>(model.config.dFF)
-            reach.pointer.update(from: study.reach[layer], count: model.config.dFF)
-            let chooser = NeuronChooser.gate(reach)
+            let gain = try AlignedBuffer<Float>(model.config.dFF)
+            gain.pointer.update(from: study.gain[layer], count: model.config.dFF)
+            let chooser = NeuronChooser.gate(gain)
             return Candidate(
                 chooser: chooser, cost: chooser.bytes, curve: study.curves[layer],
                 bytes: 2 * model.config.dFF * model.config.dModel, price: Self.gatheredPrice)

@@ -91,7 +91,7 @@ final class QuantizedPredictor: @unchecked Sendable {
 /// What chooses the neurons of a layer.
 enum NeuronChooser {
     case predictor(QuantizedPredictor)
-    /// The layer's gates, with the rule's `reach`.
+    /// The layer's gates, with the rule's `gain`.
     case gate(AlignedBuffer<Float>)
 
     var isGate: Bool {
@@ -107,7 +107,7 @@ enum NeuronChooser {
     var bytes: Int {
         switch self {
         case .predictor(let predictor): predictor.bytes
-        case .gate(let reach): 4 * reach.count
+        case .gate(let gain): 4 * gain.count
         }
     }
 
@@ -115,7 +115,7 @@ enum NeuronChooser {
     var tensors: [(name: String, bytes: UnsafeRawBufferPointer)] {
         switch self {
         case .predictor(let predictor): predictor.tensors.map { ("ffn_predictor" + $0.suffix, $0.bytes) }
-        case .gate(let reach): [("ffn_gate_reach", UnsafeRawBufferPointer(start: reach.pointer, count: 4 * reach.count))]
+        case .gate(let gain): [("ffn_gate_reach", UnsafeRawBufferPointer(start: gain.pointer, count: 4 * gain.count))]
         }
     }
 }

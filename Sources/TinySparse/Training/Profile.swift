@@ -42,12 +42,12 @@ package struct Profile: Sendable {
         let config = session.model.config
         layers = []
         var watch = (0..<config.nLayers).map { ProfileSums(session.model, layer: $0) }
-        session.probeLayers { probe in watch[probe.layer].add(probe, session.pool) }
-        defer { session.probeLayers(nil) }
+        session.observeLayers { state in if state.layer >= 0 { watch[state.layer].add(state, session.pool) } }
+        defer { session.observeLayers(nil) }
         for (index, chunk) in sample.chunks.enumerated() {
             session.rewind(to: 0)
             for i in watch.indices { watch[i].previous = nil }
-            try session.read(chunk)
+            try session.evaluate(chunk)
             tokens += chunk.count
             if !progress(index + 1, sample.chunks.count) { break }
         }
@@ -81,12 +81,12 @@ private struct ProfileSums {
         heads = [Double](repeating: 0, count: config.nHeads)
     }
 
-    mutating func add(_ probe: LayerProbe, _ pool: WorkerPool) {
-        let norms = contributions.norms(of: probe.heads, tokens: probe.tokens, pool)
-        for t in 0..<probe.tokens {
-            neurons(probe.neurons + t * width)
+    mutating func add(_ state: LayerState, _ pool: WorkerPool) {
+        let norms = contributions.norms(of: state.heads, tokens: state.tokens, pool)
+        for t in 0..<state.tokens {
+            neurons(state.neurons + t * width)
             for h in heads.indices { heads[h] += Double(norms[t * heads.count + h]) }
-            let x = probe.hidden + t * headWidth
+            let x = state.hidden.baseAddress! + t * headWidth
             var energy: Float = 0
             for i in 0..<headWidth { energy += x[i] * x[i] }
             stream += Double(energy.squareRoot())

@@ -24,7 +24,7 @@ package struct Quality: Sendable {
     package var perplexityIncrease: Double { Double64.exp(min(lossIncrease, 600)) - 1 }
     /// Mean KL(dense || sparse) in nats.
     package var kl: Double { divergence / Double(max(tokens, 1)) }
-    /// Share of the positions whose likeliest token is the same.
+    /// Share of the positions whose argmax is the same.
     package var agreement: Double { Double(agreements) / Double(max(tokens, 1)) }
 }
 
@@ -44,13 +44,12 @@ package struct Comparison {
     /// - Parameter progress: called after every piece; returning false ends the comparison.
     /// - Throws: what `Session` throws.
     package func run(
-        _ ways: [Sparsity], progress: (_ done: Int, _ of: Int) -> Bool = { _, _ in true }
+        _ ways: [SelectionMethod], progress: (_ done: Int, _ of: Int) -> Bool = { _, _ in true }
     ) throws -> [Quality] {
-        func session(_ sparsity: Sparsity) throws -> Session {
+        func session(_ method: SelectionMethod) throws -> Session {
             var options = options
-            options.sparsity = sparsity
             options.context = sample.chunks.reduce(1) { max($0, $1.count) }
-            return try Session(model, options)
+            return try Session(model, options, method)
         }
         let dense = try session(.off)
         let others = try ways.map(session)
@@ -61,11 +60,11 @@ package struct Comparison {
             var reference: [Float] = []
             reference.reserveCapacity((chunk.count - first) * vocabulary)
             dense.rewind(to: 0)
-            try dense.readBlocks(chunk, logitsFrom: first) { _, rows in reference += rows }
+            try dense.evaluateBlocks(chunk, logitsFrom: first) { _, rows in reference += rows }
             for (way, session) in others.enumerated() {
                 session.rewind(to: 0)
                 try reference.withUnsafeBufferPointer { reference in
-                    try session.readBlocks(chunk, logitsFrom: first) { position, rows in
+                    try session.evaluateBlocks(chunk, logitsFrom: first) { position, rows in
                         let count = min(rows.count / vocabulary, chunk.count - 1 - position)
                         let dense = reference.baseAddress! + (position - first) * vocabulary
                         results[way].add(session, dense, rows.baseAddress!, chunk[(position + 1)...].prefix(count))
@@ -112,7 +111,7 @@ extension Quality {
         let agrees: Bool
 
         init(_ dense: UnsafePointer<Float>, _ sparse: UnsafePointer<Float>, _ count: Int, _ target: Int, _ kernels: KernelTable) {
-            let (p, q) = (likeliest(dense, count), likeliest(sparse, count))
+            let (p, q) = (argmax(dense, count), argmax(sparse, count))
             (loss, denseLoss, divergence) = withUnsafeTemporaryAllocation(of: Float.self, capacity: count + 16) { e in
                 let e = e.baseAddress!
                 e.update(from: sparse, count: count)

@@ -81,7 +81,7 @@ struct ReducedRank {
                 for j in 0..<n {
                     let level = Int(levels[j])
                     // Rare large ones would drown the rest.
-                    row[j] = data.learnsEnergy ? min(energies[level] * data.reach[j], 8) : level >= bound ? 1 : 0
+                    row[j] = data.learnsEnergy ? min(energies[level] * data.gain[j], 8) : level >= bound ? 1 : 0
                     rates[j] += row[j]
                 }
                 for k in 0..<width { mean[k] += x[i][k] }

@@ -73,7 +73,7 @@ struct ScoreCurve: Sendable {
                 let levels = data.levels.pointer + t * n
                 for i in 0..<n {
                     counts.add(
-                        ScoreScale.eighths.bin(scores[i]), energy: Double(energy[Int(levels[i])] * data.reach[i]),
+                        ScoreScale.eighths.bin(scores[i]), energy: Double(energy[Int(levels[i])] * data.gain[i]),
                         active: data.active(t, i))
                 }
             }

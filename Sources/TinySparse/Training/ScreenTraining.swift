@@ -33,13 +33,13 @@ extension PredictorFile {
     }
 }
 
-/// Finds the product of low rank that foretells a model's logits best, and how far it can be trusted.
+/// Finds the low-rank product that predicts a model's logits best, and how far it can be trusted.
 ///
 /// With C = L L^T the second moment of the head's inputs x, and E the head, the best B A of rank r, in squares of
 /// E x - B A x, is A = V^T L^-1, B = E L V, V being the leading right singular vectors of E L. The rows of E are not
 /// weighted: weights for those that are often among the best made the choice of several tokens worse.
 ///
-/// The margins are what held-out tokens say: for one exact logit, the likeliest token is left out in at most one of
+/// The margins are what held-out tokens say: for one exact logit, the argmax is left out in at most one of
 /// two thousand tokens; for several, the tokens left out of the best forty have at most a two-thousandth of the
 /// forty's probability, by the mean. A text of another kind is harder, so that is half of what is promised; and where
 /// rows are cheap, beside what the screen itself reads, a margin takes more of them than its promise needs.
@@ -267,7 +267,7 @@ struct ScreenTraining {
 
     /// How far below its best score the scores of a token are.
     private struct Depths {
-        /// Of the likeliest rows, the best first, and their probabilities.
+        /// Of the rows with the largest logits, the best first, and their probabilities.
         var best: [(bin: Int, share: Double)] = []
         /// How many rows are in each bin.
         var rows: [Int32] = []
@@ -314,14 +314,14 @@ extension Session {
     ) throws(RuntimeError) {
         let vocabulary = model.config.vocabularySize
         if withLogits {
-            try readBlocks(new, logitsFrom: 0) { _, rows in
+            try evaluateBlocks(new, logitsFrom: 0) { _, rows in
                 let count = rows.count / vocabulary
                 body(forward.output(of: 0, count), count, rows.baseAddress!)
             }
         } else {
             for start in stride(from: 0, to: new.count, by: forward.blockSize) {
                 let block = new[start..<min(start + forward.blockSize, new.count)]
-                try read(block)
+                try evaluate(block)
                 body(forward.output(of: 0, block.count), block.count, nil)
             }
         }

@@ -96,11 +96,11 @@ package struct Sweep {
         }
     }
 
-    private func sparsity(_ method: SweepMethod, _ keep: Double) -> Sparsity {
+    private func sparsity(_ method: SweepMethod, _ keep: Double) -> SelectionMethod {
         let config = model.config
         let count = Int((Double(config.dFF) * keep).rounded(.up))
         let heads = [[Int32]?](repeating: nil, count: config.nLayers)
-        func fixed(_ order: (Int) -> [Int]) -> Sparsity {
+        func fixed(_ order: (Int) -> [Int]) -> SelectionMethod {
             .fixed(neurons: (0..<config.nLayers).map { order($0).prefix(count).map(Int32.init).sorted() }, heads: heads)
         }
         switch method {
@@ -115,9 +115,9 @@ package struct Sweep {
         }
     }
 
-    /// Decodes the sample's first tokens in short turns, sparse and dense by turns, so that what else the machine
-    /// does falls on both alike. - Returns: medians of tokens a second.
-    /// - Parameter screensHead: whether the sparse session asks for the likeliest token alone.
+    /// Decodes the sample's first tokens in short alternating runs, sparse and dense, so that background load
+    /// affects both alike. - Returns: medians of tokens a second.
+    /// - Parameter screensHead: whether the sparse session needs the argmax only.
     package func speed(_ way: Sparsity, screensHead: Bool = false, tokens: Int) throws -> (sparse: Double, dense: Double) {
         var other = options
         other.sparsity = way
@@ -125,12 +125,12 @@ package struct Sweep {
         let sessions = try [Session(model, other), Session(model, options)]
         let ids = sample.chunks[0].prefix(tokens + 8)
         var speeds: [[Double]] = [[], []]
-        for session in sessions { for id in ids.prefix(8) { try session.read(CollectionOfOne(id), likeliest: 1) } }
+        for session in sessions { for id in ids.prefix(8) { try session.decode(id, topK: 1) } }
         for first in stride(from: 8, to: ids.count, by: 8) {
             for (index, session) in sessions.enumerated() {
                 let turn = ids[first..<min(first + 8, ids.count)]
                 let start = ContinuousClock.now
-                for id in turn { try session.read(CollectionOfOne(id), likeliest: 1) }
+                for id in turn { try session.decode(id, topK: 1) }
                 let (seconds, atto) = (ContinuousClock.now - start).components
                 speeds[index].append(Double(turn.count) / (Double(seconds) + Double(atto) * 1e-18))
             }

@@ -51,7 +51,7 @@ enum FuzzTarget: String, CaseIterable {
             config.vocabularySize < 1 << 14
         else { return }
         let session = try Session(model, .init(threads: 1, context: min(config.contextLength, 8)))
-        try session.read(0..<Int32(min(session.contextLimit, config.vocabularySize, 6)))
+        try session.evaluate(0..<Int32(min(session.contextLimit, config.vocabularySize, 6)))
     }
 
     private func use(_ tokenizer: Tokenizer) {
@@ -69,8 +69,8 @@ enum FuzzTarget: String, CaseIterable {
             fatalError("another text after encoding and decoding: \(bytes)")
         }
         let session = try Session(Self.good, .init(threads: 1, context: 32))
-        try? session.read(ids.prefix(12))
-        _ = try? session.read(bytes.prefix(8).map { Int32($0) - 8 })
+        try? session.evaluate(ids.prefix(12))
+        _ = try? session.evaluate(bytes.prefix(8).map { Int32($0) - 8 })
         var options = GenerationOptions()
         options.maxTokens = 2
         if let request = try? Request(bytes), let asked = try? GenerationOptions(request: request) { options = asked }

@@ -24,7 +24,7 @@ typedef struct tinysparse_session tinysparse_session;
 typedef enum {
     TINYSPARSE_OK = 0,
     TINYSPARSE_BAD_FILE = 1,     /* the model is not there, damaged, or none that can be run */
-    TINYSPARSE_BAD_OPTION = 2,   /* an option or argument makes no sense */
+    TINYSPARSE_BAD_OPTION = 2,   /* an option or argument is invalid */
     TINYSPARSE_CONTEXT_FULL = 3, /* more tokens than the session holds; nothing was read */
     TINYSPARSE_NO_MEMORY = 4,
     TINYSPARSE_BROKEN_MODEL = 5, /* the model's output is not finite */

@@ -1,8 +1,8 @@
 import SIMDKernels
 
 /// How well a model expects a text: the exponential of the mean negative log likelihood of its tokens.
-package struct Perplexity: Sendable {
-    package internal(set) var tokens = 0
+public struct Perplexity: Sendable {
+    public internal(set) var tokens = 0
     var sum = 0.0
     var squares = 0.0
     /// How the screen of the output matrix did on the same tokens; nil without one at work. Losses are those of the
@@ -10,11 +10,11 @@ package struct Perplexity: Sendable {
     package internal(set) var screen: ScreenQuality?
 
     /// Perplexity.
-    package var value: Double { tokens == 0 ? .nan : Double64.exp(min(mean, 600)) }
+    public var value: Double { tokens == 0 ? .nan : Double64.exp(min(mean, 600)) }
     /// Mean negative log likelihood in nats a token.
-    package var mean: Double { sum / Double(tokens) }
+    public var mean: Double { sum / Double(tokens) }
     /// Standard error of `value`.
-    package var standardError: Double {
+    public var standardError: Double {
         guard tokens > 1 else { return .nan }
         let variance = max(squares / Double(tokens) - mean * mean, 0)
         return value * (variance / Double(tokens - 1)).squareRoot()
@@ -36,7 +36,7 @@ extension Session {
     ///   - chunks: at most so many; nil for all.
     ///   - progress: called after every chunk; returning false ends the measurement.
     /// - Throws: `RuntimeError`, among others for a text shorter than one chunk.
-    package func perplexity(
+    public func perplexity(
         of text: String, context: Int, chunks: Int? = nil,
         progress: (_ done: Int, _ of: Int, Perplexity) -> Bool = { _, _, _ in true }
     ) throws(RuntimeError) -> Perplexity {
@@ -67,7 +67,7 @@ extension Session {
         rewind(to: 0)
         var losses = [Double](repeating: 0, count: tokens.count - 1 - first)
         let vocabulary = model.config.vocabularySize
-        try readBlocks(tokens, logitsFrom: first) { position, rows in
+        try evaluateBlocks(tokens, logitsFrom: first) { position, rows in
             let count = min(rows.count / vocabulary, tokens.count - 1 - position)
             // Before the losses, which overwrite the logits.
             do throws(RuntimeError) {

@@ -11,7 +11,7 @@ import TinySupport
 ///     0 1 LOGITS LAYER0 LAYER1 ...            position, token, hashes
 ///     1 9038 ...
 ///     text predicted 3 "Once upon a time"     the same with the model's own predictors
-///     text screened 3 "Once upon a time"      and with its screen of the output matrix, the likeliest logit exact
+///     text screened 3 "Once upon a time"      and with its screen of the output matrix, the largest logit exact
 ///     ...
 ///
 /// Positions after the prompt hold what the model wrote on, greedily. A hash is xxHash64, seed 0, of the

@@ -11,10 +11,10 @@ extension Session {
         tokens = Array(tokens.prefix(contextLimit))
         let promptCount = tokens.count
         rewind(to: 0)
-        try read(tokens, likeliest: exactLogits)
+        try evaluate(tokens, topK: exactLogits)
         while tokens.count < min(promptCount + count, contextLimit) {
-            tokens.append(likeliest(logits))
-            try read(tokens.suffix(1), likeliest: exactLogits)
+            tokens.append(argmax(logits))
+            try evaluate(tokens.suffix(1), topK: exactLogits)
         }
         return (tokens, promptCount)
     }
@@ -31,8 +31,8 @@ extension Session {
         var start = 0
         let width = model.config.dModel
         let lastLayer = model.config.nLayers - 1
-        observeLayers { layer, hidden in
-            let count = hidden.count / width
+        observeLayers { state in
+            let (layer, hidden, count) = (state.layer, state.hidden, state.tokens)
             if layer >= 0 {
                 for t in 0..<count {
                     positions[start + t].layers.append(hash(UnsafeBufferPointer(rebasing: hidden[(t * width)...].prefix(width))))
@@ -43,13 +43,13 @@ extension Session {
         defer { observeLayers(nil) }
         func set(_ position: Int, _ logits: UnsafeBufferPointer<Float>) {
             positions[position].logits = hash(logits)
-            next[position] = likeliest(logits)
+            next[position] = argmax(logits)
         }
         if forward.screen == nil {
-            try read(tokens, logitsFrom: 0, set)
+            try evaluate(tokens, logitsFrom: 0, set)
         } else {
             for (position, token) in tokens.enumerated() {
-                try read([token], likeliest: exactLogits)
+                try decode(token, topK: exactLogits)
                 set(position, logits)
             }
         }
@@ -62,12 +62,12 @@ extension Session {
         var values: [Float] = []
         let width = model.config.dModel
         if let layer {
-            observeLayers { index, hidden in
-                if index == layer { values = Array(hidden.suffix(width)) }
+            observeLayers { state in
+                if state.layer == layer { values = Array(state.hidden.suffix(width)) }
             }
         }
         defer { observeLayers(nil) }
-        try read(tokens, likeliest: exactLogits)
+        try evaluate(tokens, topK: exactLogits)
         return layer == nil ? Array(logits) : values
     }
 }
@@ -77,8 +77,8 @@ private func hash(_ values: UnsafeBufferPointer<Float>) -> UInt64 {
     xxHash64(UnsafeRawBufferPointer(values))
 }
 
-private func likeliest(_ logits: UnsafeBufferPointer<Float>) -> Int32 {
-    Int32(likeliest(logits.baseAddress!, logits.count))
+private func argmax(_ logits: UnsafeBufferPointer<Float>) -> Int32 {
+    Int32(argmax(logits.baseAddress!, logits.count))
 }
 
 extension Reference {
@@ -158,7 +158,7 @@ package struct ReferenceDifference: Sendable, CustomStringConvertible {
     package enum What: Sendable, Equatable {
         /// The tokenizer makes another token of the prompt, or ends before or after the reference.
         case tokenOfPrompt
-        /// The hashes are the same and the likeliest token is not: the reference was changed by hand.
+        /// The hashes are the same and the argmax is not: the reference was changed by hand.
         case tokenWritten
         case layerCount
         case layer(Int)

@@ -33,8 +33,8 @@ extension Session {
         let before = screen.activity
         var sum = quality ?? ScreenQuality()
         for t in 0..<count {
-            screen.run(x.row(t), likeliest: 1, into: out.pointer)
-            let a = likeliest(out.pointer, vocabulary), b = likeliest(rows.baseAddress! + t * vocabulary, vocabulary)
+            screen.run(x.row(t), topK: 1, into: out.pointer)
+            let a = argmax(out.pointer, vocabulary), b = argmax(rows.baseAddress! + t * vocabulary, vocabulary)
             sum.agreements += a == b ? 1 : 0
         }
         let done = screen.activity - before
@@ -52,7 +52,7 @@ extension Session {
         var failure: RuntimeError?
         for (index, chunk) in chunks.enumerated() {
             rewind(to: 0)
-            try readBlocks(chunk, logitsFrom: 0) { _, rows in
+            try evaluateBlocks(chunk, logitsFrom: 0) { _, rows in
                 do throws(RuntimeError) { try compareScreen(0, rows, to: &quality) } catch { failure = error }
             }
             if let failure { throw failure }

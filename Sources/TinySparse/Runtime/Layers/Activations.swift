@@ -8,11 +8,11 @@ package final class Activations {
     private let scales: AlignedBuffer<Float>
     private let sums: AlignedBuffer<Int32>
 
-    init(width: Int, capacity: Int) throws(RuntimeError) {
+    package init(width: Int, capacity: Int, in memory: SessionMemory? = nil) throws(RuntimeError) {
         groups = (width + groupSize - 1) / groupSize
-        values = try AlignedBuffer(capacity * groups * groupSize)
-        scales = try AlignedBuffer(capacity * groups)
-        sums = try AlignedBuffer(capacity * groups)
+        values = try AlignedBuffer(capacity * groups * groupSize, in: memory)
+        scales = try AlignedBuffer(capacity * groups, in: memory)
+        sums = try AlignedBuffer(capacity * groups, in: memory)
     }
 
     /// Quantizes the `count` values at `x` as those of row `token` from the `first` on, a multiple of the group size:

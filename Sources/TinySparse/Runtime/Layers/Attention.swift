@@ -3,7 +3,7 @@ import TinyFormats
 
 /// The attention half of a layer, over all heads or over the active ones (docs/NUMERICS.md, 8 to 10).
 final class Attention {
-    private let engine: Engine
+    private let context: ComputeContext
     private let cache: KVCache
     private let rotary: RotaryTable?
     private let scale: Float
@@ -18,37 +18,40 @@ final class Attention {
     private(set) var computed = 0
     private(set) var possible = 0
 
-    /// `[tokens, dQuery]` outputs of the heads of the last run, for those who study them.
+    /// `[tokens, dQuery]` outputs of the heads of the last run, for observers.
     var outputs: UnsafePointer<Float> { UnsafePointer(heads.pointer) }
 
-    init(_ engine: Engine, _ config: ModelConfig, cache: KVCache, capacity: Int) throws(RuntimeError) {
-        self.engine = engine
+    init(
+        _ context: ComputeContext, _ config: ModelConfig, cache: KVCache, capacity: Int, in memory: SessionMemory
+    ) throws(RuntimeError) {
+        self.context = context
         self.cache = cache
         if case .rope(let base, let scaling, let dims, _) = config.positions {
             rotary = try RotaryTable(
-                base: base, scaling: scaling, dims: dims, factors: config.ropeFactors, positions: cache.limit)
+                base: base, scaling: scaling, dims: dims, factors: config.ropeFactors, positions: cache.limit, in: memory)
         } else {
             rotary = nil
         }
         scale = 1 / Float(config.headDim).squareRoot()
-        query = try AlignedBuffer(capacity * config.dQuery)
-        key = try AlignedBuffer(capacity * config.dKV)
-        value = try AlignedBuffer(capacity * config.dKV)
-        heads = try AlignedBuffer(capacity * config.dQuery)
-        quantized = try Activations(width: config.dQuery, capacity: capacity)
+        query = try AlignedBuffer(capacity * config.dQuery, in: memory)
+        key = try AlignedBuffer(capacity * config.dKV, in: memory)
+        value = try AlignedBuffer(capacity * config.dKV, in: memory)
+        heads = try AlignedBuffer(capacity * config.dQuery, in: memory)
+        quantized = try Activations(width: config.dQuery, capacity: capacity, in: memory)
         stride = 2 * cache.width + cache.room + QueryTile.keyBlock
         scratchSize = QueryTile.most * stride + 16
-        scratch = try AlignedBuffer(engine.pool.threads * scratchSize)
+        scratch = try AlignedBuffer(context.pool.threads * scratchSize, in: memory)
     }
 
     /// `out[t] = W_o attention(W_q x[t], W_k x, W_v x)` for tokens at positions `start...`, whose keys and
     /// values go into the cache.
-    /// - Parameter active: the heads to compute; nil for all of them.
+    /// - Parameter selection: the heads to compute.
     func run(
         _ layer: Weights.Layer, _ index: Int, _ x: Activations, tokens: Int, at start: Int,
-        active: ActiveSets?, into out: UnsafeMutablePointer<Float>
+        _ selection: Selection, into out: UnsafeMutablePointer<Float>
     ) {
-        let shape = engine.shape
+        let shape = context.shape
+        let active: ActiveSets? = if case .indices(let sets) = selection { sets } else { nil }
         possible += tokens * shape.nHeads
         computed += active.map { sets in (0..<tokens).reduce(0) { $0 + sets.count($1) } } ?? tokens * shape.nHeads
         rotary?.fill(upTo: start + tokens)
@@ -60,45 +63,45 @@ final class Attention {
         }
         let work = shape.nHeads * tokens
         let piece = rowsAtOnce(work, positions: start + tokens)
-        let kernels = engine.kernels
-        engine.pool.run((work + piece - 1) / piece) { number, worker in
+        let kernels = context.kernels
+        context.pool.run((work + piece - 1) / piece) { number, worker in
             let rows = number * piece..<min((number + 1) * piece, work)
             attend(rows, of: tokens, index, start, active, scratch.pointer + worker * scratchSize, kernels)
         }
-        engine.forEach(tokens) { t in
-            quantized.set(t, heads.pointer + t * shape.dQuery, shape.dQuery, engine.kernels)
+        context.forEachToken(tokens) { t in
+            quantized.set(t, heads.pointer + t * shape.dQuery, shape.dQuery, context.kernels)
         }
         combine(layer.output, tokens, active, out)
     }
 
     /// The output matrix. Where heads are left out, so is what they would multiply.
     private func combine(_ map: Linear, _ tokens: Int, _ active: ActiveSets?, _ out: UnsafeMutablePointer<Float>) {
-        guard let active, map.isNeuronMajor, tokens < Multiplier.tileThreshold else {
-            return engine.multiplier.apply(quantized, tokens: tokens, .init(map: map, out: out))
+        guard let active, map.isNeuronMajor, tokens < MatrixProducts.tileThreshold else {
+            return context.multiply(quantized, tokens: tokens, ProductTarget(map: map, out: out))
         }
         for t in 0..<tokens {
-            engine.multiplier.sumRuns(
-                quantized.row(t), runs: active.list(t), count: active.count(t), length: engine.shape.headDim,
-                .init(map: map, out: out + t * map.outputs))
+            context.headSums.multiply(
+                quantized.row(t), heads: active.list(t), count: active.count(t), width: context.shape.headDim,
+                ProductTarget(map: map, out: out + t * map.outputs))
         }
     }
 
     /// Queries of the active heads, keys and values of all.
     private func project(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int, _ active: ActiveSets?) {
-        let shape = engine.shape
-        guard let active, tokens < Multiplier.tileThreshold else {
+        let shape = context.shape
+        guard let active, tokens < MatrixProducts.tileThreshold else {
             // Many tokens are cheaper dense; an inactive head's query is then not used.
-            engine.multiplier.multiply(
-                x.rows(), tokens: tokens, .init(map: layer.query, out: query.pointer), .init(map: layer.key, out: key.pointer),
-                .init(map: layer.value, out: value.pointer))
+            context.products.multiply(
+                x.rows(), tokens: tokens, ProductTarget(map: layer.query, out: query.pointer), ProductTarget(map: layer.key, out: key.pointer),
+                ProductTarget(map: layer.value, out: value.pointer))
             return
         }
         for t in 0..<tokens {
-            engine.multiplier.multiply(
-                x.row(t), .init(map: layer.key, out: key.pointer + t * shape.dKV),
-                .init(map: layer.value, out: value.pointer + t * shape.dKV),
+            context.products.multiply(
+                x.row(t), ProductTarget(map: layer.key, out: key.pointer + t * shape.dKV),
+                ProductTarget(map: layer.value, out: value.pointer + t * shape.dKV),
                 runs: active.list(t), count: active.count(t), length: shape.headDim,
-                of: .init(map: layer.query, out: query.pointer + t * shape.dQuery))
+                of: ProductTarget(map: layer.query, out: query.pointer + t * shape.dQuery))
         }
     }
 
@@ -107,7 +110,7 @@ final class Attention {
         let block = QueryTile.keyBlock
         let first = start / block
         guard tokens >= 4 else { return (0..<tokens).forEach(body) }
-        engine.pool.run((start + tokens - 1) / block - first + 1) { number, _ in
+        context.pool.run((start + tokens - 1) / block - first + 1) { number, _ in
             let from = (first + number) * block
             for t in max(from - start, 0)..<min(from + block - start, tokens) { body(t) }
         }
@@ -117,21 +120,21 @@ final class Attention {
     /// for. A single token is cut into equal shares, so that as few tiles as possible are.
     private func rowsAtOnce(_ work: Int, positions: Int) -> Int {
         let worthwhile = max(32_768 / (positions * cache.width), 4 * QueryTile.most)
-        return min(worthwhile, (work + engine.pool.threads - 1) / engine.pool.threads)
+        return min(worthwhile, (work + context.pool.threads - 1) / context.pool.threads)
     }
 
     private func rotate(_ x: UnsafeMutablePointer<Float>, _ heads: Int, _ position: Int) {
         guard let rotary else { return }
         let cosines = rotary.cosines(at: position), sines = rotary.sines(at: position)
-        for h in 0..<heads { engine.kernels.rope(x + h * engine.shape.headDim, cosines, sines, rotary.pairs) }
+        for h in 0..<heads { context.kernels.rope(x + h * context.shape.headDim, cosines, sines, rotary.pairs) }
     }
 
     /// Puts a token's keys and values into the cache.
     private func store(_ t: Int, _ layer: Int, _ position: Int) {
-        let width = engine.shape.headDim
-        for h in 0..<engine.shape.nKVHeads {
-            let offset = t * engine.shape.dKV + h * width
-            cache.store(key.pointer + offset, value.pointer + offset, layer, h, position, engine.kernels)
+        let width = context.shape.headDim
+        for h in 0..<context.shape.nKVHeads {
+            let offset = t * context.shape.dKV + h * width
+            cache.store(key.pointer + offset, value.pointer + offset, layer, h, position, context.kernels)
         }
     }
 
@@ -141,8 +144,8 @@ final class Attention {
         _ rows: Range<Int>, of tokens: Int, _ layer: Int, _ start: Int, _ active: ActiveSets?,
         _ scratch: UnsafeMutablePointer<Float>, _ kernels: KernelTable
     ) {
-        let width = engine.shape.headDim
-        let sharing = engine.shape.nHeads / engine.shape.nKVHeads
+        let width = context.shape.headDim
+        let sharing = context.shape.nHeads / context.shape.nKVHeads
         let queries = scratch + 16
         let outputs = queries + cache.width
         var tile = QueryTile(queries: queries, scores: outputs + cache.width, stride: stride, width: cache.width)
@@ -150,7 +153,7 @@ final class Attention {
         for row in rows {
             let shared = row / (tokens * sharing), t = row / sharing % tokens
             let h = shared * sharing + row % sharing
-            let place = t * engine.shape.dQuery + h * width
+            let place = t * context.shape.dQuery + h * width
             if active?.contains(h, token: t) ?? true {
                 (queries + tile.rows * stride).update(from: query.pointer + place, count: width)
                 places[tile.rows] = place

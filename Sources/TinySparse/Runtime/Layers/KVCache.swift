@@ -2,7 +2,7 @@ import SIMDKernels
 import TinyFormats
 
 /// How a session keeps the keys and values of what it has read (docs/NUMERICS.md, 8).
-package enum CacheType: String, Sendable, CaseIterable {
+public enum CacheType: String, Sendable, CaseIterable {
     /// IEEE half precision: two bytes a number.
     case half
     /// One byte a number and a scale for each head and position: half the memory, slightly different results.
@@ -20,27 +20,37 @@ final class KVCache {
     let room: Int
     private let heads: Int
     private let headDim: Int
+    /// Positions in a block of keys, and from the beginning of a block to each dimension of its first key.
+    private let keyBlock: Int
+    private let offsets: AlignedBuffer<Int>
     private let keys: Side
     private let values: Side
 
-    init(_ config: ModelConfig, limit: Int, type: CacheType) throws(RuntimeError) {
+    init(_ config: ModelConfig, limit: Int, type: CacheType, in memory: SessionMemory) throws(RuntimeError) {
         self.limit = limit
         heads = config.nKVHeads
         headDim = config.headDim
         width = paddedHead(config.headDim)
-        room = (limit + QueryTile.keyBlock - 1) / QueryTile.keyBlock * QueryTile.keyBlock
+        keyBlock = QueryTile.keyBlock
+        room = (limit + keyBlock - 1) / keyBlock * keyBlock
+        offsets = try AlignedBuffer(headDim, in: memory)
+        if !memory.isPlan {
+            for j in 0..<headDim { offsets.pointer[j] = QueryTile.place(j, width) * keyBlock }
+        }
         let positions = config.nLayers * heads * room
         switch type {
         case .half:
-            let k = try AlignedBuffer<UInt16>(positions * width), v = try AlignedBuffer<UInt16>(positions * width)
+            let k = try AlignedBuffer<UInt16>(positions * width, in: memory)
+            let v = try AlignedBuffer<UInt16>(positions * width, in: memory)
             (keys, values) = (.half(k.pointer), .half(v.pointer))
-            memory = [k, v]
+            buffers = [k, v]
         case .int8:
-            let k = try AlignedBuffer<Int8>(positions * width), v = try AlignedBuffer<Int8>(positions * width)
-            let scales = try AlignedBuffer<Float>(2 * positions)
+            let k = try AlignedBuffer<Int8>(positions * width, in: memory)
+            let v = try AlignedBuffer<Int8>(positions * width, in: memory)
+            let scales = try AlignedBuffer<Float>(2 * positions, in: memory)
             keys = .int8(k.pointer, scales: scales.pointer)
             values = .int8(v.pointer, scales: scales.pointer + positions)
-            memory = [k, v, scales]
+            buffers = [k, v, scales]
         }
     }
 
@@ -56,8 +66,8 @@ final class KVCache {
         case int8(UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<Float>)
     }
 
-    /// What keeps the memory of both.
-    private let memory: [AnyObject]
+    /// Keeps the memory of both alive.
+    private let buffers: [AnyObject]
 
     private func place(_ layer: Int, _ head: Int, _ position: Int) -> Int { (layer * heads + head) * room + position }
 
@@ -87,9 +97,9 @@ final class KVCache {
 
     /// A key goes to its lane of its block.
     private func spread<Number>(_ row: UnsafePointer<Number>, into keys: UnsafeMutablePointer<Number>, _ place: Int) {
-        let lane = place % QueryTile.keyBlock
-        let to = keys + ((place - lane) * width + lane)
-        for j in 0..<headDim { to[QueryTile.place(j, width) * QueryTile.keyBlock] = row[j] }
+        let lane = place % keyBlock
+        let to = keys + ((place - lane) * width + lane), offsets = offsets.pointer
+        for j in 0..<headDim { to[offsets[j]] = row[j] }
     }
 
     /// The scores of a tile's queries, and the largest of each.

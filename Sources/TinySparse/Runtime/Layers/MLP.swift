@@ -1,187 +1,207 @@
 import SIMDKernels
 
 /// The feed-forward half of a layer, over all neurons or over the active ones (docs/NUMERICS.md, 9 and 10).
-final class MLP {
-    private let engine: Engine
+package final class MLP {
+    private let context: ComputeContext
+    /// `[tokens, dFF]`
     private let neurons, gates: AlignedBuffer<Float>
     private let quantized: Activations
-    /// Active neurons of the tokens seen, and all there were: what was skipped is the difference.
+    /// Active neurons of the tokens seen, and all there were: the difference was skipped.
     private(set) var computed = 0
     private(set) var possible = 0
 
-    /// `[tokens, dFF]` activations of the last dense run, for those who study them.
-    var activations: UnsafePointer<Float> { UnsafePointer(neurons.pointer) }
-    /// `[tokens, dFF]` gates of the last dense run, activated; of a gated model.
-    var gateActivations: UnsafePointer<Float> { UnsafePointer(gates.pointer) }
+    /// `[tokens, dFF]` activations of the last dense run, for observers.
+    package var activations: UnsafePointer<Float> { UnsafePointer(neurons.pointer) }
+    /// `[tokens, dFF]` activated gates of a gated model: of the last dense run, or of `computeGates`.
+    package var gateActivations: UnsafePointer<Float> { UnsafePointer(gates.pointer) }
 
-    init(_ engine: Engine, capacity: Int) throws(RuntimeError) {
-        self.engine = engine
-        let shape = engine.shape
-        neurons = try AlignedBuffer(capacity * shape.dFF)
-        gates = try AlignedBuffer(shape.gated ? capacity * shape.dFF : 0)
-        quantized = try Activations(width: shape.dFF, capacity: capacity)
-    }
-
-    /// Which neurons a layer computes.
-    enum Choice {
-        case all
-        case these(ActiveSets)
-        /// Those that `choose` names once the gates `[tokens, dFF]` of all are known.
-        case byGate(choose: (_ gates: UnsafePointer<Float>) -> ActiveSets)
+    package init(_ context: ComputeContext, capacity: Int, in memory: SessionMemory? = nil) throws(RuntimeError) {
+        self.context = context
+        let shape = context.shape
+        neurons = try AlignedBuffer(capacity * shape.dFF, in: memory)
+        gates = try AlignedBuffer(shape.gated ? capacity * shape.dFF : 0, in: memory)
+        quantized = try Activations(width: shape.dFF, capacity: capacity, in: memory)
     }
 
     /// `out[t] = W_down act(W_up x[t])`, or gated, `W_down (act(W_gate x[t]) * (W_up x[t]))`.
-    func run(
-        _ layer: Weights.Layer, _ x: Activations, tokens: Int, _ choice: Choice, into out: UnsafeMutablePointer<Float>
+    ///
+    /// | tokens | neurons | regime |
+    /// | --- | --- | --- |
+    /// | 1 (each of a few, if some are selected) | all or some, rows of `down` by neuron | `fusedDecode` |
+    /// | below `tileThreshold` | some | `smallBatch`, then `project` |
+    /// | any | all; some of many | `prefill`, then `project` |
+    ///
+    /// - Parameter gatesAreComputed: `computeGates` has run for these tokens.
+    package func run(
+        _ layer: Weights.Layer, _ x: Activations, tokens: Int, _ selection: Selection, gatesAreComputed: Bool = false,
+        into out: UnsafeMutablePointer<Float>
     ) {
-        possible += tokens * engine.shape.dFF
-        let active: ActiveSets
-        switch choice {
+        count(selection, tokens)
+        let isFew = tokens < MatrixProducts.tileThreshold
+        switch selection {
+        case .all where tokens == 1 && layer.down.isNeuronMajor:
+            fusedDecode(layer, x.row(0), nil, 0, into: out)
         case .all:
-            computed += tokens * engine.shape.dFF
-            if tokens == 1, layer.down.isNeuronMajor { return alone(layer, x.row(0), nil, 0, out) }
-            hidden(layer, x, tokens)
-            engine.forEach(tokens) { t in
-                quantized.set(t, neurons.pointer + t * engine.shape.dFF, engine.shape.dFF, engine.kernels)
-            }
-            return down(layer, tokens, nil, out)
-        case .these(let sets):
-            active = sets
-            if tokens < Multiplier.tileThreshold, layer.down.isNeuronMajor {
-                for t in 0..<tokens {
-                    computed += active.count(t)
-                    alone(layer, x.row(t), active, t, out + t * engine.shape.dModel)
-                }
-                return
-            } else if tokens < Multiplier.tileThreshold {
-                for t in 0..<tokens { hidden(layer, x.row(t), of: active, t) }
+            prefill(layer, x, tokens, gatesAreComputed: gatesAreComputed)
+            project(layer, tokens, nil, into: out)
+        case .indices(let active) where isFew && layer.down.isNeuronMajor && !gatesAreComputed:
+            for t in 0..<tokens { fusedDecode(layer, x.row(t), active, t, into: out + t * context.shape.dModel) }
+        case .indices(let active):
+            if isFew {
+                smallBatch(layer, x, tokens, active, gatesAreComputed: gatesAreComputed)
             } else {
-                // Many tokens are cheaper dense, and the products have the same bits: what is not active is
-                // left out of the sums below.
-                hidden(layer, x, tokens)
-                engine.forEach(tokens) { t in compact(neurons, t, active) }
+                // Many tokens are cheaper dense, and the products have the same bits: what is not active is left
+                // out of the sums of `project`.
+                prefill(layer, x, tokens, gatesAreComputed: gatesAreComputed)
+                context.forEachToken(tokens) { t in compact(neurons, t, active) }
             }
-        case .byGate(let choose):
-            engine.multiplier.multiply(x.rows(), tokens: tokens, .init(map: layer.gate!, out: gates.pointer))
-            engine.forEach(tokens) { t in activate(gates, t, 0, engine.shape.dFF) }
-            active = choose(UnsafePointer(gates.pointer))
-            ups(layer, x, tokens, active)
-        }
-        for t in 0..<tokens { computed += active.count(t) }
-        if layer.down.isNeuronMajor {
-            engine.forEach(tokens) { t in
-                quantized.set(t, neurons.pointer + t * engine.shape.dFF, active.count(t), engine.kernels)
-            }
-            down(layer, tokens, active, out)
-        } else {
-            engine.forEach(tokens) { t in
-                spread(t, active)
-                quantized.set(t, neurons.pointer + t * engine.shape.dFF, engine.shape.dFF, engine.kernels)
-            }
-            down(layer, tokens, nil, out)
+            project(layer, tokens, active, into: out)
         }
     }
 
-    private func down(
-        _ layer: Weights.Layer, _ tokens: Int, _ active: ActiveSets?, _ out: UnsafeMutablePointer<Float>
-    ) {
-        let target = Multiplier.Target(map: layer.down, out: out)
-        if let active {
-            engine.multiplier.sumNeurons(quantized, tokens: tokens, active: active, target)
-        } else {
-            engine.multiplier.apply(quantized, tokens: tokens, target)
+    /// Computes and activates the gates of all neurons, for a selection that depends on them.
+    package func computeGates(_ layer: Weights.Layer, _ x: Activations, tokens: Int) {
+        context.products.multiply(x.rows(), tokens: tokens, ProductTarget(map: layer.gate!, out: gates.pointer))
+        context.forEachToken(tokens) { t in activate(gates, t, 0, context.shape.dFF) }
+    }
+
+    private func count(_ selection: Selection, _ tokens: Int) {
+        possible += tokens * context.shape.dFF
+        switch selection {
+        case .all: computed += tokens * context.shape.dFF
+        case .indices(let active): for t in 0..<tokens { computed += active.count(t) }
         }
     }
 
-    /// One token, whose values in `neurons` and `quantized` are the t-th.
-    private func alone(
-        _ layer: Weights.Layer, _ x: QuantizedRows, _ active: ActiveSets?, _ t: Int, _ out: UnsafeMutablePointer<Float>
+    // MARK: Regimes
+
+    /// One token in one job: a task is some of the neurons, whole quantization groups, from their rows of `up` and
+    /// `gate` through the activation to what they add to the outputs, without a barrier in between.
+    /// - Parameter t: the token's place in `active` and in the buffers.
+    private func fusedDecode(
+        _ layer: Weights.Layer, _ x: QuantizedRows, _ active: ActiveSets?, _ t: Int, into out: UnsafeMutablePointer<Float>
     ) {
-        let total = engine.shape.dFF
-        let up = Multiplier.Target(map: layer.up, out: neurons.pointer + t * total)
-        let down = Multiplier.Target(map: layer.down, out: out)
+        let products = context.products, sums = context.neuronSums
+        let total = context.shape.dFF, start = t * total
         let list = active?.list(t), count = active?.count(t) ?? total
-        func activate(_ first: Int, _ count: Int) {
-            finish(t, first, count)
-            quantized.set(t, from: first, neurons.pointer + (t * total + first), count, engine.kernels)
+        let hidden = quantized.row(t)
+        func activateNeurons(_ first: Int, _ some: Int) {
+            let rows = list.map { $0 + first }, firstRow = list == nil ? first : 0
+            products.rows(layer.up, rows, firstRow, some, x, 0, into: neurons.pointer + (start + first))
+            if let gate = layer.gate { products.rows(gate, rows, firstRow, some, x, 0, into: gates.pointer + (start + first)) }
+            finish(t, first, some)
+            quantized.set(t, from: first, neurons.pointer + (start + first), some, context.kernels)
         }
-        if let gate = layer.gate {
-            engine.multiplier.passThrough(
-                x, up, .init(map: gate, out: gates.pointer + t * total), list: list, count: count, hidden: quantized.row(t),
-                activate: activate, into: down)
-        } else {
-            engine.multiplier.passThrough(
-                x, up, list: list, count: count, hidden: quantized.row(t), activate: activate, into: down)
+        products.sumSubgroups(x, 1, isNeeded: layer.up.isFourBit || layer.gate?.isFourBit ?? false)
+        let bytes = layer.up.rowBytes + (layer.gate?.rowBytes ?? 0) + layer.down.rowBytes
+        let some = WorkPartition(threads: context.pool.threads).rowsPerTask(count, rowBytes: bytes)
+        guard count > some else {
+            activateNeurons(0, count)
+            return sums.sum(layer.down, list, count, hidden.groups(from: 0, count: count), into: out, 0)
+        }
+        context.pool.run((count + some - 1) / some) { task, worker in
+            let first = task * some
+            activateNeurons(first, min(some, count - first))
+            sums.sumGroups(layer.down, list, first, min(some, count - first), hidden, worker)
+        }
+        sums.addGroups(ProductTarget(map: layer.down, out: out), count)
+    }
+
+    /// The active neurons of a few tokens, contiguous for each.
+    private func smallBatch(
+        _ layer: Weights.Layer, _ x: Activations, _ tokens: Int, _ active: ActiveSets, gatesAreComputed: Bool
+    ) {
+        for t in 0..<tokens {
+            let offset = t * context.shape.dFF, list = active.list(t), count = active.count(t)
+            let up = ProductTarget(map: layer.up, out: neurons.pointer + offset)
+            if gatesAreComputed {
+                compact(gates, t, active)
+                context.products.gather(x.row(t), rows: list, count: count, up)
+                context.kernels.multiply(up.out, gates.pointer + offset, count)
+                continue
+            }
+            if let gate = layer.gate {
+                context.products.gather(
+                    x.row(t), rows: list, count: count, up, ProductTarget(map: gate, out: gates.pointer + offset))
+            } else {
+                context.products.gather(x.row(t), rows: list, count: count, up)
+            }
+            finish(t, 0, count)
         }
     }
 
     /// Every neuron of several tokens.
-    private func hidden(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int) {
-        let up = Multiplier.Target(map: layer.up, out: neurons.pointer)
-        if let gate = layer.gate {
-            engine.multiplier.multiply(x.rows(), tokens: tokens, up, .init(map: gate, out: gates.pointer))
+    private func prefill(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int, gatesAreComputed: Bool) {
+        let total = context.shape.dFF
+        let up = ProductTarget(map: layer.up, out: neurons.pointer)
+        if let gate = layer.gate, !gatesAreComputed {
+            context.products.multiply(x.rows(), tokens: tokens, up, ProductTarget(map: gate, out: gates.pointer))
         } else {
-            engine.multiplier.multiply(x.rows(), tokens: tokens, up)
+            context.products.multiply(x.rows(), tokens: tokens, up)
         }
-        engine.forEach(tokens) { t in finish(t, 0, engine.shape.dFF) }
-    }
-
-    /// The active neurons of one token, side by side.
-    private func hidden(_ layer: Weights.Layer, _ x: QuantizedRows, of active: ActiveSets, _ t: Int) {
-        let offset = t * engine.shape.dFF
-        let up = Multiplier.Target(map: layer.up, out: neurons.pointer + offset)
-        if let gate = layer.gate {
-            engine.multiplier.gather(
-                x, rows: active.list(t), count: active.count(t), up, .init(map: gate, out: gates.pointer + offset))
-        } else {
-            engine.multiplier.gather(x, rows: active.list(t), count: active.count(t), up)
-        }
-        finish(t, 0, active.count(t))
-    }
-
-    /// The active neurons of several tokens, side by side, from finished gates of all.
-    private func ups(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int, _ active: ActiveSets) {
-        let dFF = engine.shape.dFF
-        let isTiled = tokens >= Multiplier.tileThreshold
-        if isTiled { engine.multiplier.multiply(x.rows(), tokens: tokens, .init(map: layer.up, out: neurons.pointer)) }
-        engine.forEach(tokens) { t in
-            compact(gates, t, active)
-            if isTiled { compact(neurons, t, active) }
-        }
-        for t in 0..<tokens {
-            let up = neurons.pointer + t * dFF
-            if !isTiled {
-                engine.multiplier.gather(x.row(t), rows: active.list(t), count: active.count(t), .init(map: layer.up, out: up))
+        context.forEachToken(tokens) { t in
+            if gatesAreComputed {
+                context.kernels.multiply(neurons.pointer + t * total, gates.pointer + t * total, total)
+            } else {
+                finish(t, 0, total)
             }
-            engine.kernels.multiply(up, gates.pointer + t * dFF, active.count(t))
         }
     }
+
+    /// From neurons to outputs.
+    /// - Parameter active: the neurons whose values are in the buffer, contiguous for each token; nil for all.
+    private func project(
+        _ layer: Weights.Layer, _ tokens: Int, _ active: ActiveSets?, into out: UnsafeMutablePointer<Float>
+    ) {
+        let total = context.shape.dFF
+        let isByNeuron = layer.down.isNeuronMajor
+        context.forEachToken(tokens) { t in
+            if let active, !isByNeuron { expand(t, active) }
+            let count = isByNeuron ? active?.count(t) ?? total : total
+            quantized.set(t, neurons.pointer + t * total, count, context.kernels)
+        }
+        let target = ProductTarget(map: layer.down, out: out)
+        if let active, isByNeuron {
+            context.neuronSums.multiply(quantized, tokens: tokens, active: active, target)
+        } else {
+            context.multiply(quantized, tokens: tokens, target)
+        }
+    }
+
+    // MARK: Activations
 
     /// From products to activations of a token: `count` from the `first` on.
     private func finish(_ t: Int, _ first: Int, _ count: Int) {
-        if engine.shape.gated {
-            let place = t * engine.shape.dFF + first
+        if context.shape.gated {
+            let place = t * context.shape.dFF + first
             activate(gates, t, first, count)
-            engine.kernels.multiply(neurons.pointer + place, gates.pointer + place, count)
+            context.kernels.multiply(neurons.pointer + place, gates.pointer + place, count)
         } else {
             activate(neurons, t, first, count)
         }
     }
 
     private func activate(_ values: AlignedBuffer<Float>, _ t: Int, _ first: Int, _ count: Int) {
-        let values = values.pointer + (t * engine.shape.dFF + first)
-        switch engine.shape.activation {
-        case .relu: engine.kernels.relu(values, count)
-        case .silu: engine.kernels.silu(values, count)
-        case .gelu: engine.kernels.gelu(values, count)
+        let values = values.pointer + (t * context.shape.dFF + first)
+        switch context.shape.activation {
+        case .relu: context.kernels.relu(values, count)
+        case .silu: context.kernels.silu(values, count)
+        case .gelu: context.kernels.gelu(values, count)
         }
     }
 
-    /// The opposite of `compact`, with zeros for neurons that are not active.
-    private func spread(_ t: Int, _ active: ActiveSets) {
-        let h = neurons.pointer + t * engine.shape.dFF
+    /// Moves the values of a token's active neurons to the front.
+    private func compact(_ values: AlignedBuffer<Float>, _ t: Int, _ active: ActiveSets) {
+        let values = values.pointer + t * context.shape.dFF
         let list = active.list(t)
-        var end = engine.shape.dFF
+        for i in 0..<active.count(t) { values[i] = values[Int(list[i])] }
+    }
+
+    /// The opposite of `compact`, with zeros for neurons that are not active.
+    private func expand(_ t: Int, _ active: ActiveSets) {
+        let h = neurons.pointer + t * context.shape.dFF
+        let list = active.list(t)
+        var end = context.shape.dFF
         for i in (0..<active.count(t)).reversed() {
             let place = Int(list[i])
             let value = h[i]
@@ -190,11 +210,5 @@ final class MLP {
             end = place
         }
         h.update(repeating: 0, count: end)
-    }
-
-    private func compact(_ values: AlignedBuffer<Float>, _ t: Int, _ active: ActiveSets) {
-        let values = values.pointer + t * engine.shape.dFF
-        let list = active.list(t)
-        for i in 0..<active.count(t) { values[i] = values[Int(list[i])] }
     }
 }

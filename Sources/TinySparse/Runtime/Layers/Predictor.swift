@@ -9,7 +9,7 @@ package struct Predictor: Sendable {
     let expand: Linear
     /// A score at least this high makes a head or group active.
     let threshold: Float
-    /// Neighbouring neurons that share a score.
+    /// Neighboring neurons that share a score.
     var group = 1
 
     package init(reduce: Linear, expand: Linear, threshold: Float, group: Int = 1) {

@@ -9,9 +9,9 @@ import TinyTokenizer
 ///     let model = try Model(path: "smollm2.gguf")
 ///     let session = try Session(model)
 ///     try session.generate("Once upon a time") { print($0, terminator: ""); return true }
-package final class Model: Sendable {
-    package let config: ModelConfig
-    package let tokenizer: Tokenizer
+public final class Model: Sendable {
+    public let config: ModelConfig
+    public let tokenizer: Tokenizer
     /// Where the weights are; kept for their lifetime.
     package let file: NativeModelFile
     package let weights: Weights
@@ -31,7 +31,7 @@ package final class Model: Sendable {
     }
 
     /// Bytes of weights that one token of dense decoding reads.
-    package var bytesPerToken: Int {
+    public var bytesPerToken: Int {
         let layers = weights.layers.reduce(0) { $0 + $1.matrices.reduce(0) { $0 + $1.bytes } }
         return layers + weights.head.bytes
     }

@@ -89,7 +89,7 @@ package struct Weights: Sendable {
                     blk + "attn_predictor", i, predictors.headRanks, predictors.headThresholds),
                 gateRule: predictors.isGateChosen(i)
                     ? GateRule(
-                        reach: try file.vector(blk + "ffn_gate_reach").baseAddress!,
+                        gain: try file.vector(blk + "ffn_gate_reach").baseAddress!,
                         threshold: predictors.neuronThresholds[i]) : nil)
         }
         outputNorm = try norm("output_norm")
@@ -114,7 +114,7 @@ struct Floats: @unchecked Sendable {
 /// does if |act(gate_i)| reach_i is at least the threshold. See docs/NUMERICS.md, 10.
 struct GateRule: @unchecked Sendable {
     /// [dFF]: how much of the residual stream a gate of 1 usually lets through.
-    let reach: UnsafePointer<Float>
+    let gain: UnsafePointer<Float>
     let threshold: Float
 }
 

@@ -1,23 +1,23 @@
 /// How the next token is chosen from logits.
-package struct SamplingOptions: Sendable {
+public struct SamplingOptions: Sendable {
     /// 0 chooses the most likely token always; higher is more varied.
-    package var temperature: Float = 0.7
+    public var temperature: Float = 0.7
     /// Only the k most likely tokens; 0 for all.
-    package var topK = 40
+    public var topK = 40
     /// Only the most likely tokens that together have this probability; 1 for all.
-    package var topP: Float = 0.95
+    public var topP: Float = 0.95
     /// Only tokens at least this likely in proportion to the most likely one; 0 for all.
-    package var minP: Float = 0.05
+    public var minP: Float = 0.05
     /// Divides the logits (multiplies, if negative) of tokens among the last `repeatWindow`; 1 for none.
-    package var repeatPenalty: Float = 1
-    package var repeatWindow = 64
+    public var repeatPenalty: Float = 1
+    public var repeatWindow = 64
     /// The same seed, options and text give the same tokens on every machine.
-    package var seed: UInt64 = 0
+    public var seed: UInt64 = 0
 
-    package init() {}
+    public init() {}
 
     /// The most likely token, always.
-    package static var greedy: SamplingOptions {
+    public static var greedy: SamplingOptions {
         var options = SamplingOptions()
         options.temperature = 0
         return options
@@ -27,7 +27,7 @@ package struct SamplingOptions: Sendable {
     ///
     /// A penalty that makes tokens less likely may take as many out of the first k as it has seen, and lets others
     /// in; one that makes them more likely may lift any.
-    var likeliest: Int {
+    var topLogits: Int {
         let few = temperature == 0 ? 1 : topK
         guard few > 0, repeatPenalty != 1 else { return few }
         return repeatPenalty > 1 && repeatWindow < Int.max - few ? few + repeatWindow : 0
@@ -170,8 +170,8 @@ package struct SplitMix64: RandomNumberGenerator {
     mutating func nextUnit() -> Double { Double(next() >> 11) * 0x1p-53 }
 }
 
-/// The place of the largest of `count` logits; of equals, the first.
-package func likeliest(_ logits: UnsafePointer<Float>, _ count: Int) -> Int {
+/// The index of the largest of `count` logits; of equals, the first. O(count).
+package func argmax(_ logits: UnsafePointer<Float>, _ count: Int) -> Int {
     var best = 0
     for i in 1..<max(count, 1) where logits[i] > logits[best] { best = i }
     return best

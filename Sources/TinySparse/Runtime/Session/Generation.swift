@@ -1,21 +1,21 @@
 import TinyTokenizer
 
 /// What to generate and when to stop.
-package struct GenerationOptions: Sendable {
-    package var maxTokens = 256
-    package var sampling = SamplingOptions()
+public struct GenerationOptions: Sendable {
+    public var maxTokens = 256
+    public var sampling = SamplingOptions()
     /// Texts that end the output; they are not part of it.
-    package var stop: [String] = []
-    /// When the context is full: read its first `keep` tokens and the newer half of the rest anew and go
+    public var stop: [String] = []
+    /// When the context is full: evaluate its first `keep` tokens and the newer half of the rest anew and go
     /// on, instead of stopping. The text goes on exactly as if only those tokens had been there.
-    package var shiftsContext = false
-    package var keep = 0
+    public var shiftsContext = false
+    public var keep = 0
 
-    package init() {}
+    public init() {}
 }
 
 /// Why a text ended.
-package enum StopReason: Sendable, Equatable {
+public enum StopReason: Sendable, Equatable {
     /// The model said so.
     case endOfText
     case maxTokens
@@ -25,25 +25,29 @@ package enum StopReason: Sendable, Equatable {
     case cancelled
 }
 
-/// A text being written: an iterator of pieces, each of whole characters.
-package struct Generation {
+/// A text being generated: an iterator of pieces, each of whole characters.
+public struct Generation {
     private let session: Session
     private let options: GenerationOptions
     private var sampler: Sampler
     /// How many of the largest logits the sampler looks at; 0 for all.
-    private let likeliest: Int
+    private let topK: Int
     private var decoder = StreamingDecoder()
     private var stops: StopStrings
-    /// Chosen, shown, and not yet read by the model.
+    /// Chosen, returned, and not yet evaluated.
     private var pending: Int32?
 
     /// Tokens chosen so far.
-    package private(set) var generated: [Int32] = []
+    public private(set) var generated: [Int32] = []
     /// Set when the text has ended.
-    package private(set) var reason: StopReason?
+    public private(set) var reason: StopReason?
 
-    /// Reads the prompt. - Throws: `RuntimeError`.
-    init(_ session: Session, prompt: [Int32], _ options: GenerationOptions) throws(RuntimeError) {
+    /// Prefills the prompt.
+    /// - Parameter shouldContinue: called before each block of the prompt; false cancels the generation.
+    /// - Throws: `RuntimeError`.
+    init(
+        _ session: Session, prompt: [Int32], _ options: GenerationOptions, while shouldContinue: () -> Bool
+    ) throws(RuntimeError) {
         guard options.maxTokens >= 0 else { throw .badOption("\(options.maxTokens) tokens cannot be generated") }
         guard session.tokens.count + prompt.count > 0 else {
             throw .emptyInput("the prompt is empty, and this model has no token to begin a text with")
@@ -51,14 +55,14 @@ package struct Generation {
         sampler = try Sampler(options.sampling)
         self.session = session
         self.options = options
-        likeliest = options.sampling.likeliest
+        topK = options.sampling.topLogits
         stops = StopStrings(options.stop)
-        try session.readPrompt(prompt, likeliest: likeliest)
+        if try !session.prefill(prompt, topK: topK, while: shouldContinue) { reason = .cancelled }
     }
 
     /// The next piece, or nil when the text has ended (`reason` then tells why). A piece can be empty: a token
     /// may hold part of a character.
-    package mutating func next() throws(RuntimeError) -> String? {
+    public mutating func next() throws(RuntimeError) -> String? {
         guard reason == nil else { return nil }
         if generated.count >= options.maxTokens { return finish(.maxTokens) }
         if let token = pending {
@@ -66,7 +70,7 @@ package struct Generation {
                 guard options.shiftsContext else { return finish(.contextFull) }
                 try shift()
             }
-            try session.read(CollectionOfOne(token), likeliest: likeliest)
+            try session.decode(token, topK: topK)
             pending = nil
         }
         let tokenizer = session.model.tokenizer
@@ -81,7 +85,7 @@ package struct Generation {
     }
 
     /// Ends the text from outside.
-    package mutating func cancel() {
+    public mutating func cancel() {
         if reason == nil { reason = .cancelled }
     }
 
@@ -97,33 +101,37 @@ package struct Generation {
         let keep = min(max(options.keep, 0), tokens.count / 2)
         let recent = (tokens.count - keep) / 2
         session.rewind(to: keep)
-        try session.readPrompt(tokens.suffix(recent), likeliest: likeliest)
+        try session.prefill(tokens.suffix(recent), topK: topK)
     }
 }
 
 /// How a generation went.
-package struct GenerationResult: Sendable {
-    package let tokens: [Int32]
-    package let reason: StopReason
+public struct GenerationResult: Sendable {
+    public let tokens: [Int32]
+    public let reason: StopReason
 }
 
 extension Session {
-    /// Reads a prompt and writes on: an iterator that the caller advances.
+    /// Prefills a prompt and generates after it: an iterator that the caller advances.
+    /// - Parameters:
+    ///   - prompt: token ids; empty to go on after what the session has evaluated.
+    ///   - shouldContinue: called before each block of the prompt; false cancels the generation (`reason` then is
+    ///     `.cancelled`).
     /// - Throws: `RuntimeError`.
-    package func generation(
-        prompt: [Int32], _ options: GenerationOptions = GenerationOptions()
+    public func generation(
+        prompt: [Int32], _ options: GenerationOptions = GenerationOptions(), while shouldContinue: () -> Bool = { true }
     ) throws(RuntimeError) -> Generation {
-        try Generation(self, prompt: prompt, options)
+        try Generation(self, prompt: prompt, options, while: shouldContinue)
     }
 
     #if !hasFeature(Embedded)  // Embedded Swift knows neither errors of any type nor tasks.
-    /// Reads a prompt and writes on, calling `onPiece` with every piece until it returns false.
+    /// Prefills a prompt and generates after it, calling `onPiece` with every piece until it returns false.
     ///
     /// - Parameter prompt: text; a beginning-of-text token is put before it if the model has one and nothing
-    ///   was read before.
+    ///   was evaluated before.
     /// - Throws: `RuntimeError`, or what `onPiece` throws.
     @discardableResult
-    package func generate(
+    public func generate(
         _ prompt: String, _ options: GenerationOptions = GenerationOptions(), onPiece: (String) throws -> Bool
     ) throws -> GenerationResult {
         let ids = model.tokenizer.encode(prompt, addSpecial: tokens.isEmpty)
@@ -134,13 +142,14 @@ extension Session {
         return GenerationResult(tokens: generation.generated, reason: generation.reason ?? .cancelled)
     }
 
-    /// Reads a prompt and writes on, as an asynchronous sequence of pieces.
+    /// Prefills a prompt and generates after it, as an asynchronous sequence of pieces.
     ///
     ///     for try await piece in session.stream("Once upon a time") { print(piece, terminator: "") }
     ///
-    /// Each piece is computed when it is asked for, on the caller's actor, between two suspension points.
+    /// Each piece is computed when it is requested, on the caller's actor, between two suspension points: on the main
+    /// actor it blocks the main thread for the time of a token. Run it in an actor of its own there.
     /// Cancelling the task ends the sequence.
-    package func stream(_ prompt: String, _ options: GenerationOptions = GenerationOptions()) -> TextStream {
+    public func stream(_ prompt: String, _ options: GenerationOptions = GenerationOptions()) -> TextStream {
         TextStream(session: self, prompt: prompt, options: options)
     }
     #endif
@@ -148,22 +157,22 @@ extension Session {
 
 #if !hasFeature(Embedded)
 /// Pieces of a text as it is written: see `Session.stream`.
-package struct TextStream: AsyncSequence {
+public struct TextStream: AsyncSequence {
     let session: Session
     let prompt: String
     let options: GenerationOptions
 
-    package func makeAsyncIterator() -> Iterator { Iterator(stream: self) }
+    public func makeAsyncIterator() -> Iterator { Iterator(stream: self) }
 
-    package struct Iterator: AsyncIteratorProtocol {
+    public struct Iterator: AsyncIteratorProtocol {
         let stream: TextStream
         private var generation: Generation?
 
         init(stream: TextStream) { self.stream = stream }
 
-        package mutating func next() async throws -> String? { try await next(isolation: nil) }
+        public mutating func next() async throws -> String? { try await next(isolation: nil) }
 
-        package mutating func next(isolation actor: isolated (any Actor)?) async throws -> String? {
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws -> String? {
             await Task.yield()
             if generation == nil {
                 let session = stream.session

@@ -1,5 +1,5 @@
 /// What can go wrong when a valid model runs.
-package enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
+public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A token id that the vocabulary does not have.
     case tokenOutOfRange(Int32, vocabularySize: Int)
     /// More tokens than the session's context holds.
@@ -7,12 +7,12 @@ package enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The logits are not all finite: the model is broken.
     case nonFiniteLogits(position: Int)
     case outOfMemory(bytes: Int)
-    /// An option has a value that makes no sense.
+    /// An option has an invalid value.
     case badOption(String)
     /// There is nothing to work on.
     case emptyInput(String)
 
-    package var description: String {
+    public var description: String {
         switch self {
         case .tokenOutOfRange(let id, let size):
             "token \(id) is not in the vocabulary of \(size) tokens"

@@ -1,17 +1,18 @@
-/// What one layer saw and made of a block of tokens, for those who study it. Valid during the call only.
-package struct LayerProbe {
+/// What a layer got and made of a block of tokens, for observers. Valid during the call only.
+package struct LayerState {
+    /// -1 after the embedding, where only `tokens` and `hidden` are defined.
     package let layer: Int
     package let tokens: Int
     /// The quantized norms before attention and MLP.
     package let attentionInput, mlpInput: Activations
     /// `[tokens, dQuery]` outputs of the heads.
     package let heads: UnsafePointer<Float>
-    /// `[tokens, dFF]` activations of the neurons; meaningful when the layer ran dense.
+    /// `[tokens, dFF]` activations of the neurons; defined when the layer ran dense.
     package let neurons: UnsafePointer<Float>
     /// `[tokens, dFF]` activated gates of a gated MLP, likewise.
     package let gates: UnsafePointer<Float>
     /// `[tokens, dModel]` residual stream after the layer.
-    package let hidden: UnsafePointer<Float>
+    package let hidden: UnsafeBufferPointer<Float>
 }
 
 /// How much a session computed of what there was.

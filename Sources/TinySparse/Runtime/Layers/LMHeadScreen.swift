@@ -1,7 +1,7 @@
 import SIMDKernels
 import TinyFormats
 
-/// Two small matrices whose product with a token's output norm foretells its logits, roughly.
+/// Two small matrices whose product with a token's output norm approximates its logits.
 package struct Screen: Sendable {
     /// d_model to rank.
     let reduce: Linear
@@ -34,10 +34,10 @@ package struct ScreenActivity: Sendable {
 /// The logits of a token, exact where it matters (docs/NUMERICS.md, 10): a product of low rank scores all rows of
 /// the output matrix, and the rows whose scores are near the best are computed.
 ///
-/// The best score of all and not a logit says what is near: a product of low rank foretells high logits too low, and
+/// The best score of all and not a logit says what is near: a low-rank product underestimates high logits, and
 /// the higher they are the more so. By scores, a tenth of the rows is enough.
-final class HeadScreen {
-    private let engine: Engine
+package final class LMHeadScreen {
+    private let context: ComputeContext
     private let head: Linear
     private let screen: Screen
     private let inner: AlignedBuffer<Float>
@@ -54,17 +54,17 @@ final class HeadScreen {
     private static let block = 64
 
     /// nil if the model has no screen.
-    init?(_ engine: Engine, _ weights: Weights) throws(RuntimeError) {
+    init?(_ context: ComputeContext, _ weights: Weights, in memory: SessionMemory) throws(RuntimeError) {
         guard let screen = weights.screen else { return nil }
-        self.engine = engine
+        self.context = context
         self.screen = screen
         head = weights.head
-        inner = try AlignedBuffer(screen.config.rank)
-        reduced = try Activations(width: screen.config.rank, capacity: 1)
+        inner = try AlignedBuffer(screen.config.rank, in: memory)
+        reduced = try Activations(width: screen.config.rank, capacity: 1, in: memory)
         let most = min(screen.config.rows, head.outputs) + Self.block
-        rows = try AlignedBuffer(most)
-        exact = try AlignedBuffer(most)
-        best = try AlignedBuffer(head.outputs / Self.block + 1)
+        rows = try AlignedBuffer(most, in: memory)
+        exact = try AlignedBuffer(most, in: memory)
+        best = try AlignedBuffer(head.outputs / Self.block + 1, in: memory)
     }
 
     /// `out[i]` for every row i of the head: the `count` largest are exact, of the others those with good scores.
@@ -72,18 +72,18 @@ final class HeadScreen {
     ///   - x: one token's quantized output norm.
     ///   - count: in `possible`.
     /// - Complexity: O(rank * (d_model + rows of the head) + d_model * rows computed).
-    func run(_ x: QuantizedRows, likeliest count: Int, into out: UnsafeMutablePointer<Float>) {
+    func run(_ x: QuantizedRows, topK count: Int, into out: UnsafeMutablePointer<Float>) {
         activity.tokens += 1
-        engine.multiplier.multiply(x, tokens: 1, .init(map: screen.reduce, out: inner.pointer))
-        reduced.set(0, inner.pointer, screen.config.rank, engine.kernels)
-        engine.multiplier.multiply(reduced.rows(), tokens: 1, .init(map: screen.expand, out: out))
+        context.products.multiply(x, tokens: 1, ProductTarget(map: screen.reduce, out: inner.pointer))
+        reduced.set(0, inner.pointer, screen.config.rank, context.kernels)
+        context.products.multiply(reduced.rows(), tokens: 1, ProductTarget(map: screen.expand, out: out))
         guard let found = choose(count, out) else {
             activity.dense += 1
-            engine.multiplier.multiply(x, tokens: 1, .init(map: head, out: out))
+            context.products.multiply(x, tokens: 1, ProductTarget(map: head, out: out))
             return
         }
         activity.rows += found
-        engine.multiplier.gather(x, rows: rows.pointer, count: found, .init(map: head, out: exact.pointer))
+        context.products.gather(x, rows: rows.pointer, count: found, ProductTarget(map: head, out: exact.pointer))
         merge(count, found, out)
     }
 
@@ -131,7 +131,7 @@ final class HeadScreen {
     private func findBest(_ scores: UnsafePointer<Float>, _ blocks: Int) {
         let total = head.outputs, best = best.pointer
         let piece = 128
-        engine.pool.run((blocks + piece - 1) / piece) { number, _ in
+        context.pool.run((blocks + piece - 1) / piece) { number, _ in
             for b in number * piece..<min((number + 1) * piece, blocks) {
                 let first = b * Self.block
                 guard first + Self.block <= total else {

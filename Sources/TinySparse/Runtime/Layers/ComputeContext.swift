@@ -1,0 +1,89 @@
+import SIMDKernels
+import TinyFormats
+
+/// The numbers of a configuration that layers compute with. Unlike the configuration it holds no references:
+/// workers that copied those would contend for their reference counts, which costs more than the work.
+package struct LayerShape {
+    package let dModel, dFF, nHeads, nKVHeads, headDim: Int
+    let normEpsilon: Float
+    let activation: ModelConfig.Activation
+    let gated: Bool
+
+    /// Width of all query heads together.
+    var dQuery: Int { nHeads * headDim }
+    /// Width of all key heads together.
+    var dKV: Int { nKVHeads * headDim }
+
+    init(_ config: ModelConfig) {
+        dModel = config.dModel
+        dFF = config.dFF
+        nHeads = config.nHeads
+        nKVHeads = config.nKVHeads
+        headDim = config.headDim
+        normEpsilon = config.normEpsilon
+        activation = config.activation
+        gated = config.gated
+    }
+}
+
+/// What every part of a forward pass computes with: shapes, kernels, threads, and products of matrices.
+package final class ComputeContext {
+    package let shape: LayerShape
+    package let kernels: KernelTable
+    package let pool: WorkerPool
+    let products: MatrixProducts
+    let neuronSums: NeuronSums
+    let headSums: HeadSums
+
+    init(
+        _ config: ModelConfig, kernels: KernelTable, pool: WorkerPool, capacity: Int, in memory: SessionMemory
+    ) throws(RuntimeError) {
+        shape = LayerShape(config)
+        self.kernels = kernels
+        self.pool = pool
+        let widest = max(config.dModel, config.dQuery, config.dFF, 4096)
+        let scratch = try WorkerScratch(
+            kernels, threads: pool.threads, widest: widest, tallest: max(config.dModel, config.dFF), in: memory)
+        products = try MatrixProducts(
+            kernels: kernels, pool: pool, scratch: scratch, widest: widest, capacity: capacity, in: memory)
+        neuronSums = NeuronSums(kernels: kernels, pool: pool, scratch: scratch)
+        headSums = HeadSums(kernels: kernels, pool: pool, scratch: scratch)
+    }
+
+    /// `target.out[t] = target.map(x[t])`, whatever the map's rows are.
+    func multiply(_ x: Activations, tokens: Int, _ target: ProductTarget) {
+        if !target.map.isNeuronMajor {
+            products.multiply(x.rows(), tokens: tokens, target)
+        } else if tokens >= MatrixProducts.tileThreshold {
+            products.multiplyTiled(x.rows(), tokens: tokens, target)
+        } else {
+            neuronSums.multiply(x, tokens: tokens, active: nil, target)
+        }
+    }
+
+    /// Work that is split by token. A few tokens do not amortize waking the workers.
+    package func forEachToken(_ tokens: Int, _ body: (Int) -> Void) {
+        if tokens < 4 {
+            for t in 0..<tokens { body(t) }
+        } else {
+            pool.run(tokens) { t, _ in body(t) }
+        }
+    }
+
+    /// `out[t] = quantize(norm(x[t]))`.
+    func normalize(
+        _ norm: Weights.Norm, _ x: UnsafePointer<Float>, _ tokens: Int, into out: Activations
+    ) {
+        forEachToken(tokens) { t in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: shape.dModel) { y in
+                let x = x + t * shape.dModel, y = y.baseAddress!
+                if let bias = norm.bias {
+                    kernels.layerNorm(x, norm.weight, bias, shape.normEpsilon, shape.dModel, y)
+                } else {
+                    kernels.rmsNorm(x, norm.weight, shape.normEpsilon, shape.dModel, y)
+                }
+                out.set(t, y, shape.dModel, kernels)
+            }
+        }
+    }
+}

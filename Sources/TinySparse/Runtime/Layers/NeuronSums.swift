@@ -1,0 +1,99 @@
+import SIMDKernels
+
+/// Products of neuron-major maps, whose rows are inputs: an output is a sum over the rows of the active inputs.
+///
+/// The sum goes quantization group by quantization group, so that groups can be split among workers and added up in
+/// their order afterwards: the bits are the same however they are split (docs/NUMERICS.md, 5).
+final class NeuronSums {
+    private let kernels: KernelTable
+    private let pool: WorkerPool
+    private let partition: WorkPartition
+    private let scratch: WorkerScratch
+
+    init(kernels: KernelTable, pool: WorkerPool, scratch: WorkerScratch) {
+        self.kernels = kernels
+        self.pool = pool
+        self.scratch = scratch
+        partition = WorkPartition(threads: pool.threads)
+    }
+
+    /// `target.out[t]` = the sum of the active neurons' rows, times their values in `x[t]`.
+    /// - Parameter active: which neurons, whose values are contiguous in `x`; nil for all.
+    func multiply(_ x: Activations, tokens: Int, active: ActiveSets?, _ target: ProductTarget) {
+        let map = target.map
+        guard tokens > 1 else {
+            return multiply(x, active?.list(0), active?.count(0) ?? map.inputs, target)
+        }
+        pool.run(tokens) { t, worker in
+            let count = active?.count(t) ?? map.inputs
+            sum(map, active?.list(t), count, x.row(t, count: count), into: target.out + t * map.outputs, worker)
+        }
+    }
+
+    /// One token: groups of neurons are split, so that each worker reads whole rows.
+    private func multiply(_ x: Activations, _ list: UnsafePointer<Int32>?, _ count: Int, _ target: ProductTarget) {
+        let all = x.row(0, count: count)
+        let some = partition.rowsPerTask(count, rowBytes: target.map.rowBytes) / groupSize * groupSize
+        guard some > 0, count > some else { return splitOutputs(target.map, list, count, all, target.out) }
+        pool.run((count + some - 1) / some) { task, worker in
+            let first = task * some
+            sumGroups(target.map, list, first, min(some, count - first), all, worker)
+        }
+        addGroups(target, count)
+    }
+
+    /// Few neurons: outputs are split, if there is enough to do.
+    private func splitOutputs(
+        _ map: Linear, _ list: UnsafePointer<Int32>?, _ count: Int, _ x: QuantizedRows, _ out: UnsafeMutablePointer<Float>
+    ) {
+        let least = (1 << 15) / max(count, 1)
+        let some = (max((map.outputs + pool.threads - 1) / pool.threads, least) + 63) & ~63
+        pool.run((map.outputs + some - 1) / some) { task, worker in
+            let first = task * some
+            var rows = map.int8
+            rows.weights += first
+            rows.scales += first
+            rows.bias = rows.bias.map { $0 + first }
+            kernels.neuronSums(
+                rows, list, count, min(some, map.outputs - first), x, scratch.space(worker), out + first)
+        }
+    }
+
+    // MARK: Parts of a job, on one worker
+
+    /// All outputs of one token.
+    /// - Parameters:
+    ///   - list: the neurons, ascending; nil for the first `count`.
+    ///   - x: their values.
+    func sum(
+        _ map: Linear, _ list: UnsafePointer<Int32>?, _ count: Int, _ x: QuantizedRows,
+        into out: UnsafeMutablePointer<Float>, _ worker: Int
+    ) {
+        kernels.neuronSums(map.int8, list, count, map.outputs, x, scratch.space(worker), out)
+    }
+
+    /// What the `count` neurons from place `first` of a token's list on add, group by group; `first` is a multiple of
+    /// the group size. `addGroups` then makes the outputs.
+    /// - Parameter x: the values of the whole list.
+    func sumGroups(
+        _ map: Linear, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ worker: Int
+    ) {
+        let group = first / groupSize
+        var rows = map.int8
+        if list == nil { rows.weights += first * rows.stride }
+        kernels.neuronGroups(
+            rows, list.map { $0 + first }, count, map.outputs, x.groups(from: group, count: count),
+            scratch.space(worker), scratch.groupSums.pointer + group * map.paddedOutputs)
+    }
+
+    /// The outputs, once the groups of all `count` neurons have been summed.
+    func addGroups(_ target: ProductTarget, _ count: Int) {
+        kernels.groupSums(
+            target.map.int8, scratch.groupSums.pointer, (count + groupSize - 1) / groupSize, target.map.outputs, target.out)
+    }
+}
+
+extension Linear {
+    /// From one group's sums to the next.
+    var paddedOutputs: Int { (outputs + 63) & ~63 }
+}

@@ -1,0 +1,48 @@
+import SIMDKernels
+
+/// How work on the rows of a matrix is cut into tasks.
+struct WorkPartition {
+    let threads: Int
+
+    /// How many of `count` rows a worker takes at a time. One stream of memory for each worker is best, so a task is
+    /// its whole share; but no less than amortizes waking it (64 KiB), and no more than it can fall behind with (1 MiB).
+    func rowsPerTask(_ count: Int, rowBytes: Int) -> Int {
+        if threads == 1 { return max(count, 1) }
+        let least = (1 << 16) / rowBytes, most = (1 << 20) / rowBytes
+        let share = min(max((count + threads - 1) / threads, least), max(most, 1))
+        return (share + 63) & ~63
+    }
+}
+
+/// Memory that workers compute in, shared by all products: one runs at a time.
+final class WorkerScratch {
+    /// For each worker a tile of weights, or the accumulators of a sum over neurons.
+    private let bytes: AlignedBuffer<UInt8>
+    private let size: Int
+    /// `[groups, padded outputs]`: what each quantization group of neurons adds, when groups are split among workers.
+    let groupSums: AlignedBuffer<Float>
+
+    /// - Parameters:
+    ///   - widest: the largest number of inputs of any map.
+    ///   - tallest: the largest number of outputs of any neuron-major map.
+    init(
+        _ kernels: KernelTable, threads: Int, widest: Int, tallest: Int, in memory: SessionMemory
+    ) throws(RuntimeError) {
+        let groups = (widest + groupSize - 1) / groupSize
+        let tile = max(
+            groups * groupSize * kernels.tileRows,
+            FourBitRows.tileBytes(blocks: kernels.fourBit.tileBlocks, groups: groups))
+        size = (max(tile, 8 * (tallest + 64)) + 4095) & ~4095
+        bytes = try AlignedBuffer(threads * size, in: memory)
+        groupSums = try AlignedBuffer((widest / groupSize + 1) * (tallest + 64), in: memory)
+    }
+
+    /// A worker's part, on a page boundary.
+    func space(_ worker: Int) -> UnsafeMutableRawPointer { UnsafeMutableRawPointer(bytes.pointer + worker * size) }
+}
+
+/// A map and where its outputs go: `[tokens, map.outputs]`.
+struct ProductTarget {
+    let map: Linear
+    let out: UnsafeMutablePointer<Float>
+}
