@@ -7,7 +7,9 @@
 
 import Glibc
 import SIMDKernels
-import TinySparse
+import TinyFormats
+import TinyRuntime
+import TinySupport
 
 private let names = ["tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-llama-w4", "tiny-opt-w4"]
 

@@ -49,9 +49,9 @@ package struct Weights: Sendable {
             return Norm(weight: try file.vector(name + ".weight").baseAddress!, bias: bias)
         }
         func linear(
-            _ name: String, neuronMajor: Bool = false, bias: Bool = config.hasBiases, biasOf other: String? = nil
+            _ name: String, neuronMajor: Bool = false, bias: Bool? = nil, biasOf other: String? = nil
         ) throws(FormatError) -> Linear {
-            let vector = bias ? try file.vector((other ?? name) + ".bias").baseAddress : nil
+            let vector = bias ?? config.hasBiases ? try file.vector((other ?? name) + ".bias").baseAddress : nil
             if let matrix = file.fourBitMatrix(name) { return Linear(matrix, bias: vector) }
             return Linear(
                 try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor, exceedsCache: exceedsCache)
