@@ -65,7 +65,7 @@ let package = Package(
     targets: vectorKernels + [
         // From the bottom up: a module knows those above it in this list, and only those that it names.
         layer("TinyPlatform", "Platform", on: []),
-        .target(name: "KernelTable", path: "Sources/SIMDKernels/Table"),
+        .target(name: "KernelTable", path: "Sources/SIMDKernels/Interface"),
         .target(
             name: "KernelsScalar", dependencies: ["KernelTable"], path: "Sources/SIMDKernels/Scalar",
             swiftSettings: portable ? [] : kernelSettings(define: [])),
@@ -87,7 +87,7 @@ let package = Package(
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["TinyPlatform", "TinySparse", "TinySparseC", "TinyTraining", "SIMDKernels"],
-            exclude: ["Reference", "Fixtures", "CInterface", "Fuzz", "FuzzCorpus"]),
+            exclude: ["Reference", "Fixtures", "Fuzz", "FuzzCorpus"]),
         // Drivers for libFuzzer: docs/HARDENING.md.
         .executableTarget(name: "TinyFuzz", dependencies: ["TinySparse"], path: "Tests/EndToEndTests/Fuzz"),
     ],

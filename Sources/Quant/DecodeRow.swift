@@ -1,6 +1,6 @@
 /// Decodes `count` weights stored in `format` to floats.
 ///
-/// Exact: bit for bit what ggml's reference dequantisation gives.
+/// Exact: bit for bit what ggml's reference dequantization gives.
 /// Cost: O(count), no allocation.
 /// - Parameters:
 ///   - source: `format.byteCount(of: count)` readable bytes of any alignment.

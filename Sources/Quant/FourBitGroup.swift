@@ -36,10 +36,10 @@ extension UnsafeRawPointer {
     }
 }
 
-// MARK: Quantised
+// MARK: Quantized
 
 extension FourBitGroup {
-    /// Quantises the 32 weights at `w`; nil if one is infinite, undefined or too large for a half.
+    /// Quantizes the 32 weights at `w`; nil if one is infinite, undefined or too large for a half.
     ///
     /// The range of the weights says where to begin. It is then stretched and shrunk in steps: the weights
     /// are rounded to sixteen levels, d and m are fitted to that by least squares and rounded to halves, the

@@ -27,7 +27,7 @@ package struct EncodedMatrix: @unchecked Sendable {
     }
 }
 
-/// Quantises every row of `source` (see `quantizeRow`), on all cores.
+/// Quantizes every row of `source` (see `quantizeRow`), on all cores.
 /// - Parameters:
 ///   - sourceRow: the row of `source` that becomes row r of the result.
 ///   - weights: room for rows · stride bytes.
@@ -55,7 +55,7 @@ package func quantize(
     }
 }
 
-/// Quantises every row of `source` and stores the result transposed: row c of
+/// Quantizes every row of `source` and stores the result transposed: row c of
 /// `weights` is column c of the quantized matrix, so that the weights that leave
 /// one neuron lie together. `scales[r]` then belongs to column r of `weights`.
 /// - Parameters:

@@ -1,8 +1,8 @@
-/// Quantises a row to signed bytes, symmetrically:
+/// Quantizes a row to signed bytes, symmetrically:
 /// amax = max |w|, scale = amax / 127, q = round-half-even(w · (127 / amax)).
 ///
 /// A row whose largest magnitude is below 1e-30 becomes zeros with scale 0.
-/// Cost: two passes over the row, no allocation; both loops vectorise.
+/// Cost: two passes over the row, no allocation; both loops vectorize.
 /// - Parameters:
 ///   - source: `count` floats.
 ///   - output: room for `stride` bytes; those from `count` on become zeros.

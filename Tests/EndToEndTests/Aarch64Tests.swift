@@ -44,7 +44,7 @@ final class Aarch64Tests: XCTestCase {
         return text
     }
 
-    private func script(_ name: String) -> String { packageFolder.appendingPathComponent(".ci/\(name)").path }
+    private func script(_ name: String) -> String { packageFolder.appendingPathComponent("Examples/Boards/\(name)").path }
 
     private func qemuOrSkip() throws -> String {
         let tools = ["swiftc", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-objcopy"].allSatisfy { findProgram($0) != nil }

@@ -4,17 +4,16 @@ import XCTest
 
 /// Programs in C that use the static library, one with its model inside.
 final class CInterfaceTests: XCTestCase {
-    private let sources = Tool.root + "/Tests/EndToEndTests/CInterface/"
-
-    private func build(_ name: String, _ options: [String] = [], in directory: TemporaryDirectory) throws -> String {
+    /// Compiles a source file of Examples.
+    private func build(_ source: String, _ options: [String] = [], in directory: TemporaryDirectory) throws -> String {
         let library = Tool.products + "/libTinySparseStatic.a"
         guard FileManager.default.fileExists(atPath: library) else {
             throw XCTSkip("swift build --product TinySparseStatic makes the library")
         }
         try Tool.need("/usr/bin/cc", "there is no C compiler")
-        let output = directory.path + "/" + name
+        let examples = Tool.root + "/Examples/", output = directory.path + "/program"
         let result = try Tool.run(
-            Tool.root + "/.ci/cc-tinysparse", [library, output, "-Wall", "-Werror"] + options + [sources + name + ".c"])
+            examples + "C/cc-tinysparse", [library, output, "-Wall", "-Werror"] + options + [examples + source])
         XCTAssertEqual(result.code, 0, result.errors)
         return output
     }
@@ -34,7 +33,7 @@ final class CInterfaceTests: XCTestCase {
 
     func testEveryFunction() throws {
         let directory = TemporaryDirectory()
-        let program = try build("interface", in: directory)
+        let program = try build("C/interface.c", in: directory)
         let model = Tool.fixture("tiny-llama-relu.gguf")
         let result = try Tool.run(program, [model, "Once"])
         XCTAssertEqual(result.code, 0, result.errors)
@@ -44,7 +43,7 @@ final class CInterfaceTests: XCTestCase {
     func testModelInsideTheProgram() throws {
         let directory = TemporaryDirectory()
         let model = Tool.fixture("tiny-opt.gguf")
-        let program = try build("embedded", ["-DMODEL_FILE=\"\(model)\""], in: directory)
+        let program = try build("EmbeddedModel/embedded.c", ["-DMODEL_FILE=\"\(model)\""], in: directory)
         let result = try Tool.run(program, ["Once"])
         XCTAssertEqual(result.code, 0, result.errors)
         XCTAssertEqual(result.output, try expected(model, "Once", 16) + "\n")

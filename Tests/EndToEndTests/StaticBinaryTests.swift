@@ -1,13 +1,13 @@
 import Foundation
 import XCTest
 
-/// The static binary of .ci/build-static, if it has been built (building it takes a minute).
+/// The static binary of Examples/Boards/build-static, if it has been built (building it takes a minute).
 final class StaticBinaryTests: XCTestCase {
     private let binary =
         ProcessInfo.processInfo.environment["TINYSPARSE_STATIC"] ?? Tool.root + "/.build-static/tinysparse"
     private let chroot = "/usr/sbin/chroot"
 
-    override func setUpWithError() throws { try Tool.need(binary, "not built: .ci/build-static") }
+    override func setUpWithError() throws { try Tool.need(binary, "not built: Examples/Boards/build-static") }
 
     func testNeedsNoLibrary() throws {
         let result = try Tool.run("/usr/bin/env", ["ldd", binary])

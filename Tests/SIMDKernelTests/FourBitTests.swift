@@ -171,7 +171,7 @@ final class FourBitTests: XCTestCase {
         }
     }
 
-    // MARK: Quantising
+    // MARK: Quantizing
 
     private func quantized(
         _ format: BlockFormat, _ bytes: [UInt8], rows: Int, columns: Int, importance: [Float]? = nil
@@ -212,7 +212,7 @@ final class FourBitTests: XCTestCase {
         }
     }
 
-    func testQuantisedWeightsAreNearAndBadOnesAreFound() throws {
+    func testQuantizedWeightsAreNearAndBadOnesAreFound() throws {
         let scalar = try scalarKernels()
         var random = Random(25)
         let rows = 20, columns = 100

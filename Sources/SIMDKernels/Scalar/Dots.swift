@@ -1,4 +1,4 @@
-// The contract's integer products in plain Swift: the text that the other sets are compared with.
+// The contract's integer products in scalar Swift: the implementation that the other sets are compared with.
 
 import KernelTable
 

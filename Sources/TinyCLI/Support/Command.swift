@@ -1,4 +1,3 @@
-import TinyConversion
 import TinyRuntime
 import TinySupport
 
@@ -72,8 +71,7 @@ extension Option {
     static let headSparsity = Option("head-sparsity", value: "on|off", "skip attention heads, too (default: on)")
     static let lmHeadScreen = Option(
         LMHeadScreenOption.name, value: "on|off",
-        "low-rank logit screening: compute exact logits only for a shortlist of tokens "
-            + "(default: on, if the model has a screen and --sparsity is not off)")
+        "low-rank logit screening (default: on, if the model has a screen and --sparsity is not off)")
 
     /// The model and how it runs.
     static let running = [model, threads, kernels, sparsity, headSparsity, lmHeadScreen, cache, memoryLimit, noVerify]

@@ -44,7 +44,7 @@ enum Help {
         }
         let width = names.map { $0.count }.max()! + 2
         let rows = zip(names, options).map { "  " + $0.padded(to: width) + $1.help }
-        let examples = command.examples.flatMap { ["  # \($0.what)", "  tinysparse \(command.name) \($0.arguments)"] }
+        let examples = command.examples.flatMap { ["  # \($0.what)", "  tinysparse \(command.name)" + ($0.arguments.isEmpty ? "" : " " + $0.arguments)] }
         return """
             usage: tinysparse \(command.name) [OPTIONS] \(command.operands)
 

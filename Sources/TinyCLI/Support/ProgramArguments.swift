@@ -20,7 +20,7 @@ let programArguments: [String] = {
     return []
 }()
 
-/// Replaces the Swift runtime's search for its backtracer in static binaries (`--wrap`, see .ci/build-static): the
-/// search aborts the program where there is no /proc.
+/// Replaces the Swift runtime's search for its backtracer in static binaries (`--wrap`, see Examples/Boards/build-static):
+/// the search aborts the program where there is no /proc.
 @_cdecl("__wrap_swift_copyAuxiliaryExecutablePath")
 package func noAuxiliaryExecutable(_ name: UnsafePointer<CChar>?) -> UnsafeMutablePointer<CChar>? { nil }

@@ -1,5 +1,5 @@
 #if arch(arm64) && KERNELS_ARM
-// Products without `sdot` (Cortex-A53, A57, A72, A73): the words that the two NEON sets say differently.
+// Products without `sdot` (Cortex-A53, A57, A72, A73): the primitives in which the two NEON sets differ.
 
 import _Builtin_intrinsics.arm.neon
 

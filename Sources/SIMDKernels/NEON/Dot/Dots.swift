@@ -1,6 +1,6 @@
 #if arch(arm64) && KERNELS_ARM
-// Products with `sdot` (Cortex-A55, A76, Neoverse-N1 and later): the words that the two NEON sets say
-// differently.
+// Products with `sdot` (Cortex-A55, A76, Neoverse-N1 and later): the primitives in which
+// the two NEON sets differ.
 
 import _Builtin_intrinsics.arm.neon
 

@@ -11,7 +11,7 @@ extension Command {
             IN is a .gguf file, or a Hugging Face folder with config.json, safetensors and tokenizer.json. OUT
             is a native file: int8 or 4-bit weights with checksums, in the layout that is mapped into memory.
             A conversion that fails or is interrupted leaves nothing behind. 4-bit weights read a third less
-            memory per token and cost some quality; Q4_0 and Q4_1 weights are kept without loss.
+            memory per token and cost some quality; Q4_0 and Q4_1 weights are kept as they are.
             """,
         options: [
             Option("weights", value: "FORMAT", "int8 (default); w4: 4-bit, output matrix int8; w4-all: everything 4-bit"),

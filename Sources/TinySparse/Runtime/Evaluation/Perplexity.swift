@@ -1,4 +1,6 @@
 import SIMDKernels
+import TinyFormats
+import TinyTokenizer
 
 /// How well a model expects a text: the exponential of the mean negative log likelihood of its tokens.
 public struct Perplexity: Sendable {

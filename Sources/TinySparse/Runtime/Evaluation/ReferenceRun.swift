@@ -1,4 +1,6 @@
+import TinyFormats
 import TinySupport
+import TinyTokenizer
 
 /// Computing what a `Reference` holds, and finding where two computations part.
 extension Session {

@@ -1,3 +1,5 @@
+import TinyFormats
+
 /// How often a screened head agrees with the whole of it, and what it computes.
 package struct ScreenQuality: Sendable {
     /// Tokens that were compared.

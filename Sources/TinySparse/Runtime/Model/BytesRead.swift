@@ -1,3 +1,5 @@
+import TinyFormats
+
 extension Model {
     /// Weights that a token of decoding reads when so much is computed, predictors included.
     /// - Parameter heads: whether the predictors of heads run, too; nil for no predictors at all.

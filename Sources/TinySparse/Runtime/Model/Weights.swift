@@ -43,7 +43,7 @@ package struct Weights: Sendable {
         let config = file.config
         let predictors = config.predictors
         // Smaller models stay in the last level of cache between two tokens.
-        let comesFromMemory = file.gguf.file.size > 24 << 20
+        let exceedsCache = file.gguf.file.size > 24 << 20
         func norm(_ id: TensorID) throws(FormatError) -> Norm {
             let bias = config.hasBias(id.role) ? try file.floats(id.bias).baseAddress : nil
             return Norm(weight: try file.floats(id).baseAddress!, bias: bias)
@@ -52,7 +52,7 @@ package struct Weights: Sendable {
             let bias = config.hasBias(id.role) ? try file.floats(id.bias).baseAddress : nil
             switch try file.tensor(id) {
             case .int8(let matrix, let isNeuronMajor):
-                return Linear(matrix, bias: bias, isNeuronMajor: isNeuronMajor, comesFromMemory: comesFromMemory)
+                return Linear(matrix, bias: bias, isNeuronMajor: isNeuronMajor, exceedsCache: exceedsCache)
             case .fourBit(let matrix): return Linear(matrix, bias: bias)
             case .floats: preconditionFailure("\(id.stem) is not a matrix")
             }
@@ -126,11 +126,11 @@ package struct Linear: @unchecked Sendable {
     let isNeuronMajor: Bool
     let bytes: Int
 
-    package init(_ matrix: Matrix, bias: UnsafePointer<Float>?, isNeuronMajor: Bool, comesFromMemory: Bool = false) {
+    package init(_ matrix: Matrix, bias: UnsafePointer<Float>?, isNeuronMajor: Bool, exceedsCache: Bool = false) {
         rows = .int8(
             WeightRows(
                 weights: matrix.weights, stride: matrix.stride, scales: matrix.scales, bias: bias,
-                comesFromMemory: comesFromMemory))
+                exceedsCache: exceedsCache))
         self.isNeuronMajor = isNeuronMajor
         outputs = isNeuronMajor ? matrix.cols : matrix.rows
         inputs = isNeuronMajor ? matrix.rows : matrix.cols

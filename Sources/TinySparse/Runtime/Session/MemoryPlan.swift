@@ -1,6 +1,7 @@
 import SIMDKernels
 import TinyFormats
 import TinyPlatform
+import TinySupport
 
 extension Session.Options {
     /// What the process takes besides models and sessions: code, stacks, the allocator's rest.

@@ -56,7 +56,7 @@ package struct Request {
     package func strings(_ key: String) throws(RequestError) -> [String]? {
         guard let value = self[key] else { return nil }
         if let string = value.string { return [string] }
-        guard let strings = value.array?.map(\.string), !strings.contains(nil) else {
+        guard let strings = value.array?.map({ $0.string }), !strings.contains(nil) else {
             throw RequestError("\(key): a string or a list of strings is needed")
         }
         return strings.compactMap { $0 }

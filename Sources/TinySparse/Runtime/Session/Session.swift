@@ -1,4 +1,5 @@
 import SIMDKernels
+import TinyFormats
 import TinyPlatform
 
 /// A decoding session: one sequence, its KV cache, and a pool of threads.

@@ -1,5 +1,0 @@
-/* For static programs: see .ci/cc-tinysparse. */
-char *__wrap_swift_copyAuxiliaryExecutablePath(const char *name) {
-    (void)name;
-    return 0;
-}

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Models of well-known shapes with random weights, to measure speed with.
+
+    pip install numpy xxhash
+    python Benchmarks/shapes.py opt-125m model.gguf [--keep 0.15 --profile profile.json --group 8]
+    tinysparse train-predictors model.gguf TEXT -o screened.gguf --rank 0 --head-rank 0     # adds a screen of the head
+
+With --keep, a model gets predictors whose choices are replayed statistics: neuron i of a layer (or group of neurons,
+with --group) is named as often as one of the profiled model is active (`tinysparse profile MODEL TEXT --json`, its
+curves of use stretched to the layer's width and scaled to the share asked for), on tokens that the input decides. The predictors are real ones in
+size and cost. Successive tokens share no more neurons than their curves of use make them: caches help less than
+with real text.
+"""
+import argparse
+import json
+import pathlib
+import statistics
+import sys
+
+import numpy as np
+import xxhash
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "Tests/EndToEndTests/Reference"))
+import functions
+import gguf_file
+import make_tiny
+from make_tiny import LLAMA, OPT, shape
+
+functions.xxhash64 = lambda data: xxhash.xxh64_intdigest(data)  # the reference's own takes a second a megabyte
+
+SHAPES = {
+    "opt-125m": shape(OPT, 768, 12, 12, 12, 64, 3072, 2048, vocabulary_size=50272),
+    # Four layers of OPT-1.3b and next to no vocabulary: time is in attention and MLP, which `bench --stages` tells apart.
+    "opt-1.3b-layers": shape(OPT, 2048, 4, 32, 32, 64, 8192, 2048, vocabulary_size=512),
+    "llama-135m": shape(LLAMA, 576, 30, 9, 3, 64, 1536, 8192, vocabulary_size=49152),
+    "llama-1.1b": shape(LLAMA, 2048, 22, 32, 4, 64, 5632, 8192, vocabulary_size=32000),
+}
+
+
+def tensors(config, random):
+    """int8 weights of even distribution, scaled so that outputs are as large as inputs."""
+    t = {}
+    d, d_ff = config["embedding_length"], config["feed_forward_length"]
+    dq, dkv = (config[k] * config["head_dimension"] for k in ("head_count", "kv_head_count"))
+
+    def vector(name, count, value):
+        t[name] = np.full(count, value, np.float32)
+
+    def matrix(name, outputs, inputs, transposed=False, bias=config["has_biases"], gain=1.0):
+        rows, columns = (inputs, outputs) if transposed else (outputs, inputs)
+        padded = np.zeros((rows, -(-columns // 64) * 64), np.int8)
+        padded[:, :columns] = random.integers(-127, 128, (rows, columns), np.int8)
+        t[name + ".weight"] = padded
+        vector(name + ".scale", outputs, gain / (73 * inputs**0.5))
+        if bias:
+            vector(name + ".bias", outputs, 0)
+
+    def norm(name):
+        vector(name + ".weight", d, 1)
+        if config["norm_kind"] == "layer":
+            vector(name + ".bias", d, 0)
+
+    def predictor(name, outputs, rank, uses):
+        matrix(name + "_a", rank, d, bias=False)
+        matrix(name + "_b", outputs, rank, transposed=True, bias=False)
+        quantile = statistics.NormalDist().inv_cdf
+        t[name + "_b.bias"] = np.array([quantile(min(max(u, 1e-6), 1 - 1e-6)) for u in uses], np.float32)
+
+    # The vocabulary's rows share most of their directions, as trained ones do: what a screen lives on.
+    vocabulary = config["vocabulary_size"]
+    shared = random.standard_normal((48, d), np.float32) / np.arange(1, 49, dtype=np.float32)[:, None] ** 0.5
+    rows = random.standard_normal((vocabulary, 48), np.float32) @ shared / 2
+    rows += 1.6 * random.standard_normal((vocabulary, d), np.float32)
+    rows *= 3 / np.sqrt((rows * rows).sum(1).mean())  # logits of about 3
+    t["token_embd.scale"] = np.abs(rows).max(1) / 127
+    t["token_embd.weight"] = np.zeros((vocabulary, -(-d // 64) * 64), np.int8)
+    t["token_embd.weight"][:, :d] = np.rint(rows / t["token_embd.scale"][:, None])
+    if config["positions"] == "learned":
+        t["position_embd.weight"] = random.standard_normal((config["context_length"], d), np.float32)
+    for n in range(config["layer_count"]):
+        b = f"blk.{n}."
+        norm(b + "attn_norm")
+        p = config.get("predictors")
+        for name, outputs, inputs in (("q", dq, d), ("k", dkv, d), ("v", dkv, d)):
+            matrix(b + "attn_" + name, outputs, inputs)
+        by_head = p and p["head_ranks"][n] > 0  # then the matrix lies transposed, but not its bias
+        matrix(b + "attn_output" + ("_t" if by_head else ""), d, dq, transposed=by_head)
+        if by_head and config["has_biases"]:
+            t[b + "attn_output.bias"] = t.pop(b + "attn_output_t.bias")
+        norm(b + "ffn_norm")
+        matrix(b + "ffn_up", d_ff, d)
+        if config["gated"]:
+            matrix(b + "ffn_gate", d_ff, d)
+        matrix(b + "ffn_down", d, d_ff, transposed=True)
+        if p:
+            predictor(b + "ffn_predictor", d_ff // p["neuron_group"], p["neuron_ranks"][n], p["neuron_uses"][n])
+            if p["head_ranks"][n]:
+                predictor(b + "attn_predictor", config["head_count"], p["head_ranks"][n], p["head_uses"][n])
+    norm("output_norm")
+    return t
+
+
+def curves(profile, layers, width, keep):
+    """Shares of the tokens that want each neuron or group: the profile's, by layer and in order of use, spread over
+    `layers` layers of `width`, and raised or lowered together (in their odds) until the mean is `keep`."""
+    real = [np.sort(np.array(layer["uses"]) / profile["tokens"]) for layer in profile["layers"]]
+    wanted = []
+    for n in range(layers):
+        uses = real[n * len(real) // layers]
+        wanted.append(np.interp(np.linspace(0, 1, width), np.linspace(0, 1, len(uses)), uses))
+    odds = np.clip(np.stack(wanted), 1e-5, 1 - 1e-5)
+    odds /= 1 - odds
+    low, high = -20.0, 20.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        shares = odds * np.exp(middle) / (1 + odds * np.exp(middle))
+        low, high = (middle, high) if shares.mean() < keep else (low, middle)
+    order = np.random.default_rng(1)
+    return [order.permutation(row) for row in shares]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("shape", choices=SHAPES)
+    parser.add_argument("output", type=pathlib.Path)
+    parser.add_argument("--keep", type=float, help="share of the neurons that predictors name")
+    parser.add_argument("--keep-heads", type=float, default=1.0, help="share of the heads")
+    parser.add_argument("--profile", type=pathlib.Path, help="real curves of use; without it all are used alike")
+    parser.add_argument("--rank", type=int, default=64)
+    parser.add_argument("--group", type=int, default=1, help="neighbouring neurons that share a score")
+    a = parser.parse_args()
+    config = dict(SHAPES[a.shape])
+    layers = config["layer_count"]
+    if a.keep is not None:
+        profile = json.loads(a.profile.read_text()) if a.profile else {"tokens": 2, "layers": [{"uses": [1, 1]}]}
+        heads = [1 if a.keep_heads < 1 and n else 0 for n in range(layers)]
+        config["predictors"] = dict(
+            neuron_ranks=[a.rank] * layers, neuron_thresholds=[0.0] * layers,
+            neuron_uses=curves(profile, layers, config["feed_forward_length"] // a.group, a.keep),
+            head_ranks=[16 * h for h in heads], head_thresholds=[0.0] * layers,
+            head_uses=[[a.keep_heads] * config["head_count"]] * layers, lookahead=False, neuron_group=a.group)
+    t = tensors(config, np.random.default_rng(1))
+    gguf_file.write(a.output, make_tiny.native_metadata(config, a.shape, t), t)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+#if arch(x86_64) && KERNELS_AVX2
+import KernelTable
+import _Builtin_intrinsics.intel
+
+// Four neurons' rows are interleaved byte by byte in registers, so that one product step adds four products
+// of eight columns. The interleaving leaves the columns of a block of 32 in another order (see `place`),
+// which does not matter until the end.
+
+/// The exact sums of one group of neurons over `width` columns.
+@inline(__always)
+func groupProducts(
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
+    _ x: QuantizedRows, _ g: Int, _ sums: UnsafeMutableRawPointer
+) {
+    let shouldPrefetch = w.shouldPrefetch(neurons)
+    let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
+    for b in 0..<width / 8 { (sums + b &* 32).storeBytes(of: _mm256_setzero_si256(), as: __m256i.self) }
+    var i = g &* groupSize
+    while i < end {
+        // Neurons past the end, which are repeats, have an activation of zero.
+        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(neurons, 0, neuronCount, i &+ k) }
+        @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
+            w.prefetchRow(neurons, 0, neuronCount, i &+ k &+ prefetchDistance)
+        }
+        let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
+        let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
+        let q = _mm256_set1_epi32(UnsafeRawPointer(x.values + i).loadUnaligned(as: Int32.self))
+        var at = 0
+        while at < width {
+            if shouldPrefetch {
+                prefetch(p0 + at)
+                prefetch(p1 + at)
+                prefetch(p2 + at)
+                prefetch(p3 + at)
+            }
+            let a = load32(r0 + at), b = load32(r1 + at), c = load32(r2 + at), d = load32(r3 + at)
+            let abLow = _mm256_unpacklo_epi8(a, b), abHigh = _mm256_unpackhi_epi8(a, b)
+            let cdLow = _mm256_unpacklo_epi8(c, d), cdHigh = _mm256_unpackhi_epi8(c, d)
+            let s = sums + at &* 4
+            accumulate(s, _mm256_unpacklo_epi16(abLow, cdLow), q)
+            accumulate(s + 32, _mm256_unpackhi_epi16(abLow, cdLow), q)
+            accumulate(s + 64, _mm256_unpacklo_epi16(abHigh, cdHigh), q)
+            accumulate(s + 96, _mm256_unpackhi_epi16(abHigh, cdHigh), q)
+            at &+= 32
+        }
+        i &+= 4
+    }
+}
+
+/// Neurons from the one being added to the one whose row is prefetched.
+private let prefetchDistance = 16
+
+@inline(__always)
+func integersAsFloats(_ p: UnsafeMutableRawPointer) -> F16 {
+    F16(
+        lowHalf: _mm256_cvtepi32_ps(p.load(as: __m256i.self)),
+        highHalf: _mm256_cvtepi32_ps((p + 32).load(as: __m256i.self)))
+}
+
+/// Where a register's four columns `c ..< c + 4` are: register k, lane l of a block of 32 holds columns
+/// 16 l + 4 k and on.
+@inline(__always)
+func place(ofColumns c: Int) -> Int { (c & ~31) &+ 8 &* ((c &>> 2) & 3) &+ 4 &* ((c &>> 4) & 1) }
+
+@inline(__always)
+private func accumulate(_ p: UnsafeMutableRawPointer, _ w: __m256i, _ q: __m256i) {
+    let sum = _mm256_add_epi32(p.load(as: __m256i.self), quadDots(_mm256_abs_epi8(w), w, q))
+    p.storeBytes(of: sum, as: __m256i.self)
+}
+#endif

@@ -1,0 +1,72 @@
+#if arch(x86_64) && KERNELS_AVX2
+// The per-ISA primitives of ../Shared: what Swift's SIMD types do not lower to a few instructions.
+
+import _Builtin_intrinsics.intel
+
+let setName = "avx2"
+
+typealias Bytes32 = __m256i
+
+/// How many sums of sixteen lanes the registers hold beside what is added to them.
+let accumulators = 4
+
+@inline(__always)
+func vmax(_ a: F16, _ b: F16) -> F16 {
+    F16(lowHalf: _mm256_max_ps(a.lowHalf, b.lowHalf), highHalf: _mm256_max_ps(a.highHalf, b.highHalf))
+}
+
+@inline(__always)
+func vmin(_ a: F16, _ b: F16) -> F16 {
+    F16(lowHalf: _mm256_min_ps(a.lowHalf, b.lowHalf), highHalf: _mm256_min_ps(a.highHalf, b.highHalf))
+}
+
+@inline(__always)
+func loadHalves(_ p: UnsafePointer<UInt16>) -> F16 {
+    let p = UnsafeRawPointer(p)
+    return F16(
+        lowHalf: _mm256_cvtph_ps(p.loadUnaligned(as: __m128i.self)),
+        highHalf: _mm256_cvtph_ps((p + 16).loadUnaligned(as: __m128i.self)))
+}
+
+@inline(__always)
+func loadBytes(_ p: UnsafePointer<Int8>) -> F16 {
+    let v = UnsafeRawPointer(p).loadUnaligned(as: SIMD2<Int64>.self)
+    let low = SIMD2(v[0], 0)
+    let high = SIMD2(v[1], 0)
+    return F16(
+        lowHalf: _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)),
+        highHalf: _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high)))
+}
+
+@inline(__always)
+func storeBytes(_ v: I16, _ p: UnsafeMutablePointer<Int8>) {
+    @inline(__always) func words(_ v: SIMD8<Int32>) -> __m128i {
+        _mm_packs_epi32(
+            unsafeBitCast(v.lowHalf, to: __m128i.self), unsafeBitCast(v.highHalf, to: __m128i.self))
+    }
+    let bytes = _mm_packs_epi16(words(v.lowHalf), words(v.highHalf))
+    UnsafeMutableRawPointer(p).storeBytes(of: bytes, as: __m128i.self)
+}
+
+/// Writes `first + l` for every lane l with a score of at least `least`, contiguously; returns how many. Room for
+/// sixteen is overwritten.
+@inline(__always)
+func storeIndices(_ first: Int32, _ scores: F16, _ least: Float, _ out: UnsafeMutablePointer<Int32>) -> Int {
+    let hits = I16.zero.replacing(with: -1, where: scores .>= F16(repeating: least))
+    @inline(__always) func mask(_ half: SIMD8<Int32>) -> UInt32 {
+        UInt32(bitPattern: _mm256_movemask_ps(unsafeBitCast(half, to: __m256.self)))
+    }
+    return storeIndices(first, mask(hits.lowHalf) | mask(hits.highHalf) &<< 8, out)
+}
+
+@inline(__always)
+func load32(_ p: UnsafeRawPointer) -> Bytes32 { p.loadUnaligned(as: Bytes32.self) }
+
+/// Four adjacent products in each 32-bit lane: vpmaddubsw takes one unsigned operand, so the weight
+/// gives its magnitude and the activation takes its sign. 2 * 127 * 127 fits 16 bits.
+@inline(__always)
+func quadDots(_ magnitude: Bytes32, _ weight: Bytes32, _ x: Bytes32) -> __m256i {
+    let pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, weight))
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
+}
+#endif

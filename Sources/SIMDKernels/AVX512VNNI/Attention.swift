@@ -1,1 +1,0 @@
-../Shared/Attention.swift

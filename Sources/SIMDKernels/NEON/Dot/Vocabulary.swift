@@ -1,1 +1,0 @@
-../Shared/Vocabulary.swift

@@ -1,0 +1,69 @@
+#if arch(arm64) && KERNELS_ARM
+import KernelTable
+import _Builtin_intrinsics.arm.neon
+
+/// The exact sums of one group of neurons over `width` columns. Eight neurons' rows are interleaved byte by
+/// byte in registers, four and four, so that a product step adds the products of four neurons to four
+/// columns; the sums lie in memory, in the order of the columns, and travel once for eight neurons.
+@inline(__always)
+func groupProducts(
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
+    _ x: QuantizedRows, _ g: Int, _ sums: UnsafeMutableRawPointer
+) {
+    let shouldPrefetch = w.shouldPrefetch(neurons)
+    let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
+    for b in 0..<width / 4 { (sums + b &* 16).storeBytes(of: .zero, as: int32x4_t.self) }
+    var i = g &* groupSize
+    while i < end {
+        // Neurons past the end, which are repeats, have an activation of zero.
+        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(neurons, 0, neuronCount, i &+ k) }
+        @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
+            w.prefetchRow(neurons, 0, neuronCount, i &+ k &+ prefetchDistance)
+        }
+        let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
+        let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
+        let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
+        let p4 = next(4), p5 = next(5), p6 = next(6), p7 = next(7)
+        let q = UnsafeRawPointer(x.values + i)
+        let q0 = spread(q.loadUnaligned(as: Int32.self))
+        let q1 = spread((q + 4).loadUnaligned(as: Int32.self))
+        var at = 0
+        while at < width {
+            if shouldPrefetch, at & 63 == 0 {
+                prefetch(p0, p1, p2, p3, at)
+                prefetch(p4, p5, p6, p7, at)
+            }
+            let (a0, a1, a2, a3) = interleave(r0 + at, r1 + at, r2 + at, r3 + at)
+            let (b0, b1, b2, b3) = interleave(r4 + at, r5 + at, r6 + at, r7 + at)
+            let s = sums + at &* 4
+            add(s, a0, q0, b0, q1)
+            add(s + 16, a1, q0, b1, q1)
+            add(s + 32, a2, q0, b2, q1)
+            add(s + 48, a3, q0, b3, q1)
+            at &+= 16
+        }
+        i &+= 8
+    }
+}
+
+/// Neurons from the one being added to the one whose row is prefetched.
+private let prefetchDistance = 16
+
+@inline(__always)
+private func add(
+    _ p: UnsafeMutableRawPointer, _ a: int8x16_t, _ qa: int8x16_t, _ b: int8x16_t, _ qb: int8x16_t
+) {
+    let one = accumulate(p.load(as: int32x4_t.self), a, qa)
+    p.storeBytes(of: accumulate(one, b, qb), as: int32x4_t.self)
+}
+
+@inline(__always)
+func integersAsFloats(_ p: UnsafeMutableRawPointer) -> F16 {
+    let s = p.assumingMemoryBound(to: int32x4_t.self)
+    return floats(s[0], s[1], s[2], s[3])
+}
+
+/// The columns are in order.
+@inline(__always)
+func place(ofColumns c: Int) -> Int { c }
+#endif

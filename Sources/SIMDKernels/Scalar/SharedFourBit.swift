@@ -1,1 +1,0 @@
-../Shared/FourBit.swift

@@ -1,0 +1,80 @@
+// Compiled once in every instruction set's target, like Elementwise.swift: sums over neuron-major rows
+// (docs/NUMERICS.md, 4). Each set defines `groupProducts`, the exact sums of one group, in an order of
+// columns of its own, and `place(ofColumns:)`, which undoes that order.
+
+import KernelTable
+
+func neuronSums(
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ count: Int,
+    _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
+) {
+    let width = (count &+ 63) & ~63
+    let totals = (scratch + width &* 4).assumingMemoryBound(to: Float.self)
+    totals.update(repeating: 0, count: width)
+    for g in 0..<x.groups {
+        groupProducts(w, neurons, neuronCount, width, x, g, scratch)
+        let scale = x.scales[g]
+        var c = 0
+        while c < width {
+            store(load(totals + c) + integersAsFloats(scratch + c &* 4) * scale, totals + c)
+            c &+= 16
+        }
+    }
+    finish(totals, w, count, out)
+}
+
+func neuronGroups(
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ count: Int,
+    _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ contributions: UnsafeMutablePointer<Float>
+) {
+    let width = (count &+ 63) & ~63
+    for g in 0..<x.groups {
+        groupProducts(w, neurons, neuronCount, width, x, g, scratch)
+        let scale = x.scales[g]
+        let to = contributions + g &* width
+        var c = 0
+        while c < width {
+            store(integersAsFloats(scratch + c &* 4) * scale, to + c)
+            c &+= 16
+        }
+    }
+}
+
+func groupSums(
+    _ w: WeightRows, _ contributions: UnsafeMutablePointer<Float>, _ groups: Int, _ count: Int,
+    _ out: UnsafeMutablePointer<Float>
+) {
+    let width = (count &+ 63) & ~63
+    var c = 0
+    while c < width {
+        var acc = F16.zero
+        for g in 0..<groups { acc += load(contributions + (g &* width &+ c)) }
+        store(acc, contributions + c)
+        c &+= 16
+    }
+    finish(contributions, w, count, out)
+}
+
+/// Puts the columns back in order, and gives them their scales and biases.
+private func finish(
+    _ totals: UnsafePointer<Float>, _ w: WeightRows, _ count: Int, _ out: UnsafeMutablePointer<Float>
+) {
+    var c = 0
+    while c &+ 16 <= count {
+        @inline(__always) func four(_ c: Int) -> SIMD4<Float> {
+            UnsafeRawPointer(totals + place(ofColumns: c)).loadUnaligned(as: SIMD4<Float>.self)
+        }
+        let sums = F16(
+            lowHalf: SIMD8(lowHalf: four(c), highHalf: four(c &+ 4)),
+            highHalf: SIMD8(lowHalf: four(c &+ 8), highHalf: four(c &+ 12)))
+        var y = sums * load(w.scales + c)
+        if let bias = w.bias { y += load(bias + c) }
+        store(y, out + c)
+        c &+= 16
+    }
+    while c < count {
+        let y = (totals + place(ofColumns: c & ~3))[c & 3] * w.scales[c]
+        out[c] = w.bias.map { y + $0[c] } ?? y
+        c &+= 1
+    }
+}

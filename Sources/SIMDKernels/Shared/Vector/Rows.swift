@@ -1,0 +1,78 @@
+// Compiled in every instruction set's target but the scalar one: rows by number or by list, prefetching, and
+// what the outputs of tiles have in common.
+
+import Builtin
+import KernelTable
+
+// (Functions, since a struct that several files share would bring weak symbols: Tests, KernelObjectTests.)
+extension WeightRows {
+    /// Whether to prefetch rows: gathered ones, and those of a model that exceeds the cache.
+    @inline(__always)
+    func shouldPrefetch(_ list: UnsafePointer<Int32>?) -> Bool { list != nil || exceedsCache }
+
+    /// The i-th of `count` rows, which are those of the list, or all from the first on. Past the end it is the last one
+    /// again: kernels read several rows at a time, and drop what they have too many.
+    @inline(__always)
+    func row(_ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int) -> UnsafeRawPointer {
+        let i = Swift.min(i, count &- 1)
+        return UnsafeRawPointer(weights + (list.map { Int($0[i]) } ?? first &+ i) &* stride)
+    }
+}
+
+extension WeightRows {
+    /// What to prefetch for row i. Without a list it goes on past the end, into what the file has next and what will
+    /// mostly be read next; prefetching unmapped memory does nothing.
+    @inline(__always)
+    func prefetchRow(_ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int) -> UnsafeRawPointer {
+        guard list == nil else { return row(list, first, count, i) }
+        return UnsafeRawPointer(weights) + (first &+ i) &* stride
+    }
+}
+
+/// Prefetches a cache line. Through Swift's `Builtin`, because Clang's `_mm_prefetch` is a macro and `_m_prefetch` only
+/// declared: the compiler silently drops calls to it.
+@inline(__always)
+func prefetch(_ p: UnsafeRawPointer) {
+    Builtin.int_prefetch_RawPointer(p._rawValue, Int32(0)._value, Int32(3)._value, Int32(1)._value)
+}
+
+/// Prefetches the same place of four rows. (AVX2 spells the four out: through this function its registers are
+/// allocated differently.)
+@inline(__always)
+func prefetch(
+    _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ c: UnsafeRawPointer, _ d: UnsafeRawPointer, _ at: Int
+) {
+    prefetch(a + at)
+    prefetch(b + at)
+    prefetch(c + at)
+    prefetch(d + at)
+}
+
+/// Writes `first + l` for every bit l that is set, contiguously; returns how many.
+@inline(__always)
+func storeIndices(_ first: Int32, _ mask: UInt32, _ out: UnsafeMutablePointer<Int32>) -> Int {
+    var mask = mask, found = 0
+    while mask != 0 {
+        out[found] = first &+ Int32(truncatingIfNeeded: mask.trailingZeroBitCount)
+        mask &= mask &- 1
+        found &+= 1
+    }
+    return found
+}
+
+/// Sixteen outputs of a tile from `first` on, of which `count` exist: scales them and adds the bias.
+@inline(__always)
+func finish(
+    _ sum: F16, _ w: WeightRows, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
+) {
+    if count >= 16 {
+        var y = sum * load(w.scales + first)
+        if let bias = w.bias { y += load(bias + first) }
+        store(y, out)
+    } else {
+        for i in 0..<count {
+            let y = sum[i] * w.scales[first &+ i]
+            out[i] = w.bias.map { y + $0[first &+ i] } ?? y
+        }
+    }
+}
