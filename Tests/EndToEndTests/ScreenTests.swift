@@ -131,7 +131,7 @@ final class ScreenTests: XCTestCase {
     func testBrokenScreensAreTypedErrors() throws {
         let good = try XCTUnwrap(golden.model.config.predictors.screen)
         func assertFails(
-            _ kind: FormatError.Kind, _ item: String, without missing: String = "-", _ change: (inout ScreenConfig) -> Void,
+            _ kind: FormatError.Kind, _ item: String, without missing: String = "-", _ change: (inout LMHeadScreenConfig) -> Void,
             line: UInt = #line
         ) {
             var screen = good
@@ -195,7 +195,7 @@ final class ScreenTests: XCTestCase {
     }
 
     /// The same model with another screen, or none, and without one of the tensors.
-    private func model(_ screen: ScreenConfig?, without missing: String = "-") throws -> Model {
+    private func model(_ screen: LMHeadScreenConfig?, without missing: String = "-") throws -> Model {
         let file = golden.model.file
         var writer = GGUFWriter(alignment: 64)
         for entry in file.gguf.entries {

@@ -1,18 +1,18 @@
 import TinySparse
 import XCTest
 
-/// Reference outputs: the file, and finding what differs from it.
+/// Recorded outputs: the file, and finding what differs from it.
 final class VerifyTests: XCTestCase {
     private static let model = try! Model(path: Tool.fixture("tiny-llama.gguf"))
 
-    private func record(_ options: Session.Options = .init(threads: 1)) throws -> Reference {
+    private func record(_ options: Session.Options = .init(threads: 1)) throws -> GoldenRecord {
         try .record(
             Self.model, prompts: ["Once", "", "1+1"], writing: 8, options: options, provenance: ["by a test"])
     }
 
     func testFileSaysAll() throws {
         let reference = try record()
-        XCTAssertEqual(try Reference(parsing: reference.description), reference)
+        XCTAssertEqual(try GoldenRecord(parsing: reference.description), reference)
         XCTAssertEqual(reference.texts.map(\.promptCount).min(), 1)
         XCTAssertEqual(reference.texts[0].positions.count, reference.texts[0].promptCount + 8)
         XCTAssertEqual(reference.texts[0].positions[0].layers.count, 2)
@@ -27,8 +27,9 @@ final class VerifyTests: XCTestCase {
             let words = line.split(separator: " ", maxSplits: 1)
             return "\(words[0]) \(tokens[index]) \(words[1])"
         }
-        let file = "tinysparse reference 1\nmodel 0\ntext dense 0 \"\"\n" + lines.joined(separator: "\n")
-        var reference = try Reference(parsing: file)
+        let head = ["tinysparse reference 2", "contract 1", "model 0", "text dense 0 \"\""] + lines
+        let file = (head + ["end \(head.count)"]).joined(separator: "\n")
+        var reference = try GoldenRecord(parsing: file)
         // As if all of them were the prompt: nothing was written here.
         reference.texts[0].prompt = Self.model.tokenizer.decode(tokens.map { Int32($0)! })
         reference.texts[0].promptCount = tokens.count
@@ -57,7 +58,7 @@ final class VerifyTests: XCTestCase {
     /// The screen's hashes are the numpy implementation's, and those of every kernel set.
     func testTheScreenIsVerifiedToo() throws {
         let model = try Model(path: Tool.fixture("tiny-llama-screen.gguf"))
-        let reference = try Reference.record(
+        let reference = try GoldenRecord.record(
             model, prompts: ["Once"], writing: 8, options: .init(threads: 1), provenance: [])
         XCTAssertEqual(reference.texts.map(\.mode), [.dense, .screened])
         for kernels in ["scalar", nil] {
@@ -73,7 +74,7 @@ final class VerifyTests: XCTestCase {
 
     func testDifferencesAreNamed() throws {
         let good = try record()
-        func difference(_ change: (inout Reference.Text) -> Void) throws -> ReferenceDifference? {
+        func difference(_ change: (inout GoldenRecord.Text) -> Void) throws -> GoldenRecordDifference? {
             var bad = good
             change(&bad.texts[0])
             return try bad.firstDifference(Self.model, .init(threads: 1))
@@ -90,13 +91,27 @@ final class VerifyTests: XCTestCase {
     }
 
     func testBadFilesAreRefused() throws {
+        let first = "tinysparse reference 2\ncontract 1\n"
         for (text, line) in [
-            ("", 1), ("tinysparse reference 2", 1), ("tinysparse reference 1\nmodel xyz", 2),
-            ("tinysparse reference 1\n0 1 2", 2), ("tinysparse reference 1\ntext dense 1 \"a\"\n1 1 2", 3),
-            ("tinysparse reference 1\ntext odd 1 \"a\"", 2), ("tinysparse reference 1\ntext dense 1 a", 2),
-            ("tinysparse reference 1\ntext dense 2 \"a\"\n0 1 2", 1),
+            ("", 1), ("tinysparse reference 1", 1), (first + "model xyz", 3), ("tinysparse reference 2\ncontract 2", 2),
+            (first + "0 1 2", 3), (first + "text dense 1 \"a\"\n1 1 2", 4), ("tinysparse reference 2\nend 1", 1),
+            (first + "text odd 1 \"a\"", 3), (first + "text dense 1 a", 3), (first + "end 3", 3), (first + "end 2\nmade", 4),
+            (first + "text dense 2 \"a\"\n0 1 2\nend 4", 1),
         ] {
-            XCTAssertThrowsError(try Reference(parsing: text)) { XCTAssertEqual(($0 as? ReferenceError)?.line, line) }
+            XCTAssertThrowsError(try GoldenRecord(parsing: text)) { XCTAssertEqual(($0 as? GoldenRecordError)?.line, line) }
+        }
+    }
+
+    /// A file that was cut anywhere, or lost a line, is an error and not a shorter comparison.
+    func testEveryCutIsSeen() throws {
+        let lines = try record().description.split(separator: "\n")
+        for count in 0..<lines.count {
+            XCTAssertThrowsError(try GoldenRecord(parsing: lines.prefix(count).joined(separator: "\n")), "\(count)")
+        }
+        for lost in lines.indices {
+            var rest = lines
+            rest.remove(at: lost)
+            XCTAssertThrowsError(try GoldenRecord(parsing: rest.joined(separator: "\n")), "\(lost)")
         }
     }
 
@@ -110,7 +125,7 @@ final class VerifyTests: XCTestCase {
         XCTAssertEqual(equal.code, 0, equal.errors)
         XCTAssert(equal.output.contains("scalar, 3 threads, blocks of 64: "), equal.output)
 
-        var reference = try Reference(parsing: String(contentsOfFile: file, encoding: .utf8))
+        var reference = try GoldenRecord(parsing: String(contentsOfFile: file, encoding: .utf8))
         reference.texts[1].positions[4].layers[0] = 7
         _ = directory.write(Array(reference.description.utf8), "reference.txt")
         let different = try Tool.run(Tool.tinysparse, common + ["--reference", file])

@@ -98,7 +98,7 @@ private struct BenchReport {
     let prefill, decode: Speeds?
     /// Neurons and heads computed while decoding.
     let activity: Activity
-    let screened: ScreenActivity?
+    let screened: LMHeadScreenActivity?
 
     private var model: Model { session.model }
 

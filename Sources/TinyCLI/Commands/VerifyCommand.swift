@@ -83,7 +83,7 @@ private func verifyCommand(_ arguments: Arguments) throws(Failure) {
 }
 
 /// The reference given or the one next to the model; nil if there is none.
-private func storedReference(_ path: String, _ model: Model, _ arguments: Arguments) throws(Failure) -> Reference? {
+private func storedReference(_ path: String, _ model: Model, _ arguments: Arguments) throws(Failure) -> GoldenRecord? {
     let file: String
     if let given = arguments.string("reference") {
         file = given
@@ -94,9 +94,9 @@ private func storedReference(_ path: String, _ model: Model, _ arguments: Argume
         guard access(file, R_OK) == 0 else { return nil }
     }
     let text = String(decoding: try readAll(file), as: UTF8.self)
-    let reference: Reference
+    let reference: GoldenRecord
     do {
-        reference = try Reference(parsing: text)
+        reference = try GoldenRecord(parsing: text)
     } catch {
         throw .problem("\(escaped(file)): \(error.description)")
     }
@@ -119,7 +119,7 @@ private func name(_ options: Session.Options) -> String {
 
 /// A description of the first difference, or nil.
 private func difference(
-    from reference: Reference, _ model: Model, _ options: Session.Options
+    from reference: GoldenRecord, _ model: Model, _ options: Session.Options
 ) throws(Failure) -> String? {
     do {
         guard let difference = try reference.firstDifference(model, options) else { return nil }
@@ -131,7 +131,7 @@ private func difference(
 
 /// The first number that differs from that of another kernel set, if there is one.
 private func element(
-    _ difference: ReferenceDifference, _ model: Model, _ options: Session.Options
+    _ difference: GoldenRecordDifference, _ model: Model, _ options: Session.Options
 ) throws(RuntimeError) -> String {
     for other in Kernels.available.map({ $0.name }) where other != options.kernels {
         var others = options

@@ -46,7 +46,7 @@ enum LMHeadScreenOption {
     }
 }
 
-extension ScreenActivity {
+extension LMHeadScreenActivity {
     /// For human readers.
     var text: String {
         "logit screening: \(fixed(rowsPerToken, 0)) exact logits per token, all for \(fixed(100 * denseShare, 1)) % of tokens"
@@ -56,7 +56,7 @@ extension ScreenActivity {
     }
 }
 
-extension ScreenQuality {
+extension LMHeadScreenQuality {
     /// For human readers.
     var text: String {
         "logit screening: same argmax for \(fixed(100 * agreement, 2)) % of \(tokens) tokens, "

@@ -18,7 +18,7 @@ package struct PredictorConfig: Sendable, Equatable {
     /// before it runs, and not from the norm before the MLP.
     package var lookahead = false
     /// The screen of the output matrix; nil where there is none.
-    package var screen: ScreenConfig?
+    package var screen: LMHeadScreenConfig?
 
     package init() {}
 
@@ -49,7 +49,7 @@ package struct PredictorConfig: Sendable, Equatable {
     ///   - gated: whether the model's MLPs have gates.
     /// - Throws: `FormatError` naming the key.
     init(_ gguf: GGUF, layers: Int, dFF: Int, gated: Bool) throws(FormatError) {
-        screen = try ScreenConfig(gguf)
+        screen = try LMHeadScreenConfig(gguf)
         guard gguf.entry(Self.key + "neuron_ranks") != nil else { return }
         func ranks(_ name: String) throws(FormatError) -> [Int] {
             guard let entry = gguf.entry(Self.key + name) else { throw gguf.missing(Self.key + name) }

@@ -44,7 +44,7 @@ package struct TrainingResult: Sendable {
     /// On the calibration pieces: heads only, and all together.
     package let headQuality, quality: Quality
     /// nil for a model without a screen, or with one from before.
-    package var screen: ScreenReport?
+    package var screen: LMHeadScreenReport?
 }
 
 /// Chooses a threshold for every predictor so that a budget of perplexity buys as many skipped bytes as it can.

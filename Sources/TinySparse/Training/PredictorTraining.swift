@@ -246,7 +246,7 @@ package final class PredictorTraining {
     }
 
     /// The finished model's screen at work, with the predictors, on text that nothing was fitted to.
-    private func check(_ screen: TrainedScreen, _ file: PredictorFile) throws -> ScreenReport {
+    private func check(_ screen: TrainedScreen, _ file: PredictorFile) throws -> LMHeadScreenReport {
         let model = try Model(NativeModelFile(image: file.image(model.file), verify: false))
         var session = options.session
         session.screensHead = true
@@ -257,7 +257,7 @@ package final class PredictorTraining {
             return !isStopped
         }
         if isStopped { throw TrainingStopped() }
-        return ScreenReport(config: screen.config, bytes: model.weights.screen?.bytes ?? 0, quality: quality ?? ScreenQuality())
+        return LMHeadScreenReport(config: screen.config, bytes: model.weights.screen?.bytes ?? 0, quality: quality ?? LMHeadScreenQuality())
     }
 
     // MARK: Evaluation

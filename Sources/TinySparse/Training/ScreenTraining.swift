@@ -5,16 +5,16 @@ import TinyRuntime
 
 /// A trained screen of the output matrix, as the file holds it.
 struct TrainedScreen {
-    let config: ScreenConfig
+    let config: LMHeadScreenConfig
     let matrices: QuantizedPredictor
 }
 
 /// A screen in the finished model, measured on text it was not trained on.
-package struct ScreenReport: Sendable {
-    package let config: ScreenConfig
+package struct LMHeadScreenReport: Sendable {
+    package let config: LMHeadScreenConfig
     /// What the screen itself reads for a token.
     package let bytes: Int
-    package let quality: ScreenQuality
+    package let quality: LMHeadScreenQuality
 }
 
 extension PredictorFile {
@@ -80,7 +80,7 @@ struct ScreenTraining {
         let matrices = try QuantizedPredictor(weights, .rowMajor)
         let margins = try margins(matrices, heldOut)
         // Rows here and there cost more than all in a row: with half of them in reach, all are as fast.
-        let config = ScreenConfig(
+        let config = LMHeadScreenConfig(
             rank: rank, rows: max(model.config.vocabularySize / 2, 1), margin: margins.one, wideMargin: margins.several)
         return (TrainedScreen(config: config, matrices: matrices), weights)
     }

@@ -23,7 +23,7 @@ package struct SweepPoint: Sendable {
     /// Decoded tokens a second, and those of the dense model in alternation; predictor only.
     package internal(set) var speed: (sparse: Double, dense: Double)?
     /// What the screen of the output matrix does; nil where all of that is computed.
-    package internal(set) var screen: ScreenQuality?
+    package internal(set) var screen: LMHeadScreenQuality?
 }
 
 /// Quality against the share of neurons that is computed, for several ways of choosing them.

@@ -133,7 +133,7 @@ struct InspectionReport {
             + (predictors.lookahead ? "; evaluated before the attention" : "")
     }
 
-    private func describe(_ screen: ScreenConfig?) -> String {
+    private func describe(_ screen: LMHeadScreenConfig?) -> String {
         guard let screen else { return "none" }
         return "rank \(screen.rank), margin \(fixed(Double(screen.margin))) for the argmax, "
             + "\(fixed(Double(screen.wideMargin))) for top-k, at most \(screen.rows) exact logits"

@@ -175,7 +175,7 @@ private func predictorLines(_ result: TrainingResult) -> [String] {
     return lines
 }
 
-private func screenLines(_ report: ScreenReport) -> [String] {
+private func screenLines(_ report: LMHeadScreenReport) -> [String] {
     let config = report.config
     return [
         "logit screen: rank \(config.rank), \(readable(bytes: report.bytes)); margin "
@@ -212,7 +212,7 @@ extension Quality {
     }
 }
 
-extension ScreenReport {
+extension LMHeadScreenReport {
     fileprivate var json: JSON {
         .object([
             ("rank", .number(config.rank)), ("rows", .number(config.rows)), ("margin", .double(Double(config.margin))),

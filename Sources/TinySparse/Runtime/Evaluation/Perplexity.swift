@@ -9,7 +9,7 @@ public struct Perplexity: Sendable {
     var squares = 0.0
     /// How the screen of the output matrix did on the same tokens; nil without one at work. Losses are those of the
     /// whole matrix: a screen is for choosing tokens, and what it leaves out has no exact probability.
-    package internal(set) var screen: ScreenQuality?
+    package internal(set) var screen: LMHeadScreenQuality?
 
     /// Perplexity.
     public var value: Double { tokens == 0 ? .nan : Double64.exp(min(mean, 600)) }
@@ -63,7 +63,7 @@ extension Session {
     /// Negative log likelihoods of `tokens[first + 1...]`, each after all tokens before it.
     /// - Parameter screen: gets what the screen of the output matrix does on the same tokens.
     private func losses(
-        of tokens: [Int32], from first: Int, screen: inout ScreenQuality?
+        of tokens: [Int32], from first: Int, screen: inout LMHeadScreenQuality?
     ) throws(RuntimeError) -> [Double] {
         var failure: RuntimeError?
         rewind(to: 0)

@@ -2,18 +2,18 @@ import SIMDKernels
 import TinyFormats
 
 /// Two small matrices whose product with a token's output norm approximates its logits.
-package struct Screen: Sendable {
+package struct LMHeadScreenWeights: Sendable {
     /// d_model to rank.
     let reduce: Linear
     /// Rank to vocabulary.
     let expand: Linear
-    let config: ScreenConfig
+    let config: LMHeadScreenConfig
 
     package var bytes: Int { reduce.bytes + expand.bytes }
 }
 
 /// What a screen did.
-package struct ScreenActivity: Sendable {
+package struct LMHeadScreenActivity: Sendable {
     /// Tokens that were screened, those of them included for which all rows were computed.
     package var tokens = 0
     /// Tokens for which too many rows were in reach, so that all were computed.
@@ -39,7 +39,7 @@ package struct ScreenActivity: Sendable {
 package final class LMHeadScreen {
     private let context: ComputeContext
     private let head: Linear
-    private let screen: Screen
+    private let screen: LMHeadScreenWeights
     private let inner: AlignedBuffer<Float>
     private let reduced: Activations
     /// The rows to compute, ascending, and their logits.
@@ -47,7 +47,7 @@ package final class LMHeadScreen {
     private let exact: AlignedBuffer<Float>
     /// The best score of each block of rows: most blocks need no second look.
     private let best: AlignedBuffer<Float>
-    private(set) var activity = ScreenActivity()
+    private(set) var activity = LMHeadScreenActivity()
 
     /// How many exact logits can be asked for. Finding the k-th best costs k comparisons for some rows.
     static let possible = 1...256

@@ -35,7 +35,7 @@ package struct Weights: Sendable {
     let outputNorm: Norm
     package let head: Linear
     /// What finds the rows of the head that are worth computing; nil if the file has none.
-    package let screen: Screen?
+    package let screen: LMHeadScreenWeights?
     /// Neurons are predicted from the norm before the attention of their layer, not from that before the MLP.
     let predictsAhead: Bool
 
@@ -90,7 +90,7 @@ package struct Weights: Sendable {
         outputNorm = try norm(TensorID(.outputNorm))
         head = try linear(TensorID(.lmHead))
         if let config = predictors.screen {
-            screen = Screen(
+            screen = LMHeadScreenWeights(
                 reduce: try linear(TensorID(.screenReduce)), expand: try linear(TensorID(.screenExpand)), config: config)
         } else {
             screen = nil

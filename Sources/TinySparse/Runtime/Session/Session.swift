@@ -208,5 +208,5 @@ public final class Session {
     /// Neurons and heads computed since the session was made.
     package var activity: Activity { forward.activity }
     /// What the screen of the output matrix did since the session was made; nil if there is none at work.
-    package var screenActivity: ScreenActivity? { forward.screen?.activity }
+    package var screenActivity: LMHeadScreenActivity? { forward.screen?.activity }
 }

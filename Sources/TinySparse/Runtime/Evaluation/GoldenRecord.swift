@@ -1,22 +1,25 @@
+import TinyPlatform
 import TinySupport
 
 /// What a model computes, as text that can be compared: for some prompts the token ids, and for every
 /// position the hashes of the logits and of each layer's output. docs/NUMERICS.md promises them to be the
 /// same everywhere.
 ///
-///     tinysparse reference 1
+///     tinysparse reference 2
+///     contract 1                              version of the numeric contract
 ///     model 0123456789abcdef                  xxHash64 of the native model
 ///     made with 0.1.0, avx512, ...            any number of lines about where it comes from
 ///     text dense 3 "Once upon a time"         the mode; how many tokens the prompt has; the prompt
 ///     0 1 LOGITS LAYER0 LAYER1 ...            position, token, hashes
 ///     1 9038 ...
 ///     text predicted 3 "Once upon a time"     the same with the model's own predictors
-///     text screened 3 "Once upon a time"      and with its screen of the output matrix, the largest logit exact
+///     text screened 3 "Once upon a time"      and with low-rank logit screening, the largest logit exact
 ///     ...
+///     end 239                                 how many lines there are before this one
 ///
-/// Positions after the prompt hold what the model wrote on, greedily. A hash is xxHash64, seed 0, of the
+/// Positions after the prompt hold what the model generated, greedily. A hash is xxHash64, seed 0, of the
 /// little-endian bits of the floats.
-package struct Reference: Sendable, Equatable, CustomStringConvertible {
+package struct GoldenRecord: Sendable, Equatable, CustomStringConvertible {
     /// What was computed of neurons, heads and logits.
     package enum Mode: String, Sendable, CaseIterable {
         case dense, predicted, screened
@@ -55,19 +58,21 @@ package struct Reference: Sendable, Equatable, CustomStringConvertible {
 
 // MARK: Text
 
-/// A reference file that is none.
-package struct ReferenceError: Error, Equatable, CustomStringConvertible {
+/// What is wrong with a file of recorded outputs.
+package struct GoldenRecordError: Error, Equatable, CustomStringConvertible {
     package let line: Int
     package let message: String
     package var description: String { "line \(line): \(message)" }
 }
 
-extension Reference {
-    private static let firstLine = "tinysparse reference 1"
+extension GoldenRecord {
+    private static let firstLine = "tinysparse reference 2"
 
     /// The text of the file.
     package var description: String {
-        var lines = [Self.firstLine, "model \(hexadecimal(modelHash))"]
+        var lines = [
+            Self.firstLine, "contract \(TinySparseVersion.numericContract)", "model \(hexadecimal(modelHash))",
+        ]
         lines += provenance.map { "made \($0)" }
         for text in texts {
             lines.append("text \(text.mode.rawValue) \(text.promptCount) \(JSON.quoted(text.prompt))")
@@ -76,23 +81,34 @@ extension Reference {
                 lines.append("\(index) \(position.token) " + hashes.joined(separator: " "))
             }
         }
+        lines.append("end \(lines.count)")
         return lines.joined(separator: "\n") + "\n"
     }
 
     /// Reads a file.
-    /// - Throws: `ReferenceError` naming the line.
-    package init(parsing text: String) throws(ReferenceError) {
+    /// - Throws: `GoldenRecordError` naming the line.
+    package init(parsing text: String) throws(GoldenRecordError) {
         self.init(modelHash: 0, provenance: [], texts: [])
+        var contract: Int?, end: Int?
         for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            func wrong(_ message: String) -> ReferenceError { ReferenceError(line: index + 1, message: message) }
+            func wrong(_ message: String) -> GoldenRecordError { GoldenRecordError(line: index + 1, message: message) }
             if index == 0 {
                 guard line == Self.firstLine else { throw wrong("is not \"\(Self.firstLine)\"") }
                 continue
             }
             let words = line.split(separator: " ", maxSplits: 1)
             guard let key = words.first else { continue }
+            guard end == nil else { throw wrong("is after the end") }
             let rest = words.count > 1 ? words[1] : ""
             switch key {
+            case "contract":
+                contract = Int(rest)
+                guard contract == TinySparseVersion.numericContract else {
+                    throw wrong("is of another numeric contract than \(TinySparseVersion.numericContract); record again")
+                }
+            case "end":
+                guard Int(rest) == index else { throw wrong("the file has \(index) lines before this one, not \(rest)") }
+                end = index
             case "model":
                 guard let hash = UInt64(rest, radix: 16) else { throw wrong("is no hash of a model") }
                 modelHash = hash
@@ -107,23 +123,28 @@ extension Reference {
                 texts[texts.count - 1].positions.append(position)
             }
         }
+        guard contract != nil else { throw GoldenRecordError(line: 1, message: "the file names no numeric contract") }
+        guard end != nil else {
+            throw GoldenRecordError(
+                line: text.split(separator: "\n").count, message: "the file is cut short: its last line is not an end")
+        }
         guard texts.allSatisfy({ (0...$0.positions.count).contains($0.promptCount) }) else {
-            throw ReferenceError(line: 1, message: "a text has fewer positions than its prompt has tokens")
+            throw GoldenRecordError(line: 1, message: "a text has fewer positions than its prompt has tokens")
         }
     }
 }
 
-extension Reference.Text {
+extension GoldenRecord.Text {
     fileprivate init?(header: Substring) {
         let words = header.split(separator: " ", maxSplits: 2)
-        guard words.count == 3, let mode = Reference.Mode(rawValue: String(words[0])),
+        guard words.count == 3, let mode = GoldenRecord.Mode(rawValue: String(words[0])),
             let count = Int(words[1]), let prompt = try? JSON.parse(Array(words[2].utf8)).string
         else { return nil }
         self.init(mode: mode, prompt: prompt, promptCount: count, positions: [])
     }
 }
 
-extension Reference.Position {
+extension GoldenRecord.Position {
     fileprivate init?(_ line: Substring) {
         let words = line.split(separator: " ")
         guard words.count >= 2, let token = Int32(words[0]) else { return nil }

@@ -1,7 +1,7 @@
 import TinyFormats
 
 /// How often a screened head agrees with the whole of it, and what it computes.
-package struct ScreenQuality: Sendable {
+package struct LMHeadScreenQuality: Sendable {
     /// Tokens that were compared.
     package internal(set) var tokens = 0
     /// Those with the same best token.
@@ -26,14 +26,14 @@ extension Session {
     /// - Parameters:
     ///   - first: the number of the first of them in its block.
     ///   - rows: the logits, all of them exact.
-    func compareScreen(_ first: Int, _ rows: UnsafeBufferPointer<Float>, to quality: inout ScreenQuality?) throws(RuntimeError) {
+    func compareScreen(_ first: Int, _ rows: UnsafeBufferPointer<Float>, to quality: inout LMHeadScreenQuality?) throws(RuntimeError) {
         guard let screen = forward.screen else { return }
         let vocabulary = model.config.vocabularySize
         let out = try AlignedBuffer<Float>(vocabulary)
         let count = rows.count / vocabulary
         let x = forward.output(of: first, count)
         let before = screen.activity
-        var sum = quality ?? ScreenQuality()
+        var sum = quality ?? LMHeadScreenQuality()
         for t in 0..<count {
             screen.run(x.row(t), topK: 1, into: out.pointer)
             let a = argmax(out.pointer, vocabulary), b = argmax(rows.baseAddress! + t * vocabulary, vocabulary)
@@ -49,8 +49,8 @@ extension Session {
     /// How the screen does on some texts, each read on its own; nil without one.
     package func screenQuality(
         of chunks: [[Int32]], progress: (_ done: Int, _ of: Int) -> Bool = { _, _ in true }
-    ) throws(RuntimeError) -> ScreenQuality? {
-        var quality: ScreenQuality?
+    ) throws(RuntimeError) -> LMHeadScreenQuality? {
+        var quality: LMHeadScreenQuality?
         var failure: RuntimeError?
         for (index, chunk) in chunks.enumerated() {
             rewind(to: 0)

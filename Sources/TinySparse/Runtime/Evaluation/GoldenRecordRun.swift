@@ -26,9 +26,9 @@ extension Session {
 
     /// What the model computes for tokens, from an empty context on.
     /// - Throws: `RuntimeError`.
-    package func outputs(of tokens: [Int32]) throws(RuntimeError) -> (positions: [Reference.Position], next: [Int32]) {
+    package func outputs(of tokens: [Int32]) throws(RuntimeError) -> (positions: [GoldenRecord.Position], next: [Int32]) {
         rewind(to: 0)
-        var positions = tokens.map { Reference.Position(token: $0, logits: 0, layers: []) }
+        var positions = tokens.map { GoldenRecord.Position(token: $0, logits: 0, layers: []) }
         var next = [Int32](repeating: 0, count: tokens.count)
         var start = 0
         let width = model.config.dModel
@@ -83,7 +83,7 @@ private func argmax(_ logits: UnsafeBufferPointer<Float>) -> Int32 {
     Int32(argmax(logits.baseAddress!, logits.count))
 }
 
-extension Reference {
+extension GoldenRecord {
     /// Computes a reference.
     ///
     /// - Parameters:
@@ -92,8 +92,8 @@ extension Reference {
     /// - Throws: `RuntimeError`.
     package static func record(
         _ model: Model, prompts: [String], writing count: Int, options: Session.Options, provenance: [String]
-    ) throws(RuntimeError) -> Reference {
-        var reference = Reference(modelHash: xxHash64(model.file.gguf.file.bytes), provenance: provenance, texts: [])
+    ) throws(RuntimeError) -> GoldenRecord {
+        var reference = GoldenRecord(modelHash: xxHash64(model.file.gguf.file.bytes), provenance: provenance, texts: [])
         for mode in modes(of: model) {
             let session = try Session(model, options, mode)
             for prompt in prompts {
@@ -116,7 +116,7 @@ extension Reference {
     /// Computes everything again and compares.
     /// - Returns: the first difference, or nil.
     /// - Throws: `RuntimeError`, for instance if the reference is of another model's size.
-    package func firstDifference(_ model: Model, _ options: Session.Options) throws(RuntimeError) -> ReferenceDifference? {
+    package func firstDifference(_ model: Model, _ options: Session.Options) throws(RuntimeError) -> GoldenRecordDifference? {
         for mode in Mode.allCases where texts.contains(where: { $0.mode == mode }) {
             let session = try Session(model, options, mode)
             for text in texts where text.mode == mode {
@@ -126,9 +126,9 @@ extension Reference {
         return nil
     }
 
-    private func difference(_ text: Text, _ session: Session) throws(RuntimeError) -> ReferenceDifference? {
-        func found(_ position: Int, _ what: ReferenceDifference.What) -> ReferenceDifference {
-            ReferenceDifference(text: text, position: position, what: what)
+    private func difference(_ text: Text, _ session: Session) throws(RuntimeError) -> GoldenRecordDifference? {
+        func found(_ position: Int, _ what: GoldenRecordDifference.What) -> GoldenRecordDifference {
+            GoldenRecordDifference(text: text, position: position, what: what)
         }
         let tokens = text.positions.map { $0.token }
         var prompt = session.model.tokenizer.encode(text.prompt, addSpecial: true)
@@ -156,7 +156,7 @@ extension Reference {
 }
 
 /// Where a computation leaves a reference first: no earlier position and, at that position, no earlier layer differs.
-package struct ReferenceDifference: Sendable, CustomStringConvertible {
+package struct GoldenRecordDifference: Sendable, CustomStringConvertible {
     package enum What: Sendable, Equatable {
         /// The tokenizer makes another token of the prompt, or ends before or after the reference.
         case tokenOfPrompt
@@ -167,7 +167,7 @@ package struct ReferenceDifference: Sendable, CustomStringConvertible {
         case logits
     }
 
-    package let text: Reference.Text
+    package let text: GoldenRecord.Text
     package let position: Int
     package let what: What
 
@@ -206,7 +206,7 @@ package struct ReferenceDifference: Sendable, CustomStringConvertible {
 }
 
 extension Session {
-    fileprivate convenience init(_ model: Model, _ options: Options, _ mode: Reference.Mode) throws(RuntimeError) {
+    fileprivate convenience init(_ model: Model, _ options: Options, _ mode: GoldenRecord.Mode) throws(RuntimeError) {
         var options = options
         options.sparsity = mode.sparsity
         options.screensHead = mode == .screened

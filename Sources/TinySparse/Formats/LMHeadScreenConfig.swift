@@ -1,7 +1,7 @@
 import TinySupport
 
 /// The screen of a model's output matrix, which finds the rows worth computing: docs/NUMERICS.md, 10.
-package struct ScreenConfig: Sendable, Equatable {
+package struct LMHeadScreenConfig: Sendable, Equatable {
     /// Rank of the product that scores the rows.
     package var rank: Int
     /// Most rows that are computed; if more are within the margin, all are.
