@@ -5,6 +5,8 @@ import XCTest
 /// Builds the runtime for 64-bit ARM and runs it under qemu: kernels and tiny models against the independent
 /// reference, on processors without and with the dot product, and texts against this machine's.
 final class Aarch64Tests: XCTestCase {
+    override func setUpWithError() throws { try TestTier.needFull() }
+
     private static let processors = ["cortex-a72", "neoverse-n1", "max"]
 
     func testRunsUnderQemuWithTheSameBits() throws {

@@ -5,6 +5,8 @@ import XCTest
 ///
 /// The builds take minutes; TINYSPARSE_SKIP_CONSUMER=1 leaves them out.
 final class ConsumerTests: XCTestCase {
+    override func setUpWithError() throws { try TestTier.needFull() }
+
     private static let fixture = packageFolder.appendingPathComponent(
         "Tests/EndToEndTests/Reference/fixtures/tiny-llama-relu.gguf")
 

@@ -6,6 +6,8 @@ import XCTest
 /// The bits of the reference once more: models that are converted here, models made anew, the shipped one
 /// and a real one.
 final class ExactnessTests: XCTestCase {
+    override func setUpWithError() throws { try TestTier.needFull() }
+
     func testConvertedModelsRunToTheReferencesBits() throws {
         let reference = try NumpyReference()
         for (name, type) in [

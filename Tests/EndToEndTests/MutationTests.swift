@@ -24,7 +24,7 @@ final class MutationTests: XCTestCase {
             let header = try GGUF(inMemory(good)).tensors.map(\.range.lowerBound).min()!
             var random = TestRandom(state: 5)
             var (files, refused) = (0, 0)
-            for place in 0..<(header - 8) {
+            for place in stride(from: 0, to: header - 8, by: TestTier.isFull ? 1 : 50) {
                 for width in [4, 4, 4, 8, 8, 8] {
                     var bytes = good
                     withUnsafeBytes(of: Self.evil.randomElement(using: &random)!) {
@@ -93,6 +93,7 @@ final class MutationTests: XCTestCase {
     ) throws {
         for bytes in good { try load(bytes, 0) }
         var (loaded, refused) = (0, 0)
+        let count = TestTier.count(count)
         for number in 0..<count {
             let bytes = Self.mutated(good[number % good.count], seed: UInt64(number))
             do {

@@ -6,6 +6,8 @@ import XCTest
 
 /// Training predictors for a tiny model whose weights are random: with the full rank, what fires can be told exactly.
 final class PredictorTrainingTests: XCTestCase {
+    override func setUpWithError() throws { try TestTier.needFull() }
+
     private let golden = try! GoldenModel(tiny: "tiny-opt")
     private let directory = TemporaryDirectory()
     /// A text of its own: on a random model's few tokens it is chance how the search for a price ends, so another text may

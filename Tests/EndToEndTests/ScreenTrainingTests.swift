@@ -5,6 +5,8 @@ import XCTest
 
 /// Training a screen of the output matrix, for the model that comes with the package.
 final class ScreenTrainingTests: XCTestCase {
+    override func setUpWithError() throws { try TestTier.needFull() }
+
     private let directory = TemporaryDirectory()
     private let model = try! Model(path: packageFolder.appendingPathComponent("models/tinysparse-fairy.gguf").path)
     /// What the model itself writes, for a screen is for texts of the kind it was trained on.

@@ -7,7 +7,10 @@ final class StaticBinaryTests: XCTestCase {
         ProcessInfo.processInfo.environment["TINYSPARSE_STATIC"] ?? Tool.root + "/.build-static/tinysparse"
     private let chroot = "/usr/sbin/chroot"
 
-    override func setUpWithError() throws { try Tool.need(binary, "not built: Examples/Boards/build-static") }
+    override func setUpWithError() throws {
+        try TestTier.needFull()
+        try Tool.need(binary, "not built: Examples/Boards/build-static")
+    }
 
     func testNeedsNoLibrary() throws {
         let result = try Tool.run("/usr/bin/env", ["ldd", binary])

@@ -11,7 +11,7 @@ final class KernelObjectTests: XCTestCase {
             throw XCTSkip("SKIPPED: there is no nm to look into object files with")
         }
         var looked = 0
-        for module in ["KernelsScalar", "KernelsAVX2", "KernelsAVX512"] {
+        for module in ["KernelsScalar", "KernelsAVX2", "KernelsAVX512", "KernelsNEON", "KernelsNEONDot"] {
             let folder = products.appendingPathComponent(module + ".build")
             let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
             let objects = files.filter { $0.hasSuffix(".o") }.map { folder.appendingPathComponent($0).path }
