@@ -1,4 +1,5 @@
 // swift-tools-version:6.3
+// SPDX-License-Identifier: Apache-2.0
 import PackageDescription
 
 // The kernels are compiled once per instruction set, each in a target of its own, so that no
@@ -71,7 +72,8 @@ let package = Package(
             swiftSettings: portable ? [] : kernelSettings(define: [])),
         .target(
             name: "SIMDKernels",
-            dependencies: ["KernelTable", "KernelsScalar", "TinyPlatform"] + vectorKernels.map { .target(name: $0.name) },
+            dependencies: ["KernelTable", "KernelsScalar", "TinyPlatform"]
+                + vectorKernels.map { .target(name: $0.name) },
             path: "Sources/SIMDKernels/Dispatch",
             swiftSettings: portable ? [.define("TINYSPARSE_PORTABLE")] : []),
         .target(name: "Quant", dependencies: ["SIMDKernels"]),
@@ -86,7 +88,8 @@ let package = Package(
         .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "TinyTraining"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["TinyPlatform", "TinySparse", "TinySparseC", "TinyTraining", "SIMDKernels"],
+            name: "EndToEndTests",
+            dependencies: ["TinyPlatform", "TinySparse", "TinySparseC", "TinyTraining", "SIMDKernels"],
             exclude: ["Reference", "Fixtures", "Fuzz", "FuzzCorpus"]),
         // Drivers for libFuzzer: docs/HARDENING.md.
         .executableTarget(name: "TinyFuzz", dependencies: ["TinySparse"], path: "Tests/EndToEndTests/Fuzz"),

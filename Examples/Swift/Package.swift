@@ -1,4 +1,6 @@
 // swift-tools-version:6.3
+// SPDX-License-Identifier: Apache-2.0
+
 import PackageDescription
 
 let package = Package(

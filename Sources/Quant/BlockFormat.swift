@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A way of storing a run of weights, numbered as in GGUF files (`ggml_type`).
 ///
 /// Every format packs `blockLength` weights into `blockBytes` bytes; a row is a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The "K" formats: super-blocks of 256 weights whose sub-blocks have quantized
 // scales of their own. Source: `ggml-common.h` and ggml's reference decoders.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Decodes `count` weights stored in `format` to floats.
 ///
 /// Exact: bit for bit what ggml's reference dequantization gives.

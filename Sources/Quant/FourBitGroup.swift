@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// 32 weights d · q + m, q in 0...15, d and m halves given by their bits.
 struct FourBitGroup {
     var d: UInt16 = 0

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 
 /// A matrix of 4-bit weights in memory owned by somebody else: w = d · q + m, one pair of halves (d, m) for

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The value of an IEEE 754 half given by its bits, exactly.
 ///
 /// Written with integer operations and one multiplication, because that

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A quantized matrix that lives in memory owned by somebody else.
 ///
 /// The value of row r and column c is `Float(weights[r * stride + c])` times a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Quantizes a row to signed bytes, symmetrically:
 /// amax = max |w|, scale = amax / 127, q = round-half-even(w · (127 / amax)).
 ///

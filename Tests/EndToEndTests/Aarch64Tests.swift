@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import TinySparse
 import XCTest
@@ -46,10 +48,14 @@ final class Aarch64Tests: XCTestCase {
         return text
     }
 
-    private func script(_ name: String) -> String { packageFolder.appendingPathComponent("Examples/Boards/\(name)").path }
+    private func script(_ name: String) -> String {
+        packageFolder.appendingPathComponent("Examples/Boards/\(name)").path
+    }
 
     private func qemuOrSkip() throws -> String {
-        let tools = ["swiftc", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-objcopy"].allSatisfy { findProgram($0) != nil }
+        let tools = ["swiftc", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-objcopy"].allSatisfy {
+            findProgram($0) != nil
+        }
         let headers = FileManager.default.fileExists(atPath: "/usr/aarch64-linux-gnu/include/stdio.h")
         guard tools, headers, let qemu = findProgram("qemu-aarch64-static", "qemu-aarch64") else {
             throw XCTSkip(

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import XCTest
 
 /// `tinysparse batch`: JSON lines in and out.
@@ -10,15 +12,20 @@ final class BatchTests: XCTestCase {
         return result.output.split(separator: "\n").map(String.init)
     }
 
-    private let good = (0..<30).map { "{\"id\": \($0), \"prompt\": \"Once \($0)\", \"max_tokens\": 6, \"seed\": \($0)}" }
+    private let good = (0..<30).map {
+        "{\"id\": \($0), \"prompt\": \"Once \($0)\", \"max_tokens\": 6, \"seed\": \($0)}"
+    }
 
     func testOneBadLineCostsOneError() throws {
-        let answers = try batch([], [
-            "{\"id\": \"a\", \"prompt\": \"Once\", \"max_tokens\": 3}", "", "{oops", "[]",
-            "{\"id\": \"b\", \"prompt\": \"Once\", \"max_tokens\": -1}", "{\"id\": \"c\", \"prompt\": 5}",
-            "{\"id\": \"d\", \"prompt\": \"Once\", \"maxtokens\": 1}", "{\"prompt\": \"\\ud83d\\ude42\", \"max_tokens\": 1}",
-            "{\"id\": \"e\", \"prompt\": \"\(String(repeating: "long ", count: 500))\"}",
-        ])
+        let answers = try batch(
+            [],
+            [
+                "{\"id\": \"a\", \"prompt\": \"Once\", \"max_tokens\": 3}", "", "{oops", "[]",
+                "{\"id\": \"b\", \"prompt\": \"Once\", \"max_tokens\": -1}", "{\"id\": \"c\", \"prompt\": 5}",
+                "{\"id\": \"d\", \"prompt\": \"Once\", \"maxtokens\": 1}",
+                "{\"prompt\": \"\\ud83d\\ude42\", \"max_tokens\": 1}",
+                "{\"id\": \"e\", \"prompt\": \"\(String(repeating: "long ", count: 500))\"}",
+            ])
         XCTAssertEqual(answers.count, 8)
         XCTAssert(answers[0].hasPrefix("{\"id\": \"a\", \"text\": "), answers[0])
         XCTAssert(answers[0].contains("\"tokens\": 3, \"prompt_tokens\": "), answers[0])

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import XCTest
 
@@ -37,7 +39,9 @@ enum Tool {
         process.standardError = FileHandle(forWritingAtPath: err)
         try process.run()
         process.waitUntilExit()
-        func text(_ path: String) -> String { String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self) }
+        func text(_ path: String) -> String {
+            String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
+        }
         let signalled = process.terminationReason == .uncaughtSignal
         return Result(
             code: process.terminationStatus, output: text(out), errors: text(err),

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import TinyPlatform
 import TinySparse
@@ -15,7 +17,8 @@ final class BoardTests: XCTestCase {
                 for (threads, block) in [(1, 128), (2, 1), (3, 7)] {
                     let session = try Session(
                         golden.model, .init(threads: threads, blockSize: block, kernels: kernels, cacheType: .int8))
-                    assertSame(try session.trace(golden.tokens), wanted, "\(golden.name) \(kernels) \(threads) \(block)")
+                    assertSame(
+                        try session.trace(golden.tokens), wanted, "\(golden.name) \(kernels) \(threads) \(block)")
                 }
             }
         }
@@ -63,7 +66,8 @@ final class BoardTests: XCTestCase {
         XCTAssertEqual(limited.code, 0, limited.errors)
         XCTAssertEqual(limited.output, free.output)
         for command in [run, ["bench", "-m", model], ["batch", "-m", model], ["chat", "--template", "plain", model]] {
-            let refused = try Tool.run(Tool.tinysparse, command + ["--memory-limit", "2M"], input: "{\"prompt\": \"a\"}\n")
+            let refused = try Tool.run(
+                Tool.tinysparse, command + ["--memory-limit", "2M"], input: "{\"prompt\": \"a\"}\n")
             XCTAssertEqual(refused.code, 1, refused.output)
             XCTAssert(refused.errors.contains("2097152 bytes of memory are too little"), refused.errors)
         }
@@ -74,7 +78,10 @@ final class BoardTests: XCTestCase {
     // MARK: Cores
 
     private func threads(_ program: String, _ arguments: [String]) throws -> Int {
-        let bench = ["bench", "-m", Tool.fixture("tiny-opt.gguf"), "--prompt-tokens", "4", "--generate", "4", "-r", "1", "--json"]
+        let bench = [
+            "bench", "-m", Tool.fixture("tiny-opt.gguf"), "--prompt-tokens", "4", "--generate", "4", "-r", "1",
+            "--json",
+        ]
         let result = try Tool.run(program, arguments + bench)
         XCTAssertEqual(result.code, 0, result.errors)
         let line = try XCTUnwrap(result.output.split(separator: "\n").first { $0.contains("\"threads\": ") })
@@ -94,8 +101,10 @@ final class BoardTests: XCTestCase {
             let start = ContinuousClock.now
             let result = try Tool.run(
                 "/usr/bin/taskset",
-                ["-c", "0", Tool.tinysparse, "run", "-m", Tool.fixture("tiny-llama.gguf"), "-n", "60", "--greedy",
-                 "--context-shift", "-t", threads, "Once"])
+                [
+                    "-c", "0", Tool.tinysparse, "run", "-m", Tool.fixture("tiny-llama.gguf"), "-n", "60", "--greedy",
+                    "--context-shift", "-t", threads, "Once",
+                ])
             XCTAssertEqual(result.code, 0, result.errors)
             return (result.output, ContinuousClock.now - start)
         }

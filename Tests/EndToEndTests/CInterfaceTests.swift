@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySparse
 import TinySparseC
 import XCTest
@@ -58,14 +60,16 @@ final class CInterfaceTests: XCTestCase {
             let session = try XCTUnwrap(tinysparseSessionOpen(model, options, &status, nil, 0), options)
             defer { tinysparseSessionClose(session) }
             XCTAssertEqual(tinysparseRead(session, [1, 2, 3], 3, nil, 0), 0)
-            return Array(UnsafeBufferPointer(start: tinysparseLogits(session), count: Int(tinysparseVocabularySize(model))))
+            return Array(
+                UnsafeBufferPointer(start: tinysparseLogits(session), count: Int(tinysparseVocabularySize(model))))
         }
         for sparsity in [Sparsity.off, .predicted()] {
             let session = try Session(Model(path: path), .init(threads: 1, sparsity: sparsity))
             try session.evaluate([1, 2, 3])
             let name = if case .off = sparsity { "off" } else { "predicted" }
             XCTAssertEqual(
-                try logits("{\"threads\": 1, \"sparsity\": \"\(name)\", \"lm_head_screen\": true}"), Array(session.logits))
+                try logits("{\"threads\": 1, \"sparsity\": \"\(name)\", \"lm_head_screen\": true}"),
+                Array(session.logits))
         }
         var status: Int32 = 0
         XCTAssertNil(tinysparseSessionOpen(model, "{\"lm_head_screen\": 1}", &status, nil, 0))

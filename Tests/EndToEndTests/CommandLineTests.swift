@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import TinySparse
 import TinyTraining
@@ -105,7 +107,8 @@ final class CommandLineTests: CommandLineTestCase {
     // MARK: Reports
 
     func testBenchReportsForPrograms() throws {
-        let result = try tinysparse("bench", "-m", Self.model, "--prompt-tokens", "20", "--generate", "8", "-r", "2", "-t", "2", "--json")
+        let result = try tinysparse(
+            "bench", "-m", Self.model, "--prompt-tokens", "20", "--generate", "8", "-r", "2", "-t", "2", "--json")
         let report = try json(result)
         for key in ["prefill_tokens_per_second", "decode_tokens_per_second", "peak_rss_bytes", "bytes_read_per_token"] {
             XCTAssertGreaterThan(try XCTUnwrap(report[key] as? Double, key), 0, key)
@@ -113,7 +116,8 @@ final class CommandLineTests: CommandLineTestCase {
         XCTAssertEqual(report["model"] as? String, "tiny llama")
         XCTAssertEqual(report["threads"] as? Int, 2)
         XCTAssertNotNil(report["kernels"] as? String)
-        let skipped = try json(tinysparse("bench", "-m", Self.model, "--prompt-tokens", "0", "--generate", "8", "-r", "1", "--json"))
+        let skipped = try json(
+            tinysparse("bench", "-m", Self.model, "--prompt-tokens", "0", "--generate", "8", "-r", "1", "--json"))
         XCTAssert(skipped["prefill_tokens_per_second"] is NSNull)
         let text = try tinysparse("bench", "-m", Self.model, "--prompt-tokens", "20", "--generate", "8", "-r", "1")
         XCTAssert(text.output.contains("\nprefill    20 tokens: "), text.output)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyPlatform
 import XCTest
 
@@ -36,7 +38,8 @@ final class CommandLineUsageTests: CommandLineTestCase {
     func testOneLetterOneMeaning() throws {
         // The table is complete: the help of the program has no other commands.
         let listed = try tinysparse("--help").output.components(separatedBy: "\n\n")[2].split(separator: "\n")
-        XCTAssertEqual(listed.map { String($0.split(separator: " ")[0]) }.prefix { $0 != "tinysparse" }, Self.commands[...])
+        XCTAssertEqual(
+            listed.map { String($0.split(separator: " ")[0]) }.prefix { $0 != "tinysparse" }, Self.commands[...])
 
         var names: [Character: String] = [
             "V": "version", "h": "help", "m": "model", "n": "max-tokens", "p": "prompt", "f": "file", "t": "threads",
@@ -63,7 +66,8 @@ final class CommandLineUsageTests: CommandLineTestCase {
         let out = directory.path + "/out.gguf"
         let train = ["--rank", "0", "--head-rank", "0", "--lm-head-screen-rank", "0", "-o", out]
         for (command, rest) in [
-            ("run", ["-n", "2", "--greedy", "x"]), ("tokenize", ["x"]), ("inspect", []), ("chat", ["--template", "plain"]),
+            ("run", ["-n", "2", "--greedy", "x"]), ("tokenize", ["x"]), ("inspect", []),
+            ("chat", ["--template", "plain"]),
             ("perplexity", ["-c", "64", "--chunks", "1", text]), ("verify", ["-n", "1", "-p", "x", "-t", "1"]),
             ("batch", []), ("profile", ["--tokens", "64", "-c", "32", text]),
             ("sweep", ["--chunks", "2", "-c", "32", "--keep", "0.5", "--generate", "0", text]),
@@ -71,7 +75,8 @@ final class CommandLineUsageTests: CommandLineTestCase {
             let option = try tinysparse([command, "-m", Self.model] + rest)
             XCTAssertEqual(option.status, 0, "\(command): \(option.errors)")
             XCTAssertEqual(try tinysparse([command, Self.model] + rest).output, option.output, command)
-            XCTAssertEqual(try tinysparse([command, "--model", Self.model, Self.model] + rest).output, option.output, command)
+            XCTAssertEqual(
+                try tinysparse([command, "--model", Self.model, Self.model] + rest).output, option.output, command)
             let two = try tinysparse([command, "-m", Self.model, "other.gguf"] + rest)
             XCTAssertEqual(two.status, 2, command)
             XCTAssert(two.errors.contains("two models: \(Self.model.prefix(20))"), "\(command): \(two.errors)")
@@ -80,7 +85,8 @@ final class CommandLineUsageTests: CommandLineTestCase {
             let trained = try tinysparse(["train-predictors"] + arguments + train)
             XCTAssertFalse(trained.status == 2, trained.errors)
         }
-        XCTAssertEqual(try tinysparse("bench", Self.model, "--prompt-tokens", "0", "--generate", "1", "-r", "1").status, 0)
+        XCTAssertEqual(
+            try tinysparse("bench", Self.model, "--prompt-tokens", "0", "--generate", "1", "-r", "1").status, 0)
     }
 
     func testUsageErrors() throws {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import XCTest
 
@@ -89,7 +91,8 @@ final class ConsumerTests: XCTestCase {
     private func placeModels(namedIn example: String, in folder: URL) throws {
         for piece in example.split(separator: "\"").filter({ $0.hasSuffix(".gguf") && !$0.hasPrefix("/") }) {
             let place = folder.appendingPathComponent(String(piece))
-            try FileManager.default.createDirectory(at: place.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                at: place.deletingLastPathComponent(), withIntermediateDirectories: true)
             try FileManager.default.copyItem(at: Self.fixture, to: place)
         }
     }
@@ -115,7 +118,9 @@ final class ConsumerTests: XCTestCase {
         }
         XCTAssertGreaterThan(outputs[0].count, 20)
         XCTAssertEqual(outputs[0], outputs[1], "the portable build gives other bits")
-        if embed == nil { throw XCTSkip("SKIPPED in part: README.md has no Swift block after <!-- example: embed --> yet") }
+        if embed == nil {
+            throw XCTSkip("SKIPPED in part: README.md has no Swift block after <!-- example: embed --> yet")
+        }
     }
 
     func testAPackageThatDependsByBranchOfARepositoryBuildsAndRuns() throws {
@@ -129,7 +134,8 @@ final class ConsumerTests: XCTestCase {
         let repository = folder.url.appendingPathComponent("TinySparse")
         let safe = ["-c", "safe.directory=*"]
         for arguments in [
-            safe + ["clone", "-q", packageFolder.path, repository.path], ["-C", repository.path, "checkout", "-q", "-B", "consumed"],
+            safe + ["clone", "-q", packageFolder.path, repository.path],
+            ["-C", repository.path, "checkout", "-q", "-B", "consumed"],
         ] {
             let result = try runProcess(git, arguments, limit: 120)
             guard result.status == 0 else { throw XCTSkip("SKIPPED: git cannot clone this checkout: \(result.errors)") }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import Quant
 import TinySparse
@@ -114,7 +116,9 @@ final class ConvertTests: XCTestCase {
         XCTAssertEqual(tensors, TinyModel.llamaTensors().count)
         let file = try MappedFile(path: output)
         XCTAssertTrue(file.contents == (try nativeImage(input).contents))
-        XCTAssertEqual(try NativeModelFile(path: output).config, try NativeModelFile(image: nativeImage(input), verify: true).config)
+        XCTAssertEqual(
+            try NativeModelFile(path: output).config,
+            try NativeModelFile(image: nativeImage(input), verify: true).config)
         for tensor in try GGUF(file).tensors { XCTAssertEqual(tensor.range.lowerBound % 64, 0) }
         XCTAssertThrowsError(try convert(output, to: output + "2")) {
             XCTAssertTrue("\($0)".contains("native file already"), "\($0)")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import TinySparse
 import TinyTraining
@@ -11,7 +13,8 @@ final class ExactnessTests: XCTestCase {
     func testConvertedModelsRunToTheReferencesBits() throws {
         let reference = try NumpyReference()
         for (name, type) in [
-            ("llama", "F32"), ("llama", "BF16"), ("llama-relu", "F16"), ("opt", "F32"), ("opt", "F16"), ("opt-gelu", "BF16"),
+            ("llama", "F32"), ("llama", "BF16"), ("llama-relu", "F16"), ("opt", "F32"), ("opt", "F16"),
+            ("opt-gelu", "BF16"),
         ] {
             let folder = try TemporaryFolder()
             try reference.run("make_tiny.py", "--hf", name, folder.path("model"), "--dtype", type)
@@ -23,7 +26,8 @@ final class ExactnessTests: XCTestCase {
             // The same model without a native file: converted in memory.
             let model = try Model(path: folder.path("model"))
             assertSame(
-                try Session(model, .init(threads: 2)).trace(golden.tokens), golden.golden, "\(name) of \(type), in memory")
+                try Session(model, .init(threads: 2)).trace(golden.tokens), golden.golden,
+                "\(name) of \(type), in memory")
         }
     }
 
@@ -50,7 +54,8 @@ final class ExactnessTests: XCTestCase {
                 for block in [1, 3, 128] {
                     let what = "\(kernels), \(threads) threads, blocks of \(block)"
                     assertSame(
-                        try golden.session(kernels, threads: threads, block: block).trace(golden.tokens), golden.golden, what)
+                        try golden.session(kernels, threads: threads, block: block).trace(golden.tokens), golden.golden,
+                        what)
                     for name in ["sparse", "edge"] {
                         let (mask, wanted) = try golden.sparse(name)
                         let session = try golden.session(kernels, threads: threads, block: block, sparsity: mask)
@@ -89,11 +94,13 @@ final class ExactnessTests: XCTestCase {
                     try golden.session(kernels, threads: threads, block: block).trace(golden.tokens), golden.golden,
                     "\(kernels), \(threads) threads, blocks of \(block)")
             }
-            for name in ["sparse", "edge"] where FileManager.default.fileExists(atPath: "\(prefix).\(name).hashes.txt") {
+            for name in ["sparse", "edge"] where FileManager.default.fileExists(atPath: "\(prefix).\(name).hashes.txt")
+            {
                 let (mask, wanted) = try golden.sparse(name)
                 for block in [1, 128] {
                     assertSame(
-                        try golden.session(kernels, threads: 2, block: block, sparsity: mask).trace(golden.tokens), wanted,
+                        try golden.session(kernels, threads: 2, block: block, sparsity: mask).trace(golden.tokens),
+                        wanted,
                         "\(kernels), \(name), blocks of \(block)")
                 }
             }
@@ -109,13 +116,15 @@ final class ExactnessTests: XCTestCase {
         let native = folder.path("smollm2.gguf")
         try convert(path, to: native)
         let model = try Model(path: native)
-        let tokens = model.tokenizer.encode("Once upon a time there was a little robot who could not stop counting to 17.")
+        let tokens = model.tokenizer.encode(
+            "Once upon a time there was a little robot who could not stop counting to 17.")
         XCTAssertGreaterThan(tokens.count, 10)
         let wanted = try Session(model, .init(threads: 2)).trace(tokens)
         for kernels in kernelSets {
             for (threads, block) in [(1, 1), (2, 7), (3, 128)] {
                 assertSame(
-                    try Session(model, .init(threads: threads, blockSize: block, kernels: kernels)).trace(tokens), wanted,
+                    try Session(model, .init(threads: threads, blockSize: block, kernels: kernels)).trace(tokens),
+                    wanted,
                     "\(kernels), \(threads) threads, blocks of \(block)")
             }
         }
@@ -127,7 +136,8 @@ final class ExactnessTests: XCTestCase {
         let golden = try Trace(hashes: folder.path("hashes.txt"))
         XCTAssertEqual(golden.logits.count, few.count)
         assertSame(
-            Trace(logits: Array(wanted.logits.prefix(few.count)), layers: Array(wanted.layers.prefix(few.count))), golden,
+            Trace(logits: Array(wanted.logits.prefix(few.count)), layers: Array(wanted.layers.prefix(few.count))),
+            golden,
             "against the reference")
     }
 }

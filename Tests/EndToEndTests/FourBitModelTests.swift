@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import Quant
 import SIMDKernels
@@ -16,7 +18,8 @@ final class FourBitModelTests: XCTestCase {
                 for threads in 1...3 {
                     for block in [1, 3, 7, 64, 4096] {
                         assertSame(
-                            try golden.session(kernels, threads: threads, block: block).trace(golden.tokens), golden.golden,
+                            try golden.session(kernels, threads: threads, block: block).trace(golden.tokens),
+                            golden.golden,
                             "\(golden.name), \(kernels), \(threads) threads, blocks of \(block)")
                     }
                 }
@@ -84,9 +87,11 @@ final class FourBitModelTests: XCTestCase {
                 let file = try NativeModelFile(path: native)
                 let all = format == .w4all
                 let isTied = file.config.tiedHead
-                XCTAssertEqual(Set(file.config.fourBit.roles.map(\.rawValue)), Set(kinds + (all ? ["token_embd", "output"] : [])))
+                XCTAssertEqual(
+                    Set(file.config.fourBit.roles.map(\.rawValue)), Set(kinds + (all ? ["token_embd", "output"] : [])))
                 XCTAssertEqual(file.fourBitMatrix("output") != nil, all)
-                XCTAssertEqual(file.fourBitMatrix("output")?.blocks == file.fourBitMatrix("token_embd")?.blocks, isTied || !all)
+                XCTAssertEqual(
+                    file.fourBitMatrix("output")?.blocks == file.fourBitMatrix("token_embd")?.blocks, isTied || !all)
                 XCTAssertThrowsError(try file.matrix("blk.0.attn_q"))
                 let model = try Model(file)
                 let tokens = (0..<16).map { Int32($0 * 7 % file.config.vocabularySize) }
@@ -94,7 +99,8 @@ final class FourBitModelTests: XCTestCase {
                 for kernels in kernelSets {
                     for (threads, block) in [(1, 1), (2, 5), (3, 64)] {
                         let session = try Session(model, .init(threads: threads, blockSize: block, kernels: kernels))
-                        assertSame(try session.trace(tokens), wanted, "\(source) \(format), \(kernels), blocks of \(block)")
+                        assertSame(
+                            try session.trace(tokens), wanted, "\(source) \(format), \(kernels), blocks of \(block)")
                     }
                 }
             }
@@ -139,7 +145,9 @@ final class FourBitModelTests: XCTestCase {
                 let file = try NativeModelFile(image: inMemory(bytes), verify: false)
                 let session = try Session(Model(file), .init(threads: 1, context: 8))
                 try session.evaluate([1, 2, 3, 4, 5])
-            } catch is FormatError { refused += 1 } catch is TokenizerError { refused += 1 } catch is RuntimeError { refused += 1 }
+            } catch is FormatError { refused += 1 } catch is TokenizerError { refused += 1 } catch is RuntimeError {
+                refused += 1
+            }
         }
         XCTAssertGreaterThan(refused, 100)
     }

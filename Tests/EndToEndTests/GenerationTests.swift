@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySparse
 import TinyTraining
 import XCTest
@@ -133,7 +135,8 @@ final class GenerationTests: XCTestCase {
         for start in [3, 6, characters.count - 5] {
             let stop = String(characters[start..<start + 4])
             let found = try XCTUnwrap(whole.range(of: stop, options: .literal))
-            let (cut, generation) = try text(golden.session(), options(60, seed: 5, stop: ["never to be found", "", stop]))
+            let (cut, generation) = try text(
+                golden.session(), options(60, seed: 5, stop: ["never to be found", "", stop]))
             XCTAssertEqual(cut, String(whole[..<found.lowerBound]))
             XCTAssertEqual(generation.reason, .stopString(stop))
         }
@@ -168,7 +171,9 @@ final class GenerationTests: XCTestCase {
     func testTheAsynchronousTextIsTheSynchronousOne() async throws {
         let golden = try GoldenModel(tiny: "tiny-llama-relu")
         var wanted: [String] = []
-        try golden.session().generate("the quick", options(40, seed: 5)) { wanted.append($0); return true }
+        try golden.session().generate("the quick", options(40, seed: 5)) {
+            wanted.append($0); return true
+        }
         XCTAssertGreaterThan(wanted.count, 3)
         var pieces: [String] = []
         for try await piece in try golden.session().stream("the quick", options(40, seed: 5)) { pieces.append(piece) }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import SIMDKernels
 import TinySparse
@@ -46,7 +48,9 @@ struct GoldenModel {
     }
 
     static func tiny() throws -> [GoldenModel] {
-        try ["tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu"].map { try .init(tiny: $0) }
+        try ["tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu"].map {
+            try .init(tiny: $0)
+        }
     }
 
     func session(
@@ -110,10 +114,13 @@ extension Session {
 let kernelSets: [String] = Kernels.available.map(\.name)
 
 /// Fails with the first position at which the two differ.
-func assertSame(_ got: Trace, _ wanted: Trace, _ what: @autoclosure () -> String, file: StaticString = #filePath, line: UInt = #line) {
+func assertSame(
+    _ got: Trace, _ wanted: Trace, _ what: @autoclosure () -> String, file: StaticString = #filePath, line: UInt = #line
+) {
     guard got != wanted else { return }
     guard got.logits.count == wanted.logits.count else {
-        return XCTFail("\(what()): \(got.logits.count) positions instead of \(wanted.logits.count)", file: file, line: line)
+        return XCTFail(
+            "\(what()): \(got.logits.count) positions instead of \(wanted.logits.count)", file: file, line: line)
     }
     for t in got.logits.indices {
         for (n, (a, b)) in zip(got.layers[t], wanted.layers[t]).enumerated() where a != b {
@@ -130,7 +137,9 @@ func assertSame(_ got: Trace, _ wanted: Trace, _ what: @autoclosure () -> String
 func changedModel(_ path: String, _ tensor: String, _ change: (UnsafeMutableRawBufferPointer) -> Void) throws -> Model {
     let file = try MappedFile(path: path)
     let gguf = try GGUF(file)
-    guard let found = gguf.tensor(tensor) else { throw FormatError(.missing, path: path, item: tensor, "no such tensor") }
+    guard let found = gguf.tensor(tensor) else {
+        throw FormatError(.missing, path: path, item: tensor, "no such tensor")
+    }
     let bytes = gguf.bytes(of: found)
     let start = bytes.baseAddress! - file.bytes.baseAddress!
     let image = try MappedFile(memoryNamed: path, size: file.size)

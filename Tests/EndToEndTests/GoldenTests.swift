@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySparse
 import TinyTraining
 import XCTest
@@ -49,7 +51,8 @@ final class GoldenTests: XCTestCase {
                 for block in [1, 64] {
                     let session = try golden.session(
                         kernels, threads: 2, block: block, sparsity: .fixed(neurons: neurons, heads: heads))
-                    assertSame(try session.trace(golden.tokens), golden.golden, "\(golden.name), \(kernels), all listed")
+                    assertSame(
+                        try session.trace(golden.tokens), golden.golden, "\(golden.name), \(kernels), all listed")
                 }
             }
         }
@@ -62,10 +65,13 @@ final class GoldenTests: XCTestCase {
                 for cut in 1..<golden.tokens.count {
                     session.rewind(to: 0)
                     try session.evaluate(golden.tokens[..<cut])
-                    XCTAssertEqual(session.logitsHash, golden.golden.logits[cut - 1], "\(golden.name), \(kernels), cut at \(cut)")
+                    XCTAssertEqual(
+                        session.logitsHash, golden.golden.logits[cut - 1], "\(golden.name), \(kernels), cut at \(cut)")
                     let rest = try session.trace(Array(golden.tokens[cut...]))
-                    XCTAssertEqual(rest.logits, Array(golden.golden.logits[cut...]), "\(golden.name), \(kernels), cut at \(cut)")
-                    XCTAssertEqual(rest.layers, Array(golden.golden.layers[cut...]), "\(golden.name), \(kernels), cut at \(cut)")
+                    XCTAssertEqual(
+                        rest.logits, Array(golden.golden.logits[cut...]), "\(golden.name), \(kernels), cut at \(cut)")
+                    XCTAssertEqual(
+                        rest.layers, Array(golden.golden.layers[cut...]), "\(golden.name), \(kernels), cut at \(cut)")
                 }
             }
         }
@@ -83,7 +89,8 @@ final class GoldenTests: XCTestCase {
                 try session.evaluate(others)
                 session.rewind(to: count)
                 let rest = try session.trace(Array(golden.tokens[count...]))
-                XCTAssertEqual(rest.logits, Array(golden.golden.logits[count...]), "\(golden.name), rewound to \(count)")
+                XCTAssertEqual(
+                    rest.logits, Array(golden.golden.logits[count...]), "\(golden.name), rewound to \(count)")
             }
             session.rewind(to: 1_000)
             XCTAssertEqual(session.tokens, golden.tokens)
@@ -118,14 +125,17 @@ final class GoldenTests: XCTestCase {
             for tensor in gguf.tensors {
                 let stride = tensor.dimensions[0]
                 let isInt8 = !tensor.name.hasSuffix(".scale") && tensor.format == .i8
-                let row = tensor.name.hasPrefix("token_embd") ? Int(golden.tokens[5]) : tensor.dimensions.count > 1 ? 3 : 0
+                let row =
+                    tensor.name.hasPrefix("token_embd") ? Int(golden.tokens[5]) : tensor.dimensions.count > 1 ? 3 : 0
                 let model = try changedModel(golden.path, tensor.name) { bytes in
                     if isInt8 {
                         let w = bytes.bindMemory(to: Int8.self)
                         w[row * stride + 5] = w[row * stride + 5] > 0 ? -100 : 100
                     } else {
                         let w = bytes.bindMemory(to: Float.self)
-                        w[tensor.dimensions.count > 1 ? row * stride + 5 : tensor.name.hasPrefix("token_embd") ? row : 5] += 0.5
+                        w[
+                            tensor.dimensions.count > 1
+                                ? row * stride + 5 : tensor.name.hasPrefix("token_embd") ? row : 5] += 0.5
                     }
                 }
                 let trace = try Session(model, .init(threads: 1)).trace(golden.tokens)
@@ -165,8 +175,10 @@ final class GoldenFunctionTests: XCTestCase {
                 base: numbers[0], scaling: numbers[1], dims: shape[0], factors: factors, positions: position + 1)
             table.fill(upTo: position + 1)
             for i in cosines.indices {
-                XCTAssertEqual(table.cosines(at: position)[i].bitPattern, cosines[i].bitPattern, "cos \(numbers) \(shape) \(i)")
-                XCTAssertEqual(table.sines(at: position)[i].bitPattern, sines[i].bitPattern, "sin \(numbers) \(shape) \(i)")
+                XCTAssertEqual(
+                    table.cosines(at: position)[i].bitPattern, cosines[i].bitPattern, "cos \(numbers) \(shape) \(i)")
+                XCTAssertEqual(
+                    table.sines(at: position)[i].bitPattern, sines[i].bitPattern, "sin \(numbers) \(shape) \(i)")
             }
         }
     }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import XCTest
 
@@ -32,7 +34,9 @@ final class HardeningTests: XCTestCase {
     func testFuzzDrivers() throws {
         let driver = Tool.products + "/TinyFuzz"
         try Tool.need(driver, "swift build --product TinyFuzz makes the drivers")
-        for (target, count) in [("gguf", 2000), ("native", 1000), ("safetensors", 20_000), ("tokenizer", 2000), ("prompt", 500)] {
+        for (target, count) in [
+            ("gguf", 2000), ("native", 1000), ("safetensors", 20_000), ("tokenizer", 2000), ("prompt", 500),
+        ] {
             let folder = Tool.root + "/Tests/EndToEndTests/FuzzCorpus/" + target
             let files = try FileManager.default.contentsOfDirectory(atPath: folder).sorted().map { folder + "/" + $0 }
             let result = try Tool.run(

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import TinySparse
 import TinyTraining
@@ -6,7 +8,9 @@ import XCTest
 /// Running with predictors: the bits of the reference, and files whose predictors are strange or broken.
 final class PredictorTests: XCTestCase {
     private func models() throws -> [GoldenModel] {
-        try ["tiny-opt-predictors", "tiny-llama-predictors", "tiny-llama-gates", "tiny-opt-groups"].map { try GoldenModel(tiny: $0) }
+        try ["tiny-opt-predictors", "tiny-llama-predictors", "tiny-llama-gates", "tiny-opt-groups"].map {
+            try GoldenModel(tiny: $0)
+        }
     }
 
     func testPredictedBitsAreThoseOfTheReference() throws {
@@ -17,7 +21,8 @@ final class PredictorTests: XCTestCase {
                 for (threads, block) in [(1, 1), (1, 128), (2, 1), (2, 7), (3, 64)] {
                     let session = try golden.session(kernels, threads: threads, block: block, sparsity: .predicted())
                     assertSame(
-                        try session.trace(golden.tokens), wanted, "\(golden.name), \(kernels), \(threads) threads, blocks of \(block)")
+                        try session.trace(golden.tokens), wanted,
+                        "\(golden.name), \(kernels), \(threads) threads, blocks of \(block)")
                 }
             }
         }
@@ -28,7 +33,9 @@ final class PredictorTests: XCTestCase {
             assertSame(try golden.session(block: 7).trace(golden.tokens), golden.golden, golden.name)
             for name in ["sparse", "edge"] {
                 let (mask, wanted) = try golden.sparse(name)
-                assertSame(try golden.session(threads: 2, block: 7, sparsity: mask).trace(golden.tokens), wanted, "\(golden.name) \(name)")
+                assertSame(
+                    try golden.session(threads: 2, block: 7, sparsity: mask).trace(golden.tokens), wanted,
+                    "\(golden.name) \(name)")
             }
         }
     }
@@ -58,14 +65,18 @@ final class PredictorTests: XCTestCase {
     func testAMarginThatKeepsAllAndOneThatKeepsNothing() throws {
         let golden = try GoldenModel(tiny: "tiny-llama-predictors")
         assertSame(
-            try golden.session(sparsity: .predicted(margin: 1e30, heads: false)).trace(golden.tokens), golden.golden, "all")
+            try golden.session(sparsity: .predicted(margin: 1e30, heads: false)).trace(golden.tokens), golden.golden,
+            "all")
         let layers = golden.model.config.nLayers
-        let none = SelectionMethod.fixed(neurons: .init(repeating: [], count: layers), heads: .init(repeating: nil, count: layers))
+        let none = SelectionMethod.fixed(
+            neurons: .init(repeating: [], count: layers), heads: .init(repeating: nil, count: layers))
         assertSame(
             try golden.session(sparsity: .predicted(margin: -1e30, heads: false)).trace(golden.tokens),
             try golden.session(sparsity: none).trace(golden.tokens), "nothing")
         let all = [Float?](repeating: nil, count: layers)
-        assertSame(try golden.session(sparsity: .thresholds(neurons: all, heads: all)).trace(golden.tokens), golden.golden, "dense")
+        assertSame(
+            try golden.session(sparsity: .thresholds(neurons: all, heads: all)).trace(golden.tokens), golden.golden,
+            "dense")
         XCTAssertThrowsError(try golden.session(sparsity: .thresholds(neurons: all.dropLast(), heads: all)))
         XCTAssertThrowsError(try golden.session(sparsity: .thresholds(neurons: [.nan] + all.dropFirst(), heads: all)))
     }
@@ -79,7 +90,9 @@ final class PredictorTests: XCTestCase {
             XCTAssertEqual(session.activity.neuronShare, (total * share).rounded(.up) / total, accuracy: 1e-9)
             XCTAssertEqual(session.activity.headShare, 1)
             let other = try golden.session("scalar", threads: 2, block: 7, sparsity: .keep(share, heads: false))
-            assertSame(try other.trace(golden.tokens), try golden.session(block: 64, sparsity: .keep(share, heads: false)).trace(golden.tokens), "\(share)")
+            assertSame(
+                try other.trace(golden.tokens),
+                try golden.session(block: 64, sparsity: .keep(share, heads: false)).trace(golden.tokens), "\(share)")
         }
     }
 
@@ -126,7 +139,9 @@ final class PredictorTests: XCTestCase {
         assertFails(.malformed, "gates") { try file { $0.gates = [true, false, false, false] } }  // no gates in OPT
         // No predictor where the file names none: dense, and the tensor that is left over does not matter.
         XCTAssertNoThrow(try file { $0.neuronRanks[0] = 0 })
-        for (name, value) in [("ffn_predictor_b.bias", Float.nan), ("ffn_predictor_a.scale", .infinity), ("ffn_predictor_b.scale", -1)] {
+        for (name, value) in [
+            ("ffn_predictor_b.bias", Float.nan), ("ffn_predictor_a.scale", .infinity), ("ffn_predictor_b.scale", -1),
+        ] {
             assertFails(.notFinite, name) {
                 _ = try changedModel(golden.path, "blk.0." + name) { $0.storeBytes(of: value, as: Float.self) }
             }
@@ -136,7 +151,9 @@ final class PredictorTests: XCTestCase {
     private func stem(_ golden: GoldenModel) -> String { String(golden.path.dropLast(".gguf".count)) }
 
     /// The same file with other metadata about predictors, and without one of the tensors.
-    private func rewritten(_ model: NativeModelFile, _ predictors: PredictorConfig, without missing: String) throws -> MappedFile {
+    private func rewritten(_ model: NativeModelFile, _ predictors: PredictorConfig, without missing: String) throws
+        -> MappedFile
+    {
         var writer = GGUFWriter(alignment: 64)
         for entry in model.gguf.entries {
             let isOwn = entry.key == "general.alignment" || entry.key == "tinysparse.checksums"
@@ -154,7 +171,9 @@ final class PredictorTests: XCTestCase {
         writer.addChecksums("tinysparse.checksums", count: tensors.count)
         for tensor in tensors { writer.addTensor(tensor.name, tensor.format!, dimensions: tensor.dimensions) }
         var layout = writer.finish()
-        for (index, tensor) in tensors.enumerated() { layout.set(checksum: xxHash64(model.gguf.bytes(of: tensor)), ofTensor: index) }
+        for (index, tensor) in tensors.enumerated() {
+            layout.set(checksum: xxHash64(model.gguf.bytes(of: tensor)), ofTensor: index)
+        }
         let image = try MappedFile(memoryNamed: model.path, size: layout.size)
         layout.header.withUnsafeBytes { image.writable.copyMemory(from: $0) }
         for (index, tensor) in tensors.enumerated() {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import SIMDKernels
 import TinySparse
@@ -12,8 +14,10 @@ final class PredictorTrainingTests: XCTestCase {
     private let directory = TemporaryDirectory()
     /// A text of its own: on a random model's few tokens it is chance how the search for a price ends, so another text may
     /// need other bounds below.
-    private let text = try! Array(Data(contentsOf: packageFolder.appendingPathComponent(
-        "Tests/EndToEndTests/Fixtures/training-text.txt")))
+    private let text = try! Array(
+        Data(
+            contentsOf: packageFolder.appendingPathComponent(
+                "Tests/EndToEndTests/Fixtures/training-text.txt")))
 
     private func options(threads: Int = 2, _ change: (inout PredictorOptions) -> Void = { _ in }) -> PredictorOptions {
         var options = PredictorOptions()
@@ -34,11 +38,14 @@ final class PredictorTrainingTests: XCTestCase {
         _ name: String, _ options: PredictorOptions, report: @escaping (TrainingEvent) -> Bool = { _ in true }
     ) throws -> TrainingResult {
         let path = directory.path + "/" + name
-        let training = try PredictorTraining(golden.model, text: text, options, statePath: path + ".state", report: report)
+        let training = try PredictorTraining(
+            golden.model, text: text, options, statePath: path + ".state", report: report)
         return try training.run(to: path)
     }
 
-    private func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: directory.path + "/" + name)) }
+    private func bytes(_ name: String) throws -> Data {
+        try Data(contentsOf: URL(fileURLWithPath: directory.path + "/" + name))
+    }
 
     func testATrainedModelFindsWhatFiresAndKeepsTheBudget() throws {
         let result = try train("model.gguf", options())
@@ -57,7 +64,8 @@ final class PredictorTrainingTests: XCTestCase {
         for (kernels, threads, block) in [(kernelSets[0], 1, 1), (kernelSets[0], 2, 7), ("scalar", 3, 64)] {
             let dense = try Session(model, .init(threads: threads, blockSize: block, kernels: kernels))
             assertSame(try dense.trace(golden.tokens), golden.golden, kernels)
-            let sparse = try Session(model, .init(threads: threads, blockSize: block, kernels: kernels, sparsity: .predicted()))
+            let sparse = try Session(
+                model, .init(threads: threads, blockSize: block, kernels: kernels, sparsity: .predicted()))
             traces.append(try sparse.trace(golden.tokens))
             XCTAssertLessThan(sparse.activity.neuronShare, 0.8)
         }
@@ -83,7 +91,11 @@ final class PredictorTrainingTests: XCTestCase {
     func testTheSeedDecidesAndThreadsDoNot() throws {
         try train("a", options(threads: 1) { $0.epochs = 1 })
         try train("b", options(threads: 3) { $0.epochs = 1 })
-        try train("c", options { $0.epochs = 1; $0.seed = 2 })
+        try train(
+            "c",
+            options {
+                $0.epochs = 1; $0.seed = 2
+            })
         XCTAssertEqual(try bytes("a"), try bytes("b"))
         XCTAssertNotEqual(try bytes("a"), try bytes("c"))
     }
@@ -117,21 +129,33 @@ final class PredictorTrainingTests: XCTestCase {
     }
 
     func testOtherOptionsDoNotTakeUpAnOldTraining() throws {
-        XCTAssertThrowsError(try train("model", options { $0.epochs = 1 }) { event in
-            if case .calibrating = event { false } else { true }
-        })
+        XCTAssertThrowsError(
+            try train("model", options { $0.epochs = 1 }) { event in
+                if case .calibrating = event { false } else { true }
+            })
         let resumed = Counter()
-        try train("model", options { $0.epochs = 1; $0.rank = 8 }) { event in
+        try train(
+            "model",
+            options {
+                $0.epochs = 1; $0.rank = 8
+            }
+        ) { event in
             if case .resumed = event { resumed.value += 1 }
             return true
         }
         XCTAssertEqual(resumed.value, 0)
-        XCTAssertThrowsError(try PredictorTraining(
-            golden.model, text: Array("no".utf8), options(), statePath: directory.path + "/x.state") { _ in true })
+        XCTAssertThrowsError(
+            try PredictorTraining(
+                golden.model, text: Array("no".utf8), options(), statePath: directory.path + "/x.state"
+            ) { _ in true })
     }
 
     func testTheOracleIsBestAndAllOfEverythingIsDense() throws {
-        try train("model.gguf", options { $0.epochs = 1; $0.headRank = 0 })
+        try train(
+            "model.gguf",
+            options {
+                $0.epochs = 1; $0.headRank = 0
+            })
         let model = try Model(path: directory.path + "/model.gguf")
         let sweep = try Sweep(model, text: text, chunks: 8, context: 64, .init(threads: 2))
         var kl: [SweepMethod: Double] = [:]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import XCTest
 
@@ -10,7 +12,8 @@ struct ProcessOutcome {
 
 /// Runs a program to its end, or for `limit` seconds.
 func runProcess(
-    _ program: String, _ arguments: [String], in folder: URL? = nil, environment: [String: String] = [:], limit: Double = 600
+    _ program: String, _ arguments: [String], in folder: URL? = nil, environment: [String: String] = [:],
+    limit: Double = 600
 ) throws -> ProcessOutcome {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySparse
 import XCTest
 
@@ -15,7 +17,10 @@ final class SamplerTests: XCTestCase {
     }
 
     /// How often each token is chosen.
-    private func counts(_ logits: [Float], _ times: Int = 20_000, history: [Int32] = [], _ change: (inout SamplingOptions) -> Void = { _ in }) throws -> [Int] {
+    private func counts(
+        _ logits: [Float], _ times: Int = 20_000, history: [Int32] = [],
+        _ change: (inout SamplingOptions) -> Void = { _ in }
+    ) throws -> [Int] {
         var sampler = try sampler(change)
         var counts = [Int](repeating: 0, count: logits.count)
         for _ in 0..<times { counts[Int(try next(&sampler, logits, history))] += 1 }
@@ -31,7 +36,9 @@ final class SamplerTests: XCTestCase {
         let total = Double(counts.reduce(0, +)), sum = weights.reduce(0, +)
         for (i, (count, weight)) in zip(counts, weights).enumerated() {
             let p = weight / sum
-            XCTAssertEqual(Double(count), total * p, accuracy: 5 * (total * p * (1 - p)).squareRoot() + 1e-9, "token \(i)", line: line)
+            XCTAssertEqual(
+                Double(count), total * p, accuracy: 5 * (total * p * (1 - p)).squareRoot() + 1e-9, "token \(i)",
+                line: line)
         }
     }
 
@@ -48,7 +55,8 @@ final class SamplerTests: XCTestCase {
         for k in 2...4 {
             let kept = Set(logits.indices.sorted { logits[$0] > logits[$1] }.prefix(k))
             assertDistribution(
-                try counts(logits) { $0.topK = k }, logits.indices.map { kept.contains($0) ? exp(Double(logits[$0])) : 0 })
+                try counts(logits) { $0.topK = k },
+                logits.indices.map { kept.contains($0) ? exp(Double(logits[$0])) : 0 })
         }
         assertDistribution(try counts(logits) { $0.topK = 99 }, logits.map { exp(Double($0)) })
         // Of equals, the lower ids.
@@ -56,9 +64,13 @@ final class SamplerTests: XCTestCase {
         // Many tokens: the ordered list and the sort keep the same.
         let many = (0..<3000).map { Float(($0 * 7919) % 3000) / 300 }
         for k in [2, 1000, 1024, 1025, 2000] {
-            let chosen = try counts(many, 2000) { $0.topK = k; $0.temperature = 50 }
+            let chosen = try counts(many, 2000) {
+                $0.topK = k; $0.temperature = 50
+            }
             let limit = many.sorted(by: >)[k - 1]
-            for (i, count) in chosen.enumerated() where many[i] < limit { XCTAssertEqual(count, 0, "token \(i) of the top \(k)") }
+            for (i, count) in chosen.enumerated() where many[i] < limit {
+                XCTAssertEqual(count, 0, "token \(i) of the top \(k)")
+            }
         }
     }
 
@@ -86,11 +98,18 @@ final class SamplerTests: XCTestCase {
         let plain = weights([2, -1, 1, 0.5])
         assertDistribution(try counts(some, history: [0, 1]) { $0.repeatPenalty = 2 }, weights([1, -2, 1, 0.5]))
         assertDistribution(
-            try counts(some, history: [0, 1, 3, 3]) { $0.repeatPenalty = 2; $0.repeatWindow = 2 }, weights([2, -1, 1, 0.25]))
-        assertDistribution(try counts(some, history: [0, 1]) { $0.repeatPenalty = 2; $0.repeatWindow = 0 }, plain)
+            try counts(some, history: [0, 1, 3, 3]) {
+                $0.repeatPenalty = 2; $0.repeatWindow = 2
+            }, weights([2, -1, 1, 0.25]))
+        assertDistribution(
+            try counts(some, history: [0, 1]) {
+                $0.repeatPenalty = 2; $0.repeatWindow = 0
+            }, plain)
         assertDistribution(try counts(some, history: [0, 1]), plain)
         // Greedy choice heeds it too.
-        var greedy = try sampler { $0.temperature = 0; $0.repeatPenalty = 3 }
+        var greedy = try sampler {
+            $0.temperature = 0; $0.repeatPenalty = 3
+        }
         XCTAssertEqual(try next(&greedy, some, [0]), 2)
         XCTAssertEqual(try next(&greedy, some, []), 0)
     }
@@ -142,7 +161,8 @@ final class SamplerTests: XCTestCase {
     func testOptionsOutOfRangeAreRefused() {
         let changes: [(inout SamplingOptions) -> Void] = [
             { $0.temperature = -1 }, { $0.temperature = .nan }, { $0.temperature = .infinity }, { $0.topK = -1 },
-            { $0.topP = 0 }, { $0.topP = 1.1 }, { $0.topP = .nan }, { $0.minP = -0.1 }, { $0.minP = 1.1 }, { $0.minP = .nan },
+            { $0.topP = 0 }, { $0.topP = 1.1 }, { $0.topP = .nan }, { $0.minP = -0.1 }, { $0.minP = 1.1 },
+            { $0.minP = .nan },
             { $0.repeatPenalty = 0 }, { $0.repeatPenalty = .nan }, { $0.repeatPenalty = 101 }, { $0.repeatWindow = -1 },
         ]
         for (i, change) in changes.enumerated() {

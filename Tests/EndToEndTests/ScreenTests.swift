@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import SIMDKernels
 import TinySparse
@@ -9,7 +11,8 @@ final class ScreenTests: XCTestCase {
     private var stem: String { String(golden.path.dropLast(".gguf".count)) }
 
     private func session(
-        _ model: Model? = nil, _ kernels: String? = nil, threads: Int = 1, screen: Bool = true, sparsity: Sparsity = .off
+        _ model: Model? = nil, _ kernels: String? = nil, threads: Int = 1, screen: Bool = true,
+        sparsity: Sparsity = .off
     ) throws -> Session {
         try Session(
             model ?? golden.model, .init(threads: threads, kernels: kernels, sparsity: sparsity, screensHead: screen))
@@ -102,7 +105,9 @@ final class ScreenTests: XCTestCase {
         lifted.repeatPenalty = 0.8
         var all = several
         all.topK = 0
-        for (sampling, isScreened) in [(.greedy, true), (several, true), (penalty, true), (lifted, false), (all, false)] {
+        for (sampling, isScreened) in [
+            (.greedy, true), (several, true), (penalty, true), (lifted, false), (all, false),
+        ] {
             var options = GenerationOptions()
             options.sampling = sampling
             options.maxTokens = 40
@@ -131,7 +136,8 @@ final class ScreenTests: XCTestCase {
     func testBrokenScreensAreTypedErrors() throws {
         let good = try XCTUnwrap(golden.model.config.predictors.screen)
         func assertFails(
-            _ kind: FormatError.Kind, _ item: String, without missing: String = "-", _ change: (inout LMHeadScreenConfig) -> Void,
+            _ kind: FormatError.Kind, _ item: String, without missing: String = "-",
+            _ change: (inout LMHeadScreenConfig) -> Void,
             line: UInt = #line
         ) {
             var screen = good
@@ -172,7 +178,9 @@ final class ScreenTests: XCTestCase {
         XCTAssertEqual(none.code, 1)
         XCTAssert(none.errors.contains("train-predictors"), none.errors)
 
-        let bench = ["bench", "-m", golden.path, "--prompt-tokens", "0", "--generate", "8", "-r", "2", "-t", "1", "--json"]
+        let bench = [
+            "bench", "-m", golden.path, "--prompt-tokens", "0", "--generate", "8", "-r", "2", "-t", "1", "--json",
+        ]
         for (more, isScreened) in [
             ([], true), (["--sparsity", "off"], false), (["--lm-head-screen", "off"], false),
             (["--sparsity", "off", "--lm-head-screen", "on"], true),
@@ -184,7 +192,8 @@ final class ScreenTests: XCTestCase {
         let directory = TemporaryDirectory()
         let text = directory.write(Array(String(repeating: "The brown fox and the machine. ", count: 60).utf8), "text")
         let scores = ["perplexity", "-m", golden.path, "-c", "64", "--chunks", "3", "--json", text]
-        let on = try json(Tool.run(Tool.tinysparse, scores)), off = try json(Tool.run(Tool.tinysparse, scores + ["--lm-head-screen", "off"]))
+        let on = try json(Tool.run(Tool.tinysparse, scores)),
+            off = try json(Tool.run(Tool.tinysparse, scores + ["--lm-head-screen", "off"]))
         XCTAssertEqual(on["perplexity"] as? Double, off["perplexity"] as? Double)
         XCTAssertEqual((on["lm_head_screen"] as? [String: Any])?["tokens"] as? Int, 96)
         XCTAssert(off["lm_head_screen"] is NSNull)
@@ -213,7 +222,9 @@ final class ScreenTests: XCTestCase {
         writer.addChecksums("tinysparse.checksums", count: tensors.count)
         for tensor in tensors { writer.addTensor(tensor.name, tensor.format!, dimensions: tensor.dimensions) }
         var layout = writer.finish()
-        for (index, tensor) in tensors.enumerated() { layout.set(checksum: xxHash64(file.gguf.bytes(of: tensor)), ofTensor: index) }
+        for (index, tensor) in tensors.enumerated() {
+            layout.set(checksum: xxHash64(file.gguf.bytes(of: tensor)), ofTensor: index)
+        }
         let image = try MappedFile(memoryNamed: file.path, size: layout.size)
         layout.header.withUnsafeBytes { image.writable.copyMemory(from: $0) }
         for (index, tensor) in tensors.enumerated() {

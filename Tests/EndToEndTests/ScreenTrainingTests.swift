@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import TinySparse
 import TinyTraining
@@ -27,7 +29,9 @@ final class ScreenTrainingTests: XCTestCase {
         return Array(text.utf8)
     }()
 
-    private func train(_ name: String, threads: Int = 2, _ change: (inout PredictorOptions) -> Void = { _ in }) throws -> TrainingResult {
+    private func train(_ name: String, threads: Int = 2, _ change: (inout PredictorOptions) -> Void = { _ in }) throws
+        -> TrainingResult
+    {
         var options = PredictorOptions()
         (options.rank, options.headRank, options.tokens) = (0, 0, 8000)
         options.session.threads = threads

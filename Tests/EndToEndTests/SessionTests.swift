@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Dispatch
 import SIMDKernels
 import TinySparse
@@ -7,7 +9,8 @@ import XCTest
 /// What a session promises beside numbers: limits, errors, and peace among threads.
 final class SessionTests: XCTestCase {
     private func assertThrows<T>(
-        _ expected: RuntimeError, _ body: @autoclosure () throws -> T, file: StaticString = #filePath, line: UInt = #line
+        _ expected: RuntimeError, _ body: @autoclosure () throws -> T, file: StaticString = #filePath,
+        line: UInt = #line
     ) {
         XCTAssertThrowsError(try body(), file: file, line: line) {
             XCTAssertEqual($0 as? RuntimeError, expected, file: file, line: line)
@@ -15,9 +18,13 @@ final class SessionTests: XCTestCase {
     }
 
     /// Fails unless `body` throws `badOption`.
-    private func assertBadOption<T>(_ body: @autoclosure () throws -> T, file: StaticString = #filePath, line: UInt = #line) {
+    private func assertBadOption<T>(
+        _ body: @autoclosure () throws -> T, file: StaticString = #filePath, line: UInt = #line
+    ) {
         XCTAssertThrowsError(try body(), file: file, line: line) {
-            guard case RuntimeError.badOption(let text) = $0 else { return XCTFail("threw \($0)", file: file, line: line) }
+            guard case RuntimeError.badOption(let text) = $0 else {
+                return XCTFail("threw \($0)", file: file, line: line)
+            }
             XCTAssertFalse(text.isEmpty, file: file, line: line)
         }
     }
@@ -53,7 +60,9 @@ final class SessionTests: XCTestCase {
         let golden = try GoldenModel(tiny: "tiny-llama")
         for threads in [-1, 257, .max, .min] { assertBadOption(try golden.session(threads: threads)) }
         for block in [0, -1, 4097, .max] { assertBadOption(try golden.session(block: block)) }
-        for context in [-1, golden.model.config.contextLength + 1, .max] { assertBadOption(try golden.session(context: context)) }
+        for context in [-1, golden.model.config.contextLength + 1, .max] {
+            assertBadOption(try golden.session(context: context))
+        }
         assertBadOption(try golden.session("mmx"))
         let session = try golden.session()
         XCTAssertEqual(session.contextLimit, golden.model.config.contextLength)
@@ -85,10 +94,12 @@ final class SessionTests: XCTestCase {
         }
         for kernels in kernelSets {
             let session = try Session(broken, .init(threads: 1, kernels: kernels))
-            assertThrows(.nonFiniteLogits(position: 2), try {
-                var generation = try session.generation(prompt: [1, 2, 3])
-                _ = try generation.next()
-            }())
+            assertThrows(
+                .nonFiniteLogits(position: 2),
+                try {
+                    var generation = try session.generation(prompt: [1, 2, 3])
+                    _ = try generation.next()
+                }())
         }
     }
 
@@ -99,7 +110,8 @@ final class SessionTests: XCTestCase {
         let results = Results<Trace>(12)
         DispatchQueue.concurrentPerform(iterations: 12) { i in
             results.set(i) {
-                try golden.session(kernelSets[i % kernelSets.count], threads: i % 3 + 1, block: [1, 8, 64][i % 3]).trace(golden.tokens)
+                try golden.session(kernelSets[i % kernelSets.count], threads: i % 3 + 1, block: [1, 8, 64][i % 3])
+                    .trace(golden.tokens)
             }
         }
         for trace in try results.all() { assertSame(trace, golden.golden, "side by side") }
@@ -126,7 +138,8 @@ final class SessionTests: XCTestCase {
                     counts.add(piece)
                     workers.add(worker)
                 }
-                XCTAssertTrue(counts.values.allSatisfy { $0 == 1 }, "\(threads) threads, \(pieces) pieces: \(counts.values)")
+                XCTAssertTrue(
+                    counts.values.allSatisfy { $0 == 1 }, "\(threads) threads, \(pieces) pieces: \(counts.values)")
                 XCTAssertEqual(workers.values.reduce(0, +), pieces)
             }
         }

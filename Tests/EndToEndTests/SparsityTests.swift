@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySparse
 import TinyTraining
 import XCTest
@@ -7,10 +9,13 @@ final class SparsityTests: XCTestCase {
     func testAChoiceOfEverythingGivesTheDenseBits() throws {
         for golden in try GoldenModel.tiny() {
             // Without predictors every layer is dense, whatever is asked of them.
-            for sparsity in [SelectionMethod.oracle(keep: 1), .predicted(), .predicted(margin: -100), .keep(1), .keep(0.1)] {
+            for sparsity in [
+                SelectionMethod.oracle(keep: 1), .predicted(), .predicted(margin: -100), .keep(1), .keep(0.1),
+            ] {
                 for block in [1, 7, 128] {
                     assertSame(
-                        try golden.session(threads: 2, block: block, sparsity: sparsity).trace(golden.tokens), golden.golden,
+                        try golden.session(threads: 2, block: block, sparsity: sparsity).trace(golden.tokens),
+                        golden.golden,
                         "\(golden.name), \(sparsity)")
                 }
             }
@@ -27,7 +32,8 @@ final class SparsityTests: XCTestCase {
                     for (threads, block) in [(1, 128), (2, 7), (3, 3)] {
                         let session = try golden.session(
                             kernels, threads: threads, block: block, sparsity: .oracle(keep: share))
-                        assertSame(try session.trace(golden.tokens), wanted, "\(golden.name), \(kernels), keep \(share)")
+                        assertSame(
+                            try session.trace(golden.tokens), wanted, "\(golden.name), \(kernels), keep \(share)")
                     }
                 }
             }
@@ -37,7 +43,8 @@ final class SparsityTests: XCTestCase {
     func testKeepingNothingIsKeepingEmptyLists() throws {
         for golden in try GoldenModel.tiny() {
             let layers = golden.model.config.nLayers
-            let none = SelectionMethod.fixed(neurons: .init(repeating: [], count: layers), heads: .init(repeating: nil, count: layers))
+            let none = SelectionMethod.fixed(
+                neurons: .init(repeating: [], count: layers), heads: .init(repeating: nil, count: layers))
             assertSame(
                 try golden.session(sparsity: .oracle(keep: 0)).trace(golden.tokens),
                 try golden.session(block: 1, sparsity: none).trace(golden.tokens), golden.name)
@@ -61,6 +68,7 @@ final class SparsityTests: XCTestCase {
                 guard case RuntimeError.badOption = $0 else { return XCTFail("\(sparsity): \($0)") }
             }
         }
-        XCTAssertNoThrow(try golden.session(sparsity: .fixed(neurons: with([0, Int32(config.dFF) - 1]), heads: with([]))))
+        XCTAssertNoThrow(
+            try golden.session(sparsity: .fixed(neurons: with([0, Int32(config.dFF) - 1]), heads: with([]))))
     }
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySparse
 import XCTest
 
@@ -76,8 +78,7 @@ final class TokenizerTextTests: XCTestCase {
             let text = (0..<Int.random(in: 0...12, using: &random)).map { _ in
                 ["a", "b", "é"].randomElement(using: &random)!
             }
-            let stops = ["ab", "aab", "ba", "éa", "bbb", "a"].shuffled(using: &random).prefix(2).map
-            { String($0) }
+            let stops = ["ab", "aab", "ba", "éa", "bbb", "a"].shuffled(using: &random).prefix(2).map { String($0) }
             var whole = StopStrings(stops)
             let first = whole.feed(text.joined())
             let expected = first.text + (first.stop == nil ? whole.finish() : "")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySparse
 import XCTest
 
@@ -95,10 +97,13 @@ final class VerifyTests: XCTestCase {
         for (text, line) in [
             ("", 1), ("tinysparse reference 1", 1), (first + "model xyz", 3), ("tinysparse reference 2\ncontract 2", 2),
             (first + "0 1 2", 3), (first + "text dense 1 \"a\"\n1 1 2", 4), ("tinysparse reference 2\nend 1", 1),
-            (first + "text odd 1 \"a\"", 3), (first + "text dense 1 a", 3), (first + "end 3", 3), (first + "end 2\nmade", 4),
+            (first + "text odd 1 \"a\"", 3), (first + "text dense 1 a", 3), (first + "end 3", 3),
+            (first + "end 2\nmade", 4),
             (first + "text dense 2 \"a\"\n0 1 2\nend 4", 1),
         ] {
-            XCTAssertThrowsError(try GoldenRecord(parsing: text)) { XCTAssertEqual(($0 as? GoldenRecordError)?.line, line) }
+            XCTAssertThrowsError(try GoldenRecord(parsing: text)) {
+                XCTAssertEqual(($0 as? GoldenRecordError)?.line, line)
+            }
         }
     }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Runs every kernel set that this CPU has against the golden function files of the independent reference
 // (Tests/EndToEndTests/Reference/README.md tells their layout) and, on random shapes, against plain Swift.
 //
@@ -121,8 +123,9 @@ struct Quantized {
         values.withUnsafeBufferPointer { v in
             scales.withUnsafeBufferPointer { s in
                 sums.withUnsafeBufferPointer { u in
-                    body(QuantizedRows(
-                        values: v.baseAddress!, scales: s.baseAddress!, sums: u.baseAddress!, groups: groups))
+                    body(
+                        QuantizedRows(
+                            values: v.baseAddress!, scales: s.baseAddress!, sums: u.baseAddress!, groups: groups))
                 }
             }
         }
@@ -140,9 +143,10 @@ struct Weights {
         bytes.withUnsafeBufferPointer { w in
             scales.withUnsafeBufferPointer { s in
                 bias.withUnsafeBufferPointer { b in
-                    body(WeightRows(
-                        weights: w.baseAddress!, stride: stride, scales: s.baseAddress!,
-                        bias: bias.isEmpty ? nil : b.baseAddress!))
+                    body(
+                        WeightRows(
+                            weights: w.baseAddress!, stride: stride, scales: s.baseAddress!,
+                            bias: bias.isEmpty ? nil : b.baseAddress!))
                 }
             }
         }
@@ -155,23 +159,29 @@ struct Products {
 
     func rows(_ m: Weights, _ list: [Int32]?, _ count: Int, _ x: Quantized) -> [Float] {
         var out = [Float](repeating: 0, count: count)
-        m.with { w in x.with { x in
-            if let list { set.rowDots(w, list, 0, count, x, &out) } else { set.rowDots(w, nil, 0, count, x, &out) }
-        } }
+        m.with { w in
+            x.with { x in
+                if let list { set.rowDots(w, list, 0, count, x, &out) } else { set.rowDots(w, nil, 0, count, x, &out) }
+            }
+        }
         return out
     }
 
     func neurons(_ m: Weights, _ list: [Int32]?, _ active: Int, _ count: Int, _ x: Quantized) -> [Float] {
         var out = [Float](repeating: 0, count: count)
         var scratch = [SIMD16<Int32>](repeating: .zero, count: (count + 63) / 64 * 8)
-        m.with { w in x.with { x in scratch.withUnsafeMutableBytes { scratch in
-            let room = scratch.baseAddress!
-            if let list {
-                set.neuronSums(w, list, active, count, x, room, &out)
-            } else {
-                set.neuronSums(w, nil, active, count, x, room, &out)
+        m.with { w in
+            x.with { x in
+                scratch.withUnsafeMutableBytes { scratch in
+                    let room = scratch.baseAddress!
+                    if let list {
+                        set.neuronSums(w, list, active, count, x, room, &out)
+                    } else {
+                        set.neuronSums(w, nil, active, count, x, room, &out)
+                    }
+                }
             }
-        } } }
+        }
         return out
     }
 
@@ -180,10 +190,14 @@ struct Products {
         var out = [Float](repeating: 0, count: count)
         var scratch = [SIMD16<Int32>](repeating: .zero, count: (count + 63) / 64 * 4)
         var contributions = [Float](repeating: 0, count: (count + 63) / 64 * 64 * x.groups)
-        m.with { w in x.with { x in scratch.withUnsafeMutableBytes { scratch in
-            set.neuronGroups(w, list, list.count, count, x, scratch.baseAddress!, &contributions)
-            set.groupSums(w, &contributions, x.groups, count, &out)
-        } } }
+        m.with { w in
+            x.with { x in
+                scratch.withUnsafeMutableBytes { scratch in
+                    set.neuronGroups(w, list, list.count, count, x, scratch.baseAddress!, &contributions)
+                    set.groupSums(w, &contributions, x.groups, count, &out)
+                }
+            }
+        }
         return out
     }
 
@@ -191,18 +205,25 @@ struct Products {
     func tiles(_ m: Weights, outputs: Int, neurons: Int?, _ x: Quantized, tokens: Int) -> [Float] {
         var out = [Float](repeating: 0, count: outputs * tokens)
         var tile = [SIMD16<Int32>](repeating: .zero, count: set.tileRows * x.groups)
-        m.with { w in x.with { x in tile.withUnsafeMutableBytes { tile in out.withUnsafeMutableBufferPointer { out in
-            for first in Swift.stride(from: 0, to: outputs, by: set.tileRows) {
-                let count = min(set.tileRows, outputs - first)
-                if let neurons {
-                    set.packColumns(w, neurons, first, x.groups, tile.baseAddress!)
-                } else {
-                    set.packRows(w, first, count, x.groups, tile.baseAddress!)
+        m.with { w in
+            x.with { x in
+                tile.withUnsafeMutableBytes { tile in
+                    out.withUnsafeMutableBufferPointer { out in
+                        for first in Swift.stride(from: 0, to: outputs, by: set.tileRows) {
+                            let count = min(set.tileRows, outputs - first)
+                            if let neurons {
+                                set.packColumns(w, neurons, first, x.groups, tile.baseAddress!)
+                            } else {
+                                set.packRows(w, first, count, x.groups, tile.baseAddress!)
+                            }
+                            set.tileDots(
+                                UnsafeRawPointer(tile.baseAddress!), w, first, count, x, tokens,
+                                out.baseAddress! + first, outputs)
+                        }
+                    }
                 }
-                set.tileDots(
-                    UnsafeRawPointer(tile.baseAddress!), w, first, count, x, tokens, out.baseAddress! + first, outputs)
             }
-        } } } }
+        }
         return out
     }
 }
@@ -215,8 +236,9 @@ func main(_ count: Int32, _ arguments: UnsafePointer<UnsafePointer<CChar>?>) -> 
     for set in Kernels.available {
         let golden = checkGoldens(set, String(cString: folder) + "/")
         let random = checkRandom(set, plain: plain)
-        print("\(set.name): golden values \(golden.values), cases wrong \(golden.wrong); "
-            + "random values \(random.values), cases wrong \(random.wrong)")
+        print(
+            "\(set.name): golden values \(golden.values), cases wrong \(golden.wrong); "
+                + "random values \(random.values), cases wrong \(random.wrong)")
         wrong += golden.wrong + random.wrong
     }
     return wrong == 0 ? 0 : 1

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The golden function files, case by case.
 
 import SIMDKernels

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Random shapes: a set against plain Swift.
 
 import SIMDKernels

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Runs the tiny models with every kernel set that this CPU has and compares the hashes of all logits and layers
 // with those of the independent reference (Tests/EndToEndTests/Reference/README.md): dense, and with masks.
 //
@@ -11,7 +13,9 @@ import TinyFormats
 import TinyRuntime
 import TinySupport
 
-private let names = ["tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-llama-w4", "tiny-opt-w4"]
+private let names = [
+    "tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-llama-w4", "tiny-opt-w4",
+]
 
 /// How a prompt may be cut and shared out, which changes nothing.
 private let ways = [(threads: 1, block: 128), (threads: 2, block: 7), (threads: 3, block: 1)]
@@ -53,7 +57,9 @@ private func check(_ kernels: String, _ prefix: String) throws(RuntimeError) -> 
                 model, .init(threads: way.threads, blockSize: way.block, kernels: kernels, sparsity: sparsity))
             let got = try trace(session, tokens)
             for (position, line) in got.enumerated() where line != wanted[position] {
-                return (false, "\(mode), \(way.threads) threads: position \(position) is \(line), not \(wanted[position])")
+                return (
+                    false, "\(mode), \(way.threads) threads: position \(position) is \(line), not \(wanted[position])"
+                )
             }
             guard got.count == wanted.count else { return (false, "\(mode): \(got.count) positions") }
             compared += got.count

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Quant
 import SIMDKernels
 import XCTest
@@ -192,7 +194,8 @@ final class FourBitTests: XCTestCase {
         var random = Random(24)
         for format in [BlockFormat.q4_0, .q4_1] {
             let rows = 35, columns = 224
-            var bytes = (0..<rows * format.byteCount(of: columns)!).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            var bytes = (0..<rows * format.byteCount(of: columns)!).map { _ in UInt8(truncatingIfNeeded: random.next())
+            }
             for block in stride(from: 0, to: bytes.count, by: format.blockBytes) {
                 bytes[block + 1] &= 0x9F  // scales of moderate size
                 if format == .q4_1 { bytes[block + 3] &= 0x9F }
@@ -203,7 +206,8 @@ final class FourBitTests: XCTestCase {
                 var wanted = [Float](repeating: 0, count: columns)
                 bytes.withUnsafeBytes {
                     decodeRow(
-                        format, from: $0.baseAddress! + (rows - 1 - row) * format.byteCount(of: columns)!, count: columns,
+                        format, from: $0.baseAddress! + (rows - 1 - row) * format.byteCount(of: columns)!,
+                        count: columns,
                         into: &wanted)
                 }
                 // A zero may come out with another sign.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 
 /// A file of the reference's function goldens: fields of a byte count and that many bytes, padded to

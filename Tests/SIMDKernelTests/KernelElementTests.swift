@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Quant
 import SIMDKernels
 import XCTest
@@ -15,7 +17,8 @@ final class KernelElementTests: XCTestCase {
                         let got = set.inPlace(kernel, x)
                         // Where x * x * x leaves the numbers there are, no bits are promised.
                         let good = wanted[i].indices.filter { !wanted[i][$0].isNaN }
-                        assertSameBits(good.map { got[$0] }, good.map { wanted[i][$0] }, "\(set.name) activation \(i) of \(count)")
+                        assertSameBits(
+                            good.map { got[$0] }, good.map { wanted[i][$0] }, "\(set.name) activation \(i) of \(count)")
                     }
                 }
             }
@@ -32,7 +35,8 @@ final class KernelElementTests: XCTestCase {
                         let input = Guarded(x), out = Output<Int32>(count + 16)
                         let found = set.indicesAtLeast(input.pointer, count, least, out.pointer)
                         let all = out.values("\(set.name) indices of \(count)")
-                        assertSame(Array(all.prefix(found)), wanted, "\(set.name) indices of \(count), at least \(least)")
+                        assertSame(
+                            Array(all.prefix(found)), wanted, "\(set.name) indices of \(count), at least \(least)")
                     }
                 }
             }
@@ -68,7 +72,8 @@ final class KernelElementTests: XCTestCase {
                 assertSameBits(got.scales.values, wanted.scales.values, "\(set.name) quantize \(count), scales")
                 assertSame(got.sums.values, wanted.sums.values, "\(set.name) quantize \(count), sums")
                 assertSame(
-                    got.sums.values, (0..<got.groups).map { g in
+                    got.sums.values,
+                    (0..<got.groups).map { g in
                         128 * got.values.values[g * 64..<g * 64 + 64].reduce(Int32(0)) { $0 + Int32($1) }
                     }, "\(set.name) quantize \(count), sums of its values")
             }
@@ -105,7 +110,9 @@ final class KernelElementTests: XCTestCase {
         for count in 0...70 {
             let x = random.floats(count), y = random.floats(count).map { $0 * 1e-20 }
             forEverySet { set in
-                for (kernel, wanted) in [(set.add, zip(x, y).map { $0 + $1 }), (set.multiply, zip(x, y).map { $0 * $1 })] {
+                for (kernel, wanted) in [
+                    (set.add, zip(x, y).map { $0 + $1 }), (set.multiply, zip(x, y).map { $0 * $1 }),
+                ] {
                     let out = Output(x), other = Guarded(y)
                     kernel(out.pointer, other.pointer, count)
                     assertSameBits(out.values("\(set.name) combine"), wanted, "\(set.name) combine \(count)")
@@ -157,7 +164,10 @@ final class KernelElementTests: XCTestCase {
         forEverySet { assertSame($0.halves(x), wanted, "\($0.name) toHalf") }
         for count in 0...70 {
             let some = Array(x[(count * 1000)..<(count * 1001)])
-            forEverySet { assertSame($0.halves(some), some.map { nearestHalf(min(max($0, -65504), 65504)) }, "\($0.name) \(count)") }
+            forEverySet {
+                assertSame(
+                    $0.halves(some), some.map { nearestHalf(min(max($0, -65504), 65504)) }, "\($0.name) \(count)")
+            }
         }
     }
 
@@ -186,7 +196,9 @@ final class KernelElementTests: XCTestCase {
                 let size: Float = [1, 30, 1e-20, 0][count % 4]
                 let query = random.floats(width).map { $0 * size }
                 let keys = random.floats(width * count).map { nearestHalf($0) }
-                let values = (0..<width * count).map { _ in UInt16(random.int(0...0x7BFF)) | UInt16(random.int(0...1)) << 15 }
+                let values = (0..<width * count).map { _ in
+                    UInt16(random.int(0...0x7BFF)) | UInt16(random.int(0...1)) << 15
+                }
                 let scale = 1 / Float(width).squareRoot()
                 let scores = scalar.scores(query, keys, width, count, scale)
                 let softmax = scalar.softmax(scores.scores, scores.largest)
@@ -232,13 +244,15 @@ final class KernelElementTests: XCTestCase {
                             let n = width * counts[i]
                             let s = scalar.scores(queries[i], Array(halves[0].prefix(n)), width, counts[i], 0.125)
                             let b = scalar.scores(
-                                [queries[i]], [counts[i]], keys: blocks(Array(bytes[0].prefix(n)), width), scales: scales[0],
+                                [queries[i]], [counts[i]], keys: blocks(Array(bytes[0].prefix(n)), width),
+                                scales: scales[0],
                                 width, 0.125)
                             return [
                                 s.scores + [s.largest], b.scores[0] + b.largest,
                                 scalar.weighted(weights[i], Array(halves[1].prefix(n)), width, totals[i]),
                                 scalar.weighted(
-                                    [weights[i]], values: Array(bytes[1].prefix(n)), scales: scales[1], width, [totals[i]])[0],
+                                    [weights[i]], values: Array(bytes[1].prefix(n)), scales: scales[1], width,
+                                    [totals[i]])[0],
                             ]
                         }
                         XCTAssertEqual(alone.map { $0[0].last! }, alone.map { $0[0].dropLast().max()! })

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import XCTest
 
@@ -7,7 +9,9 @@ final class KernelEqualityTests: XCTestCase {
     private enum Scales: CaseIterable { case usual, subnormal, huge, zero }
 
     /// Tokens of whole groups; the last values of a token are zeros, as padding is.
-    private func rows(_ random: inout Random, groups: Int, tokens: Int, _ kind: Weights, _ scale: Scales, used: Int? = nil) -> TestRows {
+    private func rows(
+        _ random: inout Random, groups: Int, tokens: Int, _ kind: Weights, _ scale: Scales, used: Int? = nil
+    ) -> TestRows {
         var values = bytes(&random, groups * tokens * 64, kind)
         if let used { for i in values.indices where i % (groups * 64) >= used { values[i] = 0 } }
         return TestRows(values: values, scales: scales(&random, groups * tokens, scale), groups: groups)
@@ -45,7 +49,8 @@ final class KernelEqualityTests: XCTestCase {
     private func kinds(_ turn: Int) -> (Weights, Weights, Scales) {
         let kind = Weights.allCases
         return turn % 3 == 0
-            ? (kind[turn / 3 % kind.count], kind[turn / 15 % kind.count], Scales.allCases[turn / 3 % 4]) : (.random, .random, .usual)
+            ? (kind[turn / 3 % kind.count], kind[turn / 15 % kind.count], Scales.allCases[turn / 3 % 4])
+            : (.random, .random, .usual)
     }
 
     func testRowDotsOfEverySetGiveTheSameBits() throws {
@@ -92,7 +97,8 @@ final class KernelEqualityTests: XCTestCase {
                 let groups = random.int(1...7)
                 let first = random.int(0...5), total = first + count + random.int(0...3)
                 let w = matrix(
-                    &random, rows: total, stride: (groups + turn % 2) * 64, outputs: total, bias: turn % 4 < 2, a, scale)
+                    &random, rows: total, stride: (groups + turn % 2) * 64, outputs: total, bias: turn % 4 < 2, a, scale
+                )
                 let x = rows(&random, groups: groups, tokens: tokens, b, scale)
                 let wanted = (0..<tokens).flatMap { scalar.rowDots(w, nil, first, count, x.row($0)) }
                 let got = set.tile(
@@ -151,10 +157,13 @@ final class KernelEqualityTests: XCTestCase {
                         &random, rows: neurons, stride: stride, outputs: outputs, bias: turn % 2 == 0, a, scale)
                     let x = rows(
                         &random, groups: (neurons + 63) / 64, tokens: tokens, b, scale, used: neurons)
-                    let wanted = (0..<tokens).flatMap { scalar.neuronSums(w, nil, neurons, outputs, x.row($0)).suffix(count) }
+                    let wanted = (0..<tokens).flatMap {
+                        scalar.neuronSums(w, nil, neurons, outputs, x.row($0)).suffix(count)
+                    }
                     let got = set.tile(
                         w, neurons: neurons, first, count, x, tokens: tokens, outStride: count + random.int(0...9))
-                    assertSameBits(got, wanted, "\(set.name) tile of \(count) columns, \(neurons) neurons, \(tokens) tokens")
+                    assertSameBits(
+                        got, wanted, "\(set.name) tile of \(count) columns, \(neurons) neurons, \(tokens) tokens")
                 }
             }
         }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import XCTest
 
@@ -88,7 +90,8 @@ final class KernelGoldenTests: XCTestCase {
         var file = try GoldenFile("matvec")
         while file.hasMore {
             let shape = file.ints()
-            let weights = file.bytes(), scales = file.floats(), bias = file.floats(), x = file.floats(), y = file.floats()
+            let weights = file.bytes(), scales = file.floats(), bias = file.floats(), x = file.floats(),
+                y = file.floats()
             let w = TestMatrix(weights, stride: shape[1], scales: scales, bias: bias.isEmpty ? nil : bias)
             forEverySet { set in
                 let what = "\(set.name) \(shape)"
@@ -117,7 +120,8 @@ final class KernelGoldenTests: XCTestCase {
                 let rows = TestRows(quantizing: h, set)
                 assertSameBits(set.neuronSums(w, active, active.count, shape[1], rows.row()), y, what)
                 assertSameBits(
-                    set.neuronSumsInPieces(w, active, active.count, shape[1], rows.row(), block: 64), y, what + ", in pieces")
+                    set.neuronSumsInPieces(w, active, active.count, shape[1], rows.row(), block: 64), y,
+                    what + ", in pieces")
                 guard active.count == shape[0] else { return }
                 assertSameBits(set.neuronSums(w, nil, shape[0], shape[1], rows.row()), y, what + ", no list")
                 for first in stride(from: 0, to: shape[1], by: set.tileRows) {
@@ -181,7 +185,8 @@ final class KernelGoldenTests: XCTestCase {
                     let query = Array(q[h * d..<(h + 1) * d]) + [Float](repeating: 0, count: width - d)
                     let room = [Float](repeating: 1, count: -positions & 15)
                     let scores = set.scores(
-                        [query], [positions], keys: blocks(key, width), scales: ks + room, width, 1 / Float(d).squareRoot())
+                        [query], [positions], keys: blocks(key, width), scales: ks + room, width,
+                        1 / Float(d).squareRoot())
                     let softmax = set.softmax(scores.scores[0], scores.largest[0])
                     let sum = set.weighted([softmax.weights], values: value, scales: vs, width, [softmax.total])[0]
                     out += sum.prefix(d)

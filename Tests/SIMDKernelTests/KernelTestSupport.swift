@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 import SIMDKernels
 import XCTest
@@ -92,7 +94,8 @@ final class Output<Element: BitwiseCopyable> {
     /// What was written; fails the test if anything was written beside it.
     func values(_ what: @autoclosure () -> String, file: StaticString = #filePath, line: UInt = #line) -> [Element] {
         let whole = UnsafeRawBufferPointer(start: base, count: bytes + 2 * Self.margin)
-        let intact = whole.prefix(Self.margin).allSatisfy { $0 == 0xA5 } && whole.suffix(Self.margin).allSatisfy { $0 == 0xA5 }
+        let intact =
+            whole.prefix(Self.margin).allSatisfy { $0 == 0xA5 } && whole.suffix(Self.margin).allSatisfy { $0 == 0xA5 }
         if !intact { XCTFail("\(what()): wrote outside its output", file: file, line: line) }
         return Array(UnsafeBufferPointer(start: pointer, count: count))
     }
@@ -100,7 +103,8 @@ final class Output<Element: BitwiseCopyable> {
 
 /// Equal to the last bit, signs of zeros included.
 func assertSameBits(
-    _ got: [Float], _ wanted: [Float], _ what: @autoclosure () -> String, file: StaticString = #filePath, line: UInt = #line
+    _ got: [Float], _ wanted: [Float], _ what: @autoclosure () -> String, file: StaticString = #filePath,
+    line: UInt = #line
 ) {
     guard got.count == wanted.count else {
         return XCTFail("\(what()): \(got.count) values instead of \(wanted.count)", file: file, line: line)
@@ -129,9 +133,10 @@ struct TestRows {
     init(values: [Int8], scales: [Float], groups: Int) {
         self.values = Guarded(values)
         self.scales = Guarded(scales)
-        sums = Guarded(scales.indices.map { g in
-            128 * values[g * 64..<(g + 1) * 64].reduce(Int32(0)) { $0 + Int32($1) }
-        })
+        sums = Guarded(
+            scales.indices.map { g in
+                128 * values[g * 64..<(g + 1) * 64].reduce(Int32(0)) { $0 + Int32($1) }
+            })
         self.groups = groups
     }
 
@@ -168,7 +173,9 @@ struct TestMatrix {
     }
 
     var rows: WeightRows {
-        WeightRows(weights: weights.pointer, stride: stride, scales: scales.pointer, bias: bias.map { UnsafePointer($0.pointer) })
+        WeightRows(
+            weights: weights.pointer, stride: stride, scales: scales.pointer,
+            bias: bias.map { UnsafePointer($0.pointer) })
     }
 }
 
@@ -255,7 +262,9 @@ extension KernelTable {
     }
 
     /// One query; `keys` position by position.
-    func scores(_ query: [Float], _ keys: [UInt16], _ width: Int, _ count: Int, _ scale: Float) -> (scores: [Float], largest: Float) {
+    func scores(_ query: [Float], _ keys: [UInt16], _ width: Int, _ count: Int, _ scale: Float) -> (
+        scores: [Float], largest: Float
+    ) {
         let all = scores([query], [count], keys: blocks(keys, width), width, scale)
         return (all.scores[0], all.largest[0])
     }
@@ -308,11 +317,14 @@ extension KernelTable {
 
     private func rowStride(_ counts: [Int], _ width: Int) -> Int { max((counts.max()! + 15) & ~15, width) }
 
-    private func withTile(_ queries: [[Float]], _ counts: [Int], _ scores: Output<Float>, _ width: Int, _ body: (QueryTile) -> Void) {
+    private func withTile(
+        _ queries: [[Float]], _ counts: [Int], _ scores: Output<Float>, _ width: Int, _ body: (QueryTile) -> Void
+    ) {
         let stride = rowStride(counts, width)
         let rows = queries.map { $0 + [Float](repeating: .nan, count: stride - width) }.joined()
         let q = Guarded(Array(rows.dropLast(stride - width)))
-        var tile = QueryTile(queries: q.pointer, scores: scores.pointer, stride: stride, width: width, rows: counts.count)
+        var tile = QueryTile(
+            queries: q.pointer, scores: scores.pointer, stride: stride, width: width, rows: counts.count)
         for (i, count) in counts.enumerated() { tile.counts[i] = count }
         withExtendedLifetime(q) { body(tile) }
     }

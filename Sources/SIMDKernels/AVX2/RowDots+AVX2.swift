@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if arch(x86_64) && KERNELS_AVX2
 // Products of rows: the per-ISA primitive of ../Shared/Tile16/RowDots.swift.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if arch(x86_64) && KERNELS_AVX512
 // The per-ISA primitives of ../Shared: what Swift's SIMD types do not lower to one instruction.
 

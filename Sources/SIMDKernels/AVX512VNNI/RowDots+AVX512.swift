@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if arch(x86_64) && KERNELS_AVX512
 import KernelTable
 import _Builtin_intrinsics.intel

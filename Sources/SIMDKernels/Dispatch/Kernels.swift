@@ -1,7 +1,8 @@
-import KernelsScalar
-import TinyPlatform
+// SPDX-License-Identifier: Apache-2.0
 
 @_exported import KernelTable
+import KernelsScalar
+import TinyPlatform
 
 #if arch(x86_64) && !TINYSPARSE_PORTABLE
 import KernelsAVX2

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The kernels for 4-bit weights (docs/NUMERICS.md, 11).
 ///
 /// Sixteen rows form a block, stored in the order in which its kernels read it: for each half group of 32 columns
@@ -71,31 +73,36 @@ package struct FourBitRows {
 }
 
 /// `out[t * 2 * groups + h]` = the sum of the 32 values of half group h of token t.
-package typealias HalfSums = @Sendable (
-    _ x: QuantizedRows, _ tokens: Int, _ out: UnsafeMutablePointer<Float>
-) -> Void
+package typealias HalfSums =
+    @Sendable (
+        _ x: QuantizedRows, _ tokens: Int, _ out: UnsafeMutablePointer<Float>
+    ) -> Void
 
 /// `out[i] = dot(row r_i, x)` for `i < count`, where `r_i` is `rows[i]`, or `first + i` without a list. A
 /// block of which one row is wanted is read whole, and once if the list ascends. `halves` are the half
 /// sums of `x`.
-package typealias FourBitDots = @Sendable (
-    _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
-) -> Void
+package typealias FourBitDots =
+    @Sendable (
+        _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
+        _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
+    ) -> Void
 
 /// Expands the blocks of `count` rows (at most `tileBlocks` blocks) from row `first` on, a multiple of 16,
 /// into a tile for `BlockTileDots`.
-package typealias PackBlocks = @Sendable (
-    _ w: FourBitRows, _ first: Int, _ count: Int, _ tile: UnsafeMutableRawPointer
-) -> Void
+package typealias PackBlocks =
+    @Sendable (
+        _ w: FourBitRows, _ first: Int, _ count: Int, _ tile: UnsafeMutableRawPointer
+    ) -> Void
 
 /// One tile times `tokens` tokens: `out[t * outStride + i]` for outputs `first + i`, `i < count`.
-package typealias BlockTileDots = @Sendable (
-    _ tile: UnsafeRawPointer, _ w: FourBitRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ halves: UnsafePointer<Float>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
-) -> Void
+package typealias BlockTileDots =
+    @Sendable (
+        _ tile: UnsafeRawPointer, _ w: FourBitRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
+        _ halves: UnsafePointer<Float>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+    ) -> Void
 
 /// `out[i] = Float(q[i]) * d + m` for the first `count` columns of a row.
-package typealias ExpandFourBitRow = @Sendable (
-    _ w: FourBitRows, _ row: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
-) -> Void
+package typealias ExpandFourBitRow =
+    @Sendable (
+        _ w: FourBitRows, _ row: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
+    ) -> Void

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The kernels of one instruction set, as a table of functions.
 ///
 /// Every set fills the whole table and obeys docs/NUMERICS.md, so the sets differ in speed and in
@@ -41,7 +43,8 @@ package final class KernelTable: Sendable {
         packRows: @escaping PackRows, packColumns: @escaping PackColumns, tileDots: @escaping TileDots,
         quantize: @escaping Quantize, expandRow: @escaping ExpandRow, add: @escaping Combine,
         rmsNorm: @escaping RMSNorm, layerNorm: @escaping LayerNorm, rope: @escaping Rope,
-        indicesAtLeast: @escaping IndicesAtLeast, relu: @escaping Activate, silu: @escaping Activate, gelu: @escaping Activate,
+        indicesAtLeast: @escaping IndicesAtLeast, relu: @escaping Activate, silu: @escaping Activate,
+        gelu: @escaping Activate,
         multiply: @escaping Combine, toHalf: @escaping ToHalf,
         attentionScores: @escaping AttentionScores, softmaxWeights: @escaping SoftmaxWeights,
         weightedValues: @escaping WeightedValues, toBytes: @escaping ToBytes,
@@ -132,7 +135,8 @@ package struct QuantizedRows {
     @inlinable @inline(__always)
     package func row(_ t: Int) -> QuantizedRows {
         QuantizedRows(
-            values: values + t * groups * groupSize, scales: scales + t * groups, sums: sums + t * groups, groups: groups)
+            values: values + t * groups * groupSize, scales: scales + t * groups, sums: sums + t * groups,
+            groups: groups)
     }
 
     /// One token's groups from `first` on, for `count` values.
@@ -145,130 +149,151 @@ package struct QuantizedRows {
 }
 
 /// `out[i] = dot(row r_i, x)` for `i < count`, where `r_i` is `rows[i]`, or `first + i` without a list.
-package typealias RowDots = @Sendable (
-    _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ out: UnsafeMutablePointer<Float>
-) -> Void
+package typealias RowDots =
+    @Sendable (
+        _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
+        _ out: UnsafeMutablePointer<Float>
+    ) -> Void
 
 /// `out[c] = sum over the active neurons of x * W[neuron][c]`, for the first `count` columns, neuron `i` being
 /// `neurons[i]`, or `i` without a list. `scratch` takes 8 bytes per column, the columns rounded up to 64.
-package typealias NeuronSums = @Sendable (
-    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ count: Int,
-    _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
-) -> Void
+package typealias NeuronSums =
+    @Sendable (
+        _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ count: Int,
+        _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
+    ) -> Void
 
 /// The first step of `NeuronSums` alone, so that groups of neurons can be split among threads:
 /// `contributions[g]` is what group g adds, in the kernel set's own order of columns, the columns rounded
 /// up to 64. `scratch` takes 4 bytes per column.
-package typealias NeuronGroups = @Sendable (
-    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ count: Int,
-    _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ contributions: UnsafeMutablePointer<Float>
-) -> Void
+package typealias NeuronGroups =
+    @Sendable (
+        _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ count: Int,
+        _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ contributions: UnsafeMutablePointer<Float>
+    ) -> Void
 
 /// The second step: adds the contributions of all groups in their order, then scales and biases.
 /// Overwrites the contributions.
-package typealias GroupSums = @Sendable (
-    _ w: WeightRows, _ contributions: UnsafeMutablePointer<Float>, _ groups: Int, _ count: Int,
-    _ out: UnsafeMutablePointer<Float>
-) -> Void
+package typealias GroupSums =
+    @Sendable (
+        _ w: WeightRows, _ contributions: UnsafeMutablePointer<Float>, _ groups: Int, _ count: Int,
+        _ out: UnsafeMutablePointer<Float>
+    ) -> Void
 
 /// Rearranges `count` (at most `tileRows`) rows from `first` on into a tile for `TileDots`. A tile
 /// takes `tileRows * groups * 64` bytes.
-package typealias PackRows = @Sendable (
-    _ w: WeightRows, _ first: Int, _ count: Int, _ groups: Int, _ tile: UnsafeMutableRawPointer
-) -> Void
+package typealias PackRows =
+    @Sendable (
+        _ w: WeightRows, _ first: Int, _ count: Int, _ groups: Int, _ tile: UnsafeMutableRawPointer
+    ) -> Void
 
 /// The same for columns of a neuron-major matrix: `tileRows` columns from `first` on (the padding
 /// makes them exist), all `neuronCount` neurons.
-package typealias PackColumns = @Sendable (
-    _ w: WeightRows, _ neuronCount: Int, _ first: Int, _ groups: Int, _ tile: UnsafeMutableRawPointer
-) -> Void
+package typealias PackColumns =
+    @Sendable (
+        _ w: WeightRows, _ neuronCount: Int, _ first: Int, _ groups: Int, _ tile: UnsafeMutableRawPointer
+    ) -> Void
 
 /// One packed tile times `tokens` tokens: `out[t * outStride + i]` for outputs `first + i`, `i < count`.
 /// `w` gives scales and bias.
-package typealias TileDots = @Sendable (
-    _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
-) -> Void
+package typealias TileDots =
+    @Sendable (
+        _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
+        _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+    ) -> Void
 
 /// Quantizes `count` floats to whole groups (docs/NUMERICS.md, 3).
-package typealias Quantize = @Sendable (
-    _ x: UnsafePointer<Float>, _ count: Int, _ values: UnsafeMutablePointer<Int8>,
-    _ scales: UnsafeMutablePointer<Float>, _ sums: UnsafeMutablePointer<Int32>
-) -> Void
+package typealias Quantize =
+    @Sendable (
+        _ x: UnsafePointer<Float>, _ count: Int, _ values: UnsafeMutablePointer<Int8>,
+        _ scales: UnsafeMutablePointer<Float>, _ sums: UnsafeMutablePointer<Int32>
+    ) -> Void
 
 /// `out[i] = Float(row[i]) * scale`.
-package typealias ExpandRow = @Sendable (
-    _ row: UnsafePointer<Int8>, _ scale: Float, _ count: Int, _ out: UnsafeMutablePointer<Float>
-) -> Void
+package typealias ExpandRow =
+    @Sendable (
+        _ row: UnsafePointer<Int8>, _ scale: Float, _ count: Int, _ out: UnsafeMutablePointer<Float>
+    ) -> Void
 
 /// `x[i] = x[i] op y[i]`.
-package typealias Combine = @Sendable (
-    _ x: UnsafeMutablePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int
-) -> Void
+package typealias Combine =
+    @Sendable (
+        _ x: UnsafeMutablePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int
+    ) -> Void
 
-package typealias RMSNorm = @Sendable (
-    _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ epsilon: Float, _ count: Int,
-    _ out: UnsafeMutablePointer<Float>
-) -> Void
+package typealias RMSNorm =
+    @Sendable (
+        _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ epsilon: Float, _ count: Int,
+        _ out: UnsafeMutablePointer<Float>
+    ) -> Void
 
-package typealias LayerNorm = @Sendable (
-    _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ bias: UnsafePointer<Float>,
-    _ epsilon: Float, _ count: Int, _ out: UnsafeMutablePointer<Float>
-) -> Void
+package typealias LayerNorm =
+    @Sendable (
+        _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ bias: UnsafePointer<Float>,
+        _ epsilon: Float, _ count: Int, _ out: UnsafeMutablePointer<Float>
+    ) -> Void
 
 /// Rotates one head in place: pairs `(x[i], x[i + pairs])`.
-package typealias Rope = @Sendable (
-    _ x: UnsafeMutablePointer<Float>, _ cosines: UnsafePointer<Float>, _ sines: UnsafePointer<Float>,
-    _ pairs: Int
-) -> Void
+package typealias Rope =
+    @Sendable (
+        _ x: UnsafeMutablePointer<Float>, _ cosines: UnsafePointer<Float>, _ sines: UnsafePointer<Float>,
+        _ pairs: Int
+    ) -> Void
 
 /// Writes every `i < count` with `x[i] >= least`, ascending; returns how many. `out` takes `count` numbers and
 /// sixteen more, which may be overwritten.
-package typealias IndicesAtLeast = @Sendable (
-    _ x: UnsafePointer<Float>, _ count: Int, _ least: Float, _ out: UnsafeMutablePointer<Int32>
-) -> Int
+package typealias IndicesAtLeast =
+    @Sendable (
+        _ x: UnsafePointer<Float>, _ count: Int, _ least: Float, _ out: UnsafeMutablePointer<Int32>
+    ) -> Int
 
 /// An activation function, in place.
 package typealias Activate = @Sendable (_ x: UnsafeMutablePointer<Float>, _ count: Int) -> Void
 
 /// Clamped to the finite halves and rounded to nearest even.
-package typealias ToHalf = @Sendable (
-    _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<UInt16>
-) -> Void
+package typealias ToHalf =
+    @Sendable (
+        _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<UInt16>
+    ) -> Void
 
 /// For every row i of the tile, `scores[t] = laneSum(query * key_t) * scale` for t < counts[i]; up to the next
 /// multiple of 16 the row's scores may be overwritten. `largest[i]` becomes the largest of the row.
-package typealias AttentionScores = @Sendable (
-    _ tile: QueryTile, _ keys: UnsafePointer<UInt16>, _ scale: Float, _ largest: UnsafeMutablePointer<Float>
-) -> Void
+package typealias AttentionScores =
+    @Sendable (
+        _ tile: QueryTile, _ keys: UnsafePointer<UInt16>, _ scale: Float, _ largest: UnsafeMutablePointer<Float>
+    ) -> Void
 
 /// `scores[t] = exp(scores[t] - largest)`; returns their lane sum.
-package typealias SoftmaxWeights = @Sendable (
-    _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ largest: Float
-) -> Float
+package typealias SoftmaxWeights =
+    @Sendable (
+        _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ largest: Float
+    ) -> Float
 
 /// For every row i of the tile, its scores being weights now,
 /// `out[i * stride + j] = (sum over t < counts[i] of weights[t] * values_t[j]) / totals[i]`.
-package typealias WeightedValues = @Sendable (
-    _ tile: QueryTile, _ values: UnsafePointer<UInt16>, _ totals: UnsafePointer<Float>,
-    _ out: UnsafeMutablePointer<Float>
-) -> Void
+package typealias WeightedValues =
+    @Sendable (
+        _ tile: QueryTile, _ values: UnsafePointer<UInt16>, _ totals: UnsafePointer<Float>,
+        _ out: UnsafeMutablePointer<Float>
+    ) -> Void
 
 /// One head of keys or values in bytes (docs/NUMERICS.md, 8); returns their scale.
-package typealias ToBytes = @Sendable (
-    _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Int8>
-) -> Float
+package typealias ToBytes =
+    @Sendable (
+        _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Int8>
+    ) -> Float
 
 /// `scores[t] = laneSum(query * key_t) * keyScales[t] * scale`; otherwise as `AttentionScores`. The scales, too, exist
 /// up to the next multiple of 16.
-package typealias ByteScores = @Sendable (
-    _ tile: QueryTile, _ keys: UnsafePointer<Int8>, _ keyScales: UnsafePointer<Float>, _ scale: Float,
-    _ largest: UnsafeMutablePointer<Float>
-) -> Void
+package typealias ByteScores =
+    @Sendable (
+        _ tile: QueryTile, _ keys: UnsafePointer<Int8>, _ keyScales: UnsafePointer<Float>, _ scale: Float,
+        _ largest: UnsafeMutablePointer<Float>
+    ) -> Void
 
 /// The sum is over `(weights[t] * valueScales[t]) * values_t[j]`; otherwise as `WeightedValues`.
-package typealias ByteValues = @Sendable (
-    _ tile: QueryTile, _ values: UnsafePointer<Int8>, _ valueScales: UnsafePointer<Float>,
-    _ totals: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
-) -> Void
+package typealias ByteValues =
+    @Sendable (
+        _ tile: QueryTile, _ values: UnsafePointer<Int8>, _ valueScales: UnsafePointer<Float>,
+        _ totals: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
+    ) -> Void

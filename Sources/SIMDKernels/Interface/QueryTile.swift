@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Up to four queries that read the same keys and values together: heads that share them, tokens that follow
 /// each other, or both. Each key and value is then loaded and widened once for all of them.
 ///

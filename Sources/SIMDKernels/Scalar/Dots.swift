@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The contract's integer products in scalar Swift: the implementation that the other sets are compared with.
 
 import KernelTable

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The contract for 4-bit weights in scalar Swift, sixteen rows at a time.
 
 import KernelTable

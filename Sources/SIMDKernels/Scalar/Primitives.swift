@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The per-ISA primitives of ../Shared, for the scalar set: lane by lane.
 
 let setName = "scalar"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyFormats
 import TinyPlatform
 import TinyRuntime
@@ -84,7 +86,8 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
     let report = BenchReport(
         session: session, isDense: options.sparsity.isOff, sparsity: arguments.string("sparsity") ?? "auto",
         promptCount: promptCount, decodeCount: decodeCount, depth: depth, repetitions: repetitions, prefill: prefill,
-        decode: decode, activity: session.activity - before, screened: session.screenActivity.map { $0 - screenedBefore! })
+        decode: decode, activity: session.activity - before,
+        screened: session.screenActivity.map { $0 - screenedBefore! })
     try Console.writeLine(arguments.has("json") ? report.json.text() : report.text)
 }
 
@@ -196,7 +199,9 @@ private func tokens(_ count: Int, of path: String?, _ model: Model) throws(Failu
     guard let path else { return pseudoRandomIDs(count, below: model.config.vocabularySize) }
     // 64 bytes per token are more than any text needs.
     let ids = model.tokenizer.encode(Array(try readAll(path).prefix(64 * count)), addSpecial: true)
-    guard ids.count >= count else { throw Failure.problem("\(escaped(path)): has \(ids.count) tokens, expected at least \(count)") }
+    guard ids.count >= count else {
+        throw Failure.problem("\(escaped(path)): has \(ids.count) tokens, expected at least \(count)")
+    }
     return Array(ids.prefix(count))
 }
 

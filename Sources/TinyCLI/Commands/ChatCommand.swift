@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyFormats
 import TinyRuntime
 import TinyTokenizer
@@ -90,7 +92,9 @@ private struct ChatLoop {
     }
 
     mutating func run() throws(Failure) {
-        if Console.inputIsTerminal { Console.note("\(escaped(session.model.config.name)): /help lists commands, /quit ends") }
+        if Console.inputIsTerminal {
+            Console.note("\(escaped(session.model.config.name)): /help lists commands, /quit ends")
+        }
         while true {
             if Console.inputIsTerminal { Console.note("> ", terminator: "") }
             switch try reader.next() {
@@ -138,7 +142,9 @@ private struct ChatLoop {
         messages.append(ChatMessage(role: "user", content: line))
         guard let ids = fittingIDs() else {
             messages.removeLast()
-            Console.note("too long: the context holds \(session.contextLimit) tokens; use a larger --context or a shorter message")
+            Console.note(
+                "too long: the context holds \(session.contextLimit) tokens; use a larger --context or a shorter message"
+            )
             return
         }
         // The KV cache of the common prefix is kept. The last token is always computed: its logits choose the first

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyFormats
 import TinyRuntime
 import TinySupport
@@ -12,7 +14,8 @@ extension Command {
             a logit screen, its agreement with the exact argmax is reported as well.
             """,
         options: Option.running + [
-            Option("context", "c", value: "N", "tokens per chunk (default: 512, or the model's context if that is less)"),
+            Option(
+                "context", "c", value: "N", "tokens per chunk (default: 512, or the model's context if that is less)"),
             Option("chunks", value: "N", "evaluate only the first N chunks (default: all)"),
             .json,
         ],

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyPlatform
 
 /// A model file that is truncated, or whose disk fails, while it is mapped: the next access to the lost pages raises

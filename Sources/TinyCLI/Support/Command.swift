@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 import TinySupport
 
@@ -64,7 +66,8 @@ extension Option {
     static let verbose = Option("verbose", "v", "print statistics to standard error (default: if it is a terminal)")
 
     static let cache = Option(
-        "cache", value: "TYPE", "KV cache in half or int8; int8 halves its memory and changes results slightly (default: half)")
+        "cache", value: "TYPE",
+        "KV cache in half or int8; int8 halves its memory and changes results slightly (default: half)")
     static let memoryLimit = Option(
         "memory-limit", value: "BYTES", "choose prefill block size and context to fit: 64M, 1G, ... (default: none)")
     static let sparsity = Option("sparsity", value: "MODE", "\(Sparsity.forms) (default: auto)")
@@ -82,7 +85,8 @@ extension Option {
         Option("temperature", value: "X", "sampling temperature, 0 = greedy (default: 0.7)"),
         Option("greedy", "the same as --temperature 0"),
         Option("top-k", value: "N", "sample from the N most likely tokens, 0 = all (default: 40)"),
-        Option("top-p", value: "X", "sample from the most likely tokens with total probability X, 1 = all (default: 0.95)"),
+        Option(
+            "top-p", value: "X", "sample from the most likely tokens with total probability X, 1 = all (default: 0.95)"),
         Option("min-p", value: "X", "drop tokens below X times the highest probability, 0 = none (default: 0.05)"),
         Option("repeat-penalty", value: "X", "repetition penalty, 1 = off (default: 1)"),
         Option("seed", value: "N", "the same seed gives the same text on every machine (default: random)"),

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyPlatform
 
 /// Standard output and standard error, unbuffered: text appears as it is generated.

@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyPlatform
 
 /// The help texts, generated from the tables that parse command lines.
 enum Help {
-    static let version = "tinysparse \(TinySparseVersion.string) (numeric contract \(TinySparseVersion.numericContract))"
+    static let version =
+        "tinysparse \(TinySparseVersion.string) (numeric contract \(TinySparseVersion.numericContract))"
 
     static var program: String {
         let width = Command.all.map { $0.name.count }.max()! + 2
@@ -44,7 +47,9 @@ enum Help {
         }
         let width = names.map { $0.count }.max()! + 2
         let rows = zip(names, options).map { "  " + $0.padded(to: width) + $1.help }
-        let examples = command.examples.flatMap { ["  # \($0.what)", "  tinysparse \(command.name)" + ($0.arguments.isEmpty ? "" : " " + $0.arguments)] }
+        let examples = command.examples.flatMap {
+            ["  # \($0.what)", "  tinysparse \(command.name)" + ($0.arguments.isEmpty ? "" : " " + $0.arguments)]
+        }
         return """
             usage: tinysparse \(command.name) [OPTIONS] \(command.operands)
 

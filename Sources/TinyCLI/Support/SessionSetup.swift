@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import TinyFormats
 import TinyRuntime
@@ -67,7 +69,9 @@ extension Session {
     /// Prefills a prompt and generates after it; Ctrl-C cancels the generation, in the prompt between two blocks.
     /// - Throws: `Failure.problem` with the reason.
     func begin(_ prompt: [Int32], _ options: GenerationOptions) throws(Failure) -> Generation {
-        do { return try generation(prompt: prompt, options, while: { Signals.pending == 0 }) } catch { throw Failure(error) }
+        do { return try generation(prompt: prompt, options, while: { Signals.pending == 0 }) } catch {
+            throw Failure(error)
+        }
     }
 }
 

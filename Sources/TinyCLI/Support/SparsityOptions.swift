@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 import TinySupport
 
@@ -52,7 +54,9 @@ extension LMHeadScreenActivity {
         "logit screening: \(fixed(rowsPerToken, 0)) exact logits per token, all for \(fixed(100 * denseShare, 1)) % of tokens"
     }
     var json: JSON {
-        .object([("tokens", .number(tokens)), ("dense_tokens", .number(dense)), ("rows_per_token", .double(rowsPerToken))])
+        .object([
+            ("tokens", .number(tokens)), ("dense_tokens", .number(dense)), ("rows_per_token", .double(rowsPerToken)),
+        ])
     }
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The functions of include/tinysparse.h about models. What they do is said there.
 
 import TinyConversion

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The functions of include/tinysparse.h about sessions. What they do is said there.
 
 import TinyRuntime
@@ -53,9 +55,11 @@ public func tinysparseGenerate(
         let ids = session.model.tokenizer.encode(text(prompt, promptSize), addSpecial: session.tokens.isEmpty)
         var generation = try session.generation(prompt: ids, options)
         while var piece = try generation.next() {
-            let goesOn = piece.isEmpty || piece.withUTF8 { bytes in
-                bytes.withMemoryRebound(to: CChar.self) { callback?($0.baseAddress, $0.count, context) ?? 1 }
-            } != 0
+            let goesOn =
+                piece.isEmpty
+                || piece.withUTF8 { bytes in
+                    bytes.withMemoryRebound(to: CChar.self) { callback?($0.baseAddress, $0.count, context) ?? 1 }
+                } != 0
             if !goesOn { generation.cancel() }
         }
         reason?.pointee = generation.reason?.code ?? 4

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySupport
 
 /// Typed access to the fields of a JSON object of a configuration file.

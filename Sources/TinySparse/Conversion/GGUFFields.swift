@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Quant
 import TinyFormats
 import TinySupport
@@ -47,7 +49,8 @@ struct GGUFFields {
         let heads = try integer("attention.head_count")
         guard heads > 0, width > 0 else {
             throw FormatError(
-                .malformed, path: gguf.path, item: key("attention.head_count"), "\(heads) heads of an embedding of \(width)")
+                .malformed, path: gguf.path, item: key("attention.head_count"),
+                "\(heads) heads of an embedding of \(width)")
         }
         let headDim = try optionalInteger("attention.key_length") ?? width / heads
         let valueDim = try optionalInteger("attention.value_length") ?? headDim
@@ -71,10 +74,12 @@ struct GGUFFields {
         let dims = try optionalInteger("rope.dimension_count") ?? headDim
         guard dims == headDim else {
             throw unsupported(
-                key("rope.dimension_count"), "\(dims) of the \(headDim) dimensions of a head are rotated; all have to be")
+                key("rope.dimension_count"),
+                "\(dims) of the \(headDim) dimensions of a head are rotated; all have to be")
         }
         return .rope(
-            base: try optionalDouble("rope.freq_base") ?? 10_000, scaling: scaling, dims: dims, interleaved: interleaved)
+            base: try optionalDouble("rope.freq_base") ?? 10_000, scaling: scaling, dims: dims, interleaved: interleaved
+        )
     }
 
     /// Divisors of the rotary frequencies; empty if there are none.

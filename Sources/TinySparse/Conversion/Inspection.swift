@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyFormats
 import TinyTokenizer
 
@@ -7,7 +9,8 @@ extension ModelConfig {
     /// The configuration of a model in any format this package reads.
     /// - Throws: `FormatError`.
     package init(path: String) throws {
-        self = isNativeModel(path)
+        self =
+            isNativeModel(path)
             ? try ModelConfig(native: GGUF(path: path)) : try openSource(path).config
     }
 }
@@ -16,7 +19,8 @@ extension TokenizerSpec {
     /// The vocabulary of a model in any format this package reads.
     /// - Throws: `FormatError`.
     package init(path: String) throws {
-        self = isNativeModel(path)
+        self =
+            isNativeModel(path)
             ? try TokenizerSpec(gguf: GGUF(path: path)) : try openSource(path).tokenizerSpec()
     }
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Quant
 import TinyFormats
 import TinySupport
@@ -121,9 +123,10 @@ struct HuggingFaceSource: ModelSource {
             named: config.architecture, path: directory + "/config.json", item: "model_type")
         self.architecture = architecture
         let embedding = TensorID(.tokenEmbedding)
-        prefix = architecture.prefixes.first {
-            model.tensor(architecture.huggingFaceName(embedding, prefix: $0)) != nil
-        } ?? architecture.prefixes[0]
+        prefix =
+            architecture.prefixes.first {
+                model.tensor(architecture.huggingFaceName(embedding, prefix: $0)) != nil
+            } ?? architecture.prefixes[0]
         spec = try Self.readTokenizer(directory, vocabularySize: config.vocabularySize)
     }
 

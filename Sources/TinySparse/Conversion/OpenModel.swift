@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyFormats
 import TinyRuntime
 import TinySupport
@@ -31,7 +33,8 @@ extension Model {
     public convenience init(bytes: UnsafeRawBufferPointer, verify: Bool = true) throws {
         guard !bytes.isEmpty else { throw FormatError(.truncated, path: "memory", "there are no bytes") }
         let isAligned = Int(bitPattern: bytes.baseAddress!) % 64 == 0
-        let file = isAligned
+        let file =
+            isAligned
             ? MappedFile(borrowing: bytes, named: "memory") : try MappedFile(copying: bytes, named: "memory")
         let gguf = try GGUF(file)
         let isNative = gguf.entry(ModelConfig.nativeFormatKey) != nil

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySupport
 
 /// The tensors of a model in a directory: `model.safetensors`, or the shards that

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Module Dispatch for Embedded Swift: the little of it that TinySparse uses, on POSIX threads.
 
 import CLibrary
@@ -39,10 +41,12 @@ private final class Block {
 private func start(_ work: @escaping @Sendable () -> Void, detached: Bool) -> pthread_t {
     var thread = pthread_t()
     let block = Unmanaged.passRetained(Block(work)).toOpaque()
-    let error = pthread_create(&thread, nil, { block in
-        Unmanaged<Block>.fromOpaque(block!).takeRetainedValue().work()
-        return nil
-    }, block)
+    let error = pthread_create(
+        &thread, nil,
+        { block in
+            Unmanaged<Block>.fromOpaque(block!).takeRetainedValue().work()
+            return nil
+        }, block)
     precondition(error == 0, "a thread cannot be started")
     if detached { pthread_detach(thread) }
     return thread

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Module Glibc for Embedded Swift: the cross compiler's C library, and what Swift's own module of that name
 // adds to it where C has a macro or a variable number of arguments.
 
@@ -32,7 +34,6 @@ public func pow(_ x: Double, _ y: Double) -> Double
 private func usage(_ who: Int32, _ usage: UnsafeMutablePointer<rusage>) -> Int32
 
 public func getrusage(_ who: Int32, _ result: UnsafeMutablePointer<rusage>) -> Int32 { usage(who, result) }
-
 
 // What the standard library parses numbers with; nothing here ever sets another locale than C's.
 @_cdecl("_swift_stdlib_strtod_clocale")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Compiled into the executable: what the command line takes from the standard library and Embedded Swift lacks.
 
 import Glibc

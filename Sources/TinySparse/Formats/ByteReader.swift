@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySupport
 
 /// Reads little-endian values one after another, never past the end.
@@ -38,7 +40,8 @@ package struct ByteReader {
 
     /// A 64-bit count of things that take at least `size` bytes each; checked
     /// against the bytes left and `limit`, so that it is safe to loop over.
-    package mutating func count(of size: Int, limit: Int, _ what: @autoclosure () -> String) throws(FormatError) -> Int {
+    package mutating func count(of size: Int, limit: Int, _ what: @autoclosure () -> String) throws(FormatError) -> Int
+    {
         let start = offset
         let count: UInt64 = try integer(what())
         guard count <= UInt64(remaining / size) else {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySupport
 
 /// The screen of a model's output matrix, which finds the rows worth computing: docs/NUMERICS.md, 10.

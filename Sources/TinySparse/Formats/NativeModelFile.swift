@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Dispatch
 import Quant
 import SIMDKernels
@@ -192,7 +194,8 @@ extension NativeModelFile {
             nonisolated(unsafe) let good = good
             DispatchQueue.concurrentPerform(iterations: tensors.count) { index in
                 let bytes = gguf.bytes(of: tensors[index])
-                good[index] = xxHash64(bytes) == checksums[index]
+                good[index] =
+                    xxHash64(bytes) == checksums[index]
                     && (tensors[index].format != .i8 || fourBit.contains(tensors[index].name)
                         || !containsMinus128(bytes))
             }

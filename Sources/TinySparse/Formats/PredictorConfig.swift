@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySupport
 
 /// The predictors that a native file holds: docs/NUMERICS.md, 10. Empty lists stand for none.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// What a tensor of a model is for. The raw value is its name in native files, and in GGUF files of source checkpoints.
 ///
 /// The order of the cases is the order of the tensors in a native file, layer by layer. What loading, converting, writing

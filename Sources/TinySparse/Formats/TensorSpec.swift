@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Quant
 
 /// A tensor of a native file: its name, shape and storage. A matrix with its scales is one.
@@ -96,7 +98,8 @@ extension ModelConfig {
     private func specs(_ id: TensorID) -> [TensorSpec] {
         guard let storage = storage(of: id) else { return [] }
         let weight = TensorSpec(id: id, storage: storage)
-        return hasBias(id.role) ? [weight, TensorSpec(id: id.bias, storage: .vector(count: weight.sourceShape[0]))] : [weight]
+        return hasBias(id.role)
+            ? [weight, TensorSpec(id: id.bias, storage: .vector(count: weight.sourceShape[0]))] : [weight]
     }
 
     /// Whether the tensors of a role come with a bias.

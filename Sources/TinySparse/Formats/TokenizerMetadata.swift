@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A vocabulary in GGUF metadata, keys `tokenizer.ggml.*`.
 // Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 

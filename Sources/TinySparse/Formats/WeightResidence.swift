@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Where the weights of a native file are kept.
 public enum WeightResidence: Sendable {
     /// In the file's own pages, shared between processes and given back under pressure. Nothing is copied.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The C library, under whatever name the platform has for it; the one place that knows the names.
 
 #if canImport(Glibc)

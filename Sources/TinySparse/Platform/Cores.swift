@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Cores that this process may use: what taskset or a cpuset has left of the machine, then cut to the
 /// quota of its control group (cpu.max), if it has one.
 package let availableCores: Int = {

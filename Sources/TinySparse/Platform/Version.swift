@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// What this build calls itself.
 package enum TinySparseVersion {
     /// Of the package, as in its git tag.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyPlatform
 
 /// Something of a known size that bytes can be put into at any place.

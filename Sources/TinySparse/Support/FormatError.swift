@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// What is wrong with a file, where, and what to do about it.
 public struct FormatError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The class of a problem, for programs; the message is for people.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A JSON value (RFC 8259).
 ///
 /// Strings are compared by their UTF-8 bytes, never by Swift's canonical equivalence: a vocabulary

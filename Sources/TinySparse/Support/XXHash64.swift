@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// xxHash64 of `bytes`, the checksum of tensors in native files.
 ///
 /// Not cryptographic: it finds damage, not forgery. Cost: O(n), four independent

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The alphabet in which byte-level BPE writes token texts: each byte is one visible character,
 /// printable Latin-1 bytes stand for themselves and the others for U+0100 onwards.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Byte-level byte-pair encoding (GPT-2): the bytes of a word are merged pair by pair, the best
 /// ranked merge first, the leftmost first among equals.
 ///

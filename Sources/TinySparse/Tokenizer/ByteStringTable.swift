@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Bytes somewhere in memory, valid only during the call they are passed to.
 typealias Bytes = UnsafeBufferPointer<UInt8>
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// What the pre-tokenizers know about a character. The classes exclude each other.
 enum CharacterClass {
     /// \p{L}

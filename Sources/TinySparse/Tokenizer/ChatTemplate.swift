@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// One message of a conversation.
 public struct ChatMessage: Sendable, Equatable {
     /// "system", "user" or "assistant".

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySupport
 
 /// Reading the `tokenizer.json` of the Hugging Face tokenizers library.

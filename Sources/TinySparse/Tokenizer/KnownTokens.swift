@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Tokens that mean the same in every vocabulary that has them, known by their texts because model
 /// files seldom say.
 ///

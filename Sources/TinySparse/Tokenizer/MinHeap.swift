@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A binary heap with the smallest element on top: both ends cost O(log n).
 struct MinHeap<Element: Comparable> {
     private var elements: [Element] = []

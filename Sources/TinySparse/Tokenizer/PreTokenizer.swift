@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Cuts text into the words that byte-level BPE merges separately: hand-written scanners for the
 /// regular expressions of the model families, linear in the text.
 ///
@@ -131,8 +133,7 @@ enum PreTokenizer: Sendable, Equatable {
 
     /// The end of a run of characters of one class.
     @inline(__always)
-    private static func run(of kind: CharacterClass, _ text: Bytes, _ start: Int, _ end: Int) -> Int
-    {
+    private static func run(of kind: CharacterClass, _ text: Bytes, _ start: Int, _ end: Int) -> Int {
         var position = start
         while true {
             let next = text.classify(position, end)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Finds all strings of a set that begin at a position of a text.
 ///
 /// The strings lie sorted in one array, and following a text narrows the range of those that share

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// SentencePiece BPE by score (Llama 2): the characters of a text are merged pair by pair into
 /// tokens, the highest score first, the leftmost first among equals; characters that are no token
 /// become byte tokens.

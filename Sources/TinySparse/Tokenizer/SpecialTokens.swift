@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Cuts the texts of special tokens out of a text, before it is tokenized.
 struct SpecialTokens: Sendable {
     /// A piece of a text: bytes to tokenize, or a special token.

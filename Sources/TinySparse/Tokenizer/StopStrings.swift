@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Watches a stream of text for strings that end it.
 ///
 /// The stop string that is complete first ends the text, the longest one if several are complete at

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Turns a stream of bytes into text that never ends in half a character.
 ///
 /// Bytes that may still become a character are held back; bytes that cannot are replaced by U+FFFD

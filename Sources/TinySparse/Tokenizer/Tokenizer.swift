@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Turns text into token ids and back. Immutable, and safe to use from several threads.
 ///
 /// The ids are those of llama.cpp for the same vocabulary, also for broken UTF-8 and for special
@@ -247,8 +249,7 @@ public final class Tokenizer: Sendable {
         var out: [UInt8] = []
         var rest = text
         while let byte = rest.first {
-            if byte == SentencePieceBPE.spaceMark[0], rest.starts(with: SentencePieceBPE.spaceMark)
-            {
+            if byte == SentencePieceBPE.spaceMark[0], rest.starts(with: SentencePieceBPE.spaceMark) {
                 out.append(UInt8(ascii: " "))
                 rest = rest.dropFirst(3)
             } else {

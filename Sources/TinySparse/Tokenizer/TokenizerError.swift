@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Why a vocabulary cannot be used.
 public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The tokenizer model is none of those implemented.

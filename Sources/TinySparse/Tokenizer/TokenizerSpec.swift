@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A vocabulary as model files carry it: the metadata of a GGUF file, or what a Hugging Face
 /// `tokenizer.json` says translated into the same terms. Plain data, checked only when a
 /// `Tokenizer` is made of it.

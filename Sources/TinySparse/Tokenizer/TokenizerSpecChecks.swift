@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The checks that every vocabulary must pass.
 extension TokenizerSpec {
     /// The token texts, numbered by id. An empty text is named "[EMPTY_id]", as in llama.cpp.

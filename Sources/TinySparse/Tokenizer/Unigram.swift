@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// SentencePiece unigram: of all ways to write a text in tokens, the one with the greatest sum of
 /// scores (Viterbi).
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The ids of words already seen in a text: natural text repeats its words, and a look-up is far
 /// cheaper than merging.
 struct WordCache {

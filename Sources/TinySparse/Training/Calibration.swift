@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyFormats
 import TinyRuntime
 
@@ -68,7 +70,8 @@ struct Calibration {
         let layers = training.model.config.nLayers
         let all = PredictorFile(
             neurons: candidates.neurons.map { $0?.chooser }, heads: candidates.heads.map { $0?.chooser },
-            neuronThresholds: [Float](repeating: 0, count: layers), headThresholds: [Float](repeating: 0, count: layers),
+            neuronThresholds: [Float](repeating: 0, count: layers),
+            headThresholds: [Float](repeating: 0, count: layers),
             group: training.options.group, lookahead: training.options.lookahead)
         model = try Model(NativeModelFile(image: all.image(training.model.file), verify: false))
         total = Double(training.model.bytesPerToken)
@@ -89,15 +92,20 @@ struct Calibration {
         let both = try search(budget: options.budget, phase: 1) { price in
             (choose(candidates.neurons, neuronCosts, limits, price), heads.choice.1)
         }
-        return (file(both.choice), TrainingResult(
-            neurons: report(candidates.neurons, both.choice.0, rank: \.rank), heads: report(candidates.heads, both.choice.1, rank: \.rank),
-            headQuality: heads.quality, quality: both.quality))
+        return (
+            file(both.choice),
+            TrainingResult(
+                neurons: report(candidates.neurons, both.choice.0, rank: \.rank),
+                heads: report(candidates.heads, both.choice.1, rank: \.rank),
+                headQuality: heads.quality, quality: both.quality)
+        )
     }
 
     // MARK: Choosing
 
     /// Each layer's best threshold at a price, as an index into its curve; nil for dense.
-    private func choose<C>(_ candidates: [Candidate<C>?], _ costs: [Double], _ limits: [Int], _ price: Double) -> Choice {
+    private func choose<C>(_ candidates: [Candidate<C>?], _ costs: [Double], _ limits: [Int], _ price: Double) -> Choice
+    {
         candidates.indices.map { layer in
             guard let candidate = candidates[layer] else { return nil }
             let (curve, bytes) = (candidate.curve, Double(candidate.bytes) / total)
@@ -118,7 +126,8 @@ struct Calibration {
         func measure(_ exponent: Double, _ step: Int) throws -> (choice: (Choice, Choice), quality: Quality) {
             let choice = choice(Double64.exp(exponent * 0.6931471805599453))
             let quality = try compare([sparsity(choice.0, choice.1)], training.calibration)[0]
-            try training.tell(.calibrating(step: phase * (Self.steps + 1) + step + 1, of: 2 * (Self.steps + 1), quality))
+            try training.tell(
+                .calibrating(step: phase * (Self.steps + 1) + step + 1, of: 2 * (Self.steps + 1), quality))
             return (choice, quality)
         }
         func isWithin(_ quality: Quality) -> Bool {
@@ -153,7 +162,9 @@ struct Calibration {
         let heads = (0..<layers).map { probe(candidates.heads[$0]?.curve, limit: headLimits[$0]) }
         func only(_ choice: Choice, _ layer: Int) -> Choice { choice.indices.map { $0 == layer ? choice[$0] : nil } }
         let none = Choice(repeating: nil, count: layers)
-        let ways = (0..<layers).map { sparsity(only(neurons, $0), none) } + (0..<layers).map { sparsity(none, only(heads, $0)) }
+        let ways =
+            (0..<layers).map { sparsity(only(neurons, $0), none) }
+            + (0..<layers).map { sparsity(none, only(heads, $0)) }
         // As many tokens as about a minute allows for a large model.
         let tokens = min(max(400_000_000_000 / (Int(total) * ways.count), 256), 2048)
         var some = TextSample(chunks: [])

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import TinyFormats
 import TinyRuntime
@@ -169,11 +171,15 @@ struct Capture {
         for layer in layers {
             let input = lookahead ? attentionInputs[layer]! : mlpInputs[layer]!
             let gain = session.model.weights.layers[layer].down.inputEnergies
-            neurons.append(try PredictorData(
-                inputs: input, gain: gain, group: group, count: count, learnsEnergy: !config.activation.isSparse))
-            heads.append(layer == 0 ? nil : try PredictorData(
-                inputs: mlpInputs[layer - 1]!, gain: [Float](repeating: 1, count: config.nHeads), count: count,
-                learnsEnergy: true))
+            neurons.append(
+                try PredictorData(
+                    inputs: input, gain: gain, group: group, count: count, learnsEnergy: !config.activation.isSparse))
+            heads.append(
+                layer == 0
+                    ? nil
+                    : try PredictorData(
+                        inputs: mlpInputs[layer - 1]!, gain: [Float](repeating: 1, count: config.nHeads), count: count,
+                        learnsEnergy: true))
             contributions.append(HeadContributions(config, session.model.weights.layers[layer].output))
         }
         var start = 0

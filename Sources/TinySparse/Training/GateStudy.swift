@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import TinyRuntime
 
@@ -47,7 +49,8 @@ struct GateStudy {
         let gain = gain
         try session.study(sample, { done in progress(sample.chunks.count + done, pieces) }) { state in
             for t in 0..<state.tokens {
-                let h = state.neurons + t * dFF, a = state.gates + t * dFF, x = state.hidden.baseAddress! + t * config.dModel
+                let h = state.neurons + t * dFF, a = state.gates + t * dFF,
+                    x = state.hidden.baseAddress! + t * config.dModel
                 let stream = max(MatrixMath.dot(x, x, config.dModel), 1e-20)
                 for i in 0..<dFF {
                     counts[state.layer].add(

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 
 /// Dense linear algebra for training: small, plain, fast enough. Rows are padded to multiples of 16 floats.
@@ -135,7 +137,8 @@ enum MatrixMath {
         var sum = Lanes.zero
         var i = 0
         while i + 16 <= count {
-            sum += UnsafeRawPointer(a + i).loadUnaligned(as: Lanes.self)
+            sum +=
+                UnsafeRawPointer(a + i).loadUnaligned(as: Lanes.self)
                 * UnsafeRawPointer(b + i).loadUnaligned(as: Lanes.self)
             i += 16
         }

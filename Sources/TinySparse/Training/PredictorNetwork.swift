@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 
 /// A predictor being trained: parameters, their gradients and moments, and the activations of a batch.
@@ -80,7 +82,8 @@ final class Network {
     ) {
         for j in stride(from: 0, to: outputs, by: 16) {
             let raw = UnsafeMutableRawPointer(row + j)
-            raw.storeBytes(of: MatrixMath.sigmoid(raw.loadUnaligned(as: MatrixMath.Lanes.self)) * scale, as: MatrixMath.Lanes.self)
+            raw.storeBytes(
+                of: MatrixMath.sigmoid(raw.loadUnaligned(as: MatrixMath.Lanes.self)) * scale, as: MatrixMath.Lanes.self)
         }
         let levels = data.levels.pointer + t * outputs, bound = data.bounds[t]
         importance.withUnsafeBufferPointer { importance in
@@ -90,7 +93,9 @@ final class Network {
                     row[j] += (row[j] - scale) * energy
                 }
             } else {
-                for j in 0..<outputs where levels[j] >= bound { row[j] += (row[j] - scale) * importance[Int(levels[j])] }
+                for j in 0..<outputs where levels[j] >= bound {
+                    row[j] += (row[j] - scale) * importance[Int(levels[j])]
+                }
             }
         }
         for j in outputs..<scores.padded { row[j] = 0 }

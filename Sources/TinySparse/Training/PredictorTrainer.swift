@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 
 /// How a predictor does on tokens it was not trained on.
@@ -98,7 +100,9 @@ struct PredictorTrainer {
                     if (i & 15) == 0 {
                         let weight = Double(importance[Int(levels[j])])
                         if data.learnsEnergy {
-                            loss += softplus(row[j]) + softplus(-row[j]) * min(weight * Double(data.gain[j]), Double(Network.mostEnergy))
+                            loss +=
+                                softplus(row[j]) + softplus(-row[j])
+                                * min(weight * Double(data.gain[j]), Double(Network.mostEnergy))
                         } else {
                             loss += softplus(row[j]) + (isActive ? softplus(-row[j]) * weight : 0)
                         }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Dispatch
 import SIMDKernels
 import Synchronization
@@ -95,12 +97,15 @@ package final class PredictorTraining {
         options.session.context = options.context
         options.headRank = min(options.headRank, model.config.nHeads)
         self.options = options
-        choosesByGates = (options.neurons ?? (model.config.gated && !model.config.activation.isSparse ? .gates : .predictors)) == .gates
+        choosesByGates =
+            (options.neurons ?? (model.config.gated && !model.config.activation.isSparse ? .gates : .predictors))
+            == .gates
         guard model.config.gated || !choosesByGates else {
             throw RuntimeError.badOption("the model has no gates to choose neurons by; train predictors")
         }
         guard model.config.dFF.isMultiple(of: options.group) else {
-            throw RuntimeError.badOption("groups of \(options.group) do not divide the \(model.config.dFF) neurons of a layer")
+            throw RuntimeError.badOption(
+                "groups of \(options.group) do not divide the \(model.config.dFF) neurons of a layer")
         }
         self.report = report
         let sample = try TextSample(text, model, context: options.context, tokens: options.tokens * 5 / 4)
@@ -162,10 +167,11 @@ package final class PredictorTraining {
                 for heads in [false, true] where isWanted(layer, heads: heads) {
                     let key = Self.key(layer, heads: heads)
                     guard state.finished[key] == nil else { continue }
-                    jobs.append(Job(
-                        key: key, layer: layer, isHeads: heads, rank: heads ? options.headRank : options.rank,
-                        data: heads ? data.heads[i]! : data.neurons[i],
-                        validation: heads ? check.heads[i]! : check.neurons[i]))
+                    jobs.append(
+                        Job(
+                            key: key, layer: layer, isHeads: heads, rank: heads ? options.headRank : options.rank,
+                            data: heads ? data.heads[i]! : data.neurons[i],
+                            validation: heads ? check.heads[i]! : check.neurons[i]))
                 }
             }
             try run(jobs)
@@ -191,7 +197,8 @@ package final class PredictorTraining {
         var isStopped = false
         let session = try Session(model, options.session)
         let capture = try Capture(
-            session, sample, layers: layers, group: options.group, lookahead: options.lookahead, topShare: options.topShare
+            session, sample, layers: layers, group: options.group, lookahead: options.lookahead,
+            topShare: options.topShare
         ) { done, count in
             isStopped = !report(.reading(layers: layers, done: done, of: count))
             return !isStopped
@@ -257,7 +264,8 @@ package final class PredictorTraining {
             return !isStopped
         }
         if isStopped { throw TrainingStopped() }
-        return LMHeadScreenReport(config: screen.config, bytes: model.weights.screen?.bytes ?? 0, quality: quality ?? LMHeadScreenQuality())
+        return LMHeadScreenReport(
+            config: screen.config, bytes: model.weights.screen?.bytes ?? 0, quality: quality ?? LMHeadScreenQuality())
     }
 
     // MARK: Evaluation
@@ -320,7 +328,9 @@ package final class PredictorTraining {
         let file = model.file.gguf
         if let sums = file.entry(NativeModelFile.checksumsKey) { bytes += file.file.bytes[sums.range] }
         bytes.append(integer: text.withUnsafeBytes { xxHash64($0) })
-        for value in [o.rank, o.headRank, o.tokens, o.epochs, o.context, o.lookahead ? 1 : 0] { bytes.append(integer: value) }
+        for value in [o.rank, o.headRank, o.tokens, o.epochs, o.context, o.lookahead ? 1 : 0] {
+            bytes.append(integer: value)
+        }
         bytes.append(integer: o.seed)
         bytes.append(integer: o.topShare.bitPattern)
         bytes.append(integer: o.group)

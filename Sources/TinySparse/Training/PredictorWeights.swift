@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Quant
 import SIMDKernels
 import TinyRuntime
@@ -39,23 +41,31 @@ final class QuantizedPredictor: @unchecked Sendable {
         }
         let isRankMajor = layout == .rankMajor
         let rank = weights.rank, width = weights.width, outputs = weights.outputs
-        let aStride = Matrix.stride(forColumns: width), bStride = Matrix.stride(forColumns: isRankMajor ? outputs : rank)
+        let aStride = Matrix.stride(forColumns: width),
+            bStride = Matrix.stride(forColumns: isRankMajor ? outputs : rank)
         let bRows = isRankMajor ? rank : outputs
         let aWeights = try AlignedBuffer<Int8>(rank * aStride), aScales = try AlignedBuffer<Float>(rank)
         let bWeights = try AlignedBuffer<Int8>(bRows * bStride), bScales = try AlignedBuffer<Float>(outputs)
         let badA = weights.a.withUnsafeBufferPointer {
-            quantize(encoded($0, width), sourceRow: { $0 }, weights: aWeights.pointer, stride: aStride, scales: aScales.pointer)
+            quantize(
+                encoded($0, width), sourceRow: { $0 }, weights: aWeights.pointer, stride: aStride,
+                scales: aScales.pointer)
         }
         let badB = weights.b.withUnsafeBufferPointer {
             isRankMajor
-                ? quantizeTransposed(encoded($0, rank), weights: bWeights.pointer, stride: bStride, scales: bScales.pointer)
-                : quantize(encoded($0, rank), sourceRow: { $0 }, weights: bWeights.pointer, stride: bStride, scales: bScales.pointer)
+                ? quantizeTransposed(
+                    encoded($0, rank), weights: bWeights.pointer, stride: bStride, scales: bScales.pointer)
+                : quantize(
+                    encoded($0, rank), sourceRow: { $0 }, weights: bWeights.pointer, stride: bStride,
+                    scales: bScales.pointer)
         }
         guard badA == nil, badB == nil else {
             throw .badOption("the training of a predictor did not converge; train with another seed")
         }
         let a = Matrix(rows: rank, cols: width, stride: aStride, weights: aWeights.pointer, scales: aScales.pointer)
-        let b = Matrix(rows: bRows, cols: isRankMajor ? outputs : rank, stride: bStride, weights: bWeights.pointer, scales: bScales.pointer)
+        let b = Matrix(
+            rows: bRows, cols: isRankMajor ? outputs : rank, stride: bStride, weights: bWeights.pointer,
+            scales: bScales.pointer)
         self.rank = rank
         self.outputs = outputs
         (reduceWeights, reduceScales, expandWeights, expandScales) = (aWeights, aScales, bWeights, bScales)

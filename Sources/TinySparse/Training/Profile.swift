@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import TinyRuntime
 
@@ -110,7 +112,9 @@ private struct ProfileSums {
         var reached90 = false
         for level in stride(from: 255, through: 1, by: -1) where counts[level] > 0 {
             let value = Double(Level.values[level])
-            func needed(_ share: Double) -> Int { count + min(Int(((share * total - sum) / value).rounded(.up)), counts[level]) }
+            func needed(_ share: Double) -> Int {
+                count + min(Int(((share * total - sum) / value).rounded(.up)), counts[level])
+            }
             if !reached90, sum + value * Double(counts[level]) >= 0.9 * total {
                 for90 += needed(0.9)
                 least = level
@@ -141,7 +145,8 @@ private struct ProfileSums {
     func profile(tokens: Int) -> LayerProfile {
         let all = Double(max(tokens * width, 1))
         var profile = LayerProfile(
-            uses: uses, means: sums.map { $0 / Double(max(tokens, 1)) }, heads: heads.map { $0 / max(stream, .leastNormalMagnitude) })
+            uses: uses, means: sums.map { $0 / Double(max(tokens, 1)) },
+            heads: heads.map { $0 / max(stream, .leastNormalMagnitude) })
         profile.zeros = Double(zeros) / all
         profile.small = Double(small) / all
         profile.for90 = Double(for90) / all

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import TinyRuntime
 
@@ -110,7 +112,10 @@ extension Quality {
         let loss, denseLoss, divergence: Double
         let agrees: Bool
 
-        init(_ dense: UnsafePointer<Float>, _ sparse: UnsafePointer<Float>, _ count: Int, _ target: Int, _ kernels: KernelTable) {
+        init(
+            _ dense: UnsafePointer<Float>, _ sparse: UnsafePointer<Float>, _ count: Int, _ target: Int,
+            _ kernels: KernelTable
+        ) {
             let (p, q) = (argmax(dense, count), argmax(sparse, count))
             (loss, denseLoss, divergence) = withUnsafeTemporaryAllocation(of: Float.self, capacity: count + 16) { e in
                 let e = e.baseAddress!
@@ -121,7 +126,10 @@ extension Quality {
                 let logP = Double64.ln(Double(total)) + Double(dense[p])
                 var sum = 0.0
                 for i in 0..<count { sum += Double(e[i] * (dense[i] - sparse[i])) }
-                return (logQ - Double(sparse[target]), logP - Double(dense[target]), max(sum / Double(total) - logP + logQ, 0))
+                return (
+                    logQ - Double(sparse[target]), logP - Double(dense[target]),
+                    max(sum / Double(total) - logP + logQ, 0)
+                )
             }
             agrees = p == q
         }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 
 /// The best linear predictor of a given rank, in closed form: where training starts.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Dispatch
 import SIMDKernels
 import TinyFormats
@@ -286,7 +288,8 @@ struct ScreenTraining {
             let shares = best.map { Double64.exp(max(Double(logits[$0] - logits[best[0]]), -600)) }
             let sum = shares.reduce(0, +)
             func bin(_ row: Int) -> Int { Int(min(max((top - scores[row]) * 8, 0), Float(bins - 1))) }
-            var depths = Depths(best: zip(best, shares).map { (bin($0), $1 / sum) }, rows: .init(repeating: 0, count: bins))
+            var depths = Depths(
+                best: zip(best, shares).map { (bin($0), $1 / sum) }, rows: .init(repeating: 0, count: bins))
             for row in 0..<count { depths.rows[bin(row)] += 1 }
             return depths
         }
@@ -322,7 +325,9 @@ extension Session {
         }
     }
 
-    fileprivate func readOutputs(_ new: [Int32], _ body: (_ output: Activations, _ count: Int) -> Void) throws(RuntimeError) {
+    fileprivate func readOutputs(_ new: [Int32], _ body: (_ output: Activations, _ count: Int) -> Void)
+        throws(RuntimeError)
+    {
         try readOutputs(new, withLogits: false) { output, count, _ in body(output, count) }
     }
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 
 /// A way of choosing a fixed share of each layer's neurons.
@@ -75,7 +77,8 @@ package struct Sweep {
         var point = point
         point.screen = try Session(model, options).screenQuality(of: sample.chunks, progress: progress)
         guard let quality = point.screen, let bytes = point.bytes else { return nil }
-        point.bytes = bytes - model.bytesSavedByScreen(denseShare: quality.denseShare, rowsPerToken: quality.rowsPerToken)
+        point.bytes =
+            bytes - model.bytesSavedByScreen(denseShare: quality.denseShare, rowsPerToken: quality.rowsPerToken)
         point.speed = nil
         return point
     }
@@ -84,7 +87,8 @@ package struct Sweep {
     /// - Throws: what `Session` throws.
     package func points(keep: Double, _ progress: (Int, Int) -> Bool) throws -> [SweepPoint] {
         let methods = SweepMethod.allCases.filter { $0 != .predictor || hasPredictors }
-        let qualities = try Comparison(model, sample, options).run(methods.map { sparsity($0, keep) }, progress: progress)
+        let qualities = try Comparison(model, sample, options).run(
+            methods.map { sparsity($0, keep) }, progress: progress)
         return zip(methods, qualities).map { method, quality in
             var bytes: Int? = nil
             switch method {
@@ -118,7 +122,9 @@ package struct Sweep {
     /// Decodes the sample's first tokens in short alternating runs, sparse and dense, so that background load
     /// affects both alike. - Returns: medians of tokens a second.
     /// - Parameter screensHead: whether the sparse session needs the argmax only.
-    package func speed(_ way: Sparsity, screensHead: Bool = false, tokens: Int) throws -> (sparse: Double, dense: Double) {
+    package func speed(_ way: Sparsity, screensHead: Bool = false, tokens: Int) throws -> (
+        sparse: Double, dense: Double
+    ) {
         var other = options
         other.sparsity = way
         other.screensHead = screensHead

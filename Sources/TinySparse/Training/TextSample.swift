@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 
 /// Pieces of a text, spread evenly over it, as tokens that are read each on its own.

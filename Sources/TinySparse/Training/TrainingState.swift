@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyPlatform
 import TinySupport
 
@@ -34,7 +36,8 @@ final class TrainingState {
             }
         }
         if end == 0 {
-            try append([Self.magic, fingerprint].flatMap { word in withUnsafeBytes(of: word.littleEndian, Array.init) }, at: 0)
+            try append(
+                [Self.magic, fingerprint].flatMap { word in withUnsafeBytes(of: word.littleEndian, Array.init) }, at: 0)
             end = 16
         }
         guard ftruncate(descriptor, off_t(end)) == 0, lseek(descriptor, 0, SEEK_END) >= 0 else {
@@ -77,7 +80,9 @@ final class TrainingState {
         _ bytes: UnsafeRawBufferPointer, at offset: Int
     ) -> (record: (key: UInt64, weights: PredictorWeights), next: Int)? {
         guard offset + 32 <= bytes.count else { return nil }
-        let words = (0..<4).map { UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + 8 * $0, as: UInt64.self)) }
+        let words = (0..<4).map {
+            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + 8 * $0, as: UInt64.self))
+        }
         guard words[1...].allSatisfy({ (1...(1 << 20)).contains($0) }) else { return nil }
         let (rank, width, outputs) = (Int(words[1]), Int(words[2]), Int(words[3]))
         let count = rank * width + outputs * rank + outputs
@@ -87,8 +92,10 @@ final class TrainingState {
         guard xxHash64(UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + size])) == sum else { return nil }
         func floats(_ from: Int, _ count: Int) -> [Float] {
             (0..<count).map { i in
-                Float(bitPattern: UInt32(
-                    littleEndian: bytes.loadUnaligned(fromByteOffset: offset + 32 + 4 * (from + i), as: UInt32.self)))
+                Float(
+                    bitPattern: UInt32(
+                        littleEndian: bytes.loadUnaligned(fromByteOffset: offset + 32 + 4 * (from + i), as: UInt32.self)
+                    ))
             }
         }
         let weights = PredictorWeights(

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The one module that users import: everything it shows is declared in the modules below it.
 
 @_exported import TinyConversion

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySparse
 
 /// What the drivers read, and how: an input must end in a typed error or be usable to its last byte.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Generates text in three ways: as an asynchronous sequence, token by token, and from the logits themselves.
 //
 //     swift run -c release --package-path Examples/Swift Example models/tinysparse-fairy.gguf

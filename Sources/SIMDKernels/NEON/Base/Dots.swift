@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if arch(arm64) && KERNELS_ARM
 // Products without `sdot` (Cortex-A53, A57, A72, A73): the primitives in which the two NEON sets differ.
 

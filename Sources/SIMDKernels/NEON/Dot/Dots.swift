@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if arch(arm64) && KERNELS_ARM
 // Products with `sdot` (Cortex-A55, A76, Neoverse-N1 and later): the primitives in which
 // the two NEON sets differ.

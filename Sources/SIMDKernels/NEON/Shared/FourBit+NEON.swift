@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if arch(arm64) && KERNELS_ARM
 // 4-bit weights: the per-ISA primitives of ../../Shared/Tile16/FourBitBlocks.swift.
 

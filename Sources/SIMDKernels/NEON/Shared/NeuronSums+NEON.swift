@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if arch(arm64) && KERNELS_ARM
 import KernelTable
 import _Builtin_intrinsics.arm.neon

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if arch(arm64) && KERNELS_ARM
 // Compiled in both NEON targets: the per-ISA primitives of ../../Shared, which Swift's SIMD types do not lower to
 // a few instructions, and how bytes are loaded. Products are in Dots.swift of each set.
@@ -9,7 +11,8 @@ import _Builtin_intrinsics.arm.neon
 @inline(__always)
 func fourTimes(_ a: F16, _ b: F16, _ f: (float32x4_t, float32x4_t) -> float32x4_t) -> F16 {
     F16(
-        lowHalf: SIMD8(lowHalf: f(a.lowHalf.lowHalf, b.lowHalf.lowHalf), highHalf: f(a.lowHalf.highHalf, b.lowHalf.highHalf)),
+        lowHalf: SIMD8(
+            lowHalf: f(a.lowHalf.lowHalf, b.lowHalf.lowHalf), highHalf: f(a.lowHalf.highHalf, b.lowHalf.highHalf)),
         highHalf: SIMD8(
             lowHalf: f(a.highHalf.lowHalf, b.highHalf.lowHalf), highHalf: f(a.highHalf.highHalf, b.highHalf.highHalf)))
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if arch(arm64) && KERNELS_ARM
 // Products of rows: the per-ISA primitive of ../../Shared/Tile16/RowDots.swift.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Compiled once in every instruction set's target, like Elementwise.swift: attention of a tile of queries
 // over cached keys and values in half precision, or in bytes (docs/NUMERICS.md, 8).
 

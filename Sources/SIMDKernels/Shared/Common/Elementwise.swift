@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Compiled once in every instruction set's target (the sets' folders link to this one): the
 // element-by-element kernels, written on sixteen virtual lanes. `SIMD16<Float>` becomes one AVX-512
 // register, two AVX2 or four NEON ones. What Swift's SIMD types lower badly is a per-ISA primitive,
@@ -228,10 +230,11 @@ func layerNorm(
     _ epsilon: Float, _ count: Int, _ out: UnsafeMutablePointer<Float>
 ) {
     let mean = laneSum(x, count) { $0 } / Float(count)
-    let variance = laneSum(x, count) { v in
-        let d = v - mean
-        return d * d
-    } / Float(count)
+    let variance =
+        laneSum(x, count) { v in
+            let d = v - mean
+            return d * d
+        } / Float(count)
     let r = 1 / (variance + epsilon).squareRoot()
     var i = 0
     while i &+ 16 <= count {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Compiled once in every instruction set's target: what the kernels for 4-bit weights have in common. Each set brings
 // `halfGroup`, what a half group of sixteen rows adds.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Compiled once in every instruction set's target, like Elementwise.swift: sums over neuron-major rows
 // (docs/NUMERICS.md, 4). Each set defines `groupProducts`, the exact sums of one group, in an order of
 // columns of its own, and `place(ofColumns:)`, which undoes that order.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Compiled once in every instruction set's target, like Elementwise.swift: which of many scores are high enough.
 // Each set defines `storeIndices`.
 

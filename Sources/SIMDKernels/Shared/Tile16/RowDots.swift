@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Compiled for sets that read four rows at a time (AVX2 and NEON): their activations are loaded once, and the four sums
 // of a group meet in one register, one lane per row. Each set defines `fourDots`, those sums as floats, at a byte of the
 // rows. (The offset is passed beside the pointers: added to them first, decoding with AVX2 was 3 % slower.)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Compiled in every instruction set's target but the scalar one: rows by number or by list, prefetching, and
 // what the outputs of tiles have in common.
 

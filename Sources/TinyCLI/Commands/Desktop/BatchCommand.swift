@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 import TinySupport
 
@@ -18,8 +20,11 @@ extension Command {
             """,
         options: Option.running + [
             .context,
-            Option("jobs", "j", value: "N", "N concurrent sessions; answers come as they are finished (default: 1, in order)"),
-            Option("resume", value: "FILE", "skip the ids that FILE, output of an earlier run, answers without an error"),
+            Option(
+                "jobs", "j", value: "N",
+                "N concurrent sessions; answers come as they are finished (default: 1, in order)"),
+            Option(
+                "resume", value: "FILE", "skip the ids that FILE, output of an earlier run, answers without an error"),
             Option("json", "print an error that ends the program as JSON, too"),
         ] + Option.sampling.map { $0.long == "seed" ? .batchSeed : $0 },
         examples: [

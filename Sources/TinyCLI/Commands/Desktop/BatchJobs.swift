@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Dispatch
 import Synchronization
 import TinyPlatform
@@ -120,10 +122,12 @@ final class Batch: Sendable {
         return (0..<count).compactMap { _ in
             var thread = pthread_t()
             let context = Unmanaged.passRetained(self).toOpaque()
-            let code = pthread_create(&thread, nil, { context in
-                Unmanaged<Batch>.fromOpaque(context!).takeRetainedValue().work()
-                return nil
-            }, context)
+            let code = pthread_create(
+                &thread, nil,
+                { context in
+                    Unmanaged<Batch>.fromOpaque(context!).takeRetainedValue().work()
+                    return nil
+                }, context)
             return code == 0 ? thread : nil
         }
     }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyPlatform
 import TinySupport
 
@@ -51,7 +53,9 @@ struct Chart {
             let x = Double(index % 2) * Self.width, y = 70 + Double(index / 2) * Self.height
             body += "<g transform=\"translate(\(Self.n(x)) \(Self.n(y)))\">\n" + draw(panel) + "</g>\n"
         }
-        let colors = (0..<12).map { i in ".s\(i){stroke:hsl(\(i * 137 % 360) 62% 45%)}.f\(i){fill:hsl(\(i * 137 % 360) 62% 45%)}" }
+        let colors = (0..<12).map { i in
+            ".s\(i){stroke:hsl(\(i * 137 % 360) 62% 45%)}.f\(i){fill:hsl(\(i * 137 % 360) 62% 45%)}"
+        }
         return """
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Self.n(width)) \(Self.n(height))" font-family="system-ui, sans-serif" font-size="11">
             <style>
@@ -77,10 +81,12 @@ struct Chart {
             for (i, value) in values.enumerated() {
                 let (left, right) = (plot.px(Double(i) + 0.12), plot.px(Double(i) + 0.88))
                 let top = plot.py(value)
-                text += "<rect class=\"bar\" x=\"\(Self.n(left))\" y=\"\(Self.n(top))\" width=\"\(Self.n(right - left))\" "
+                text +=
+                    "<rect class=\"bar\" x=\"\(Self.n(left))\" y=\"\(Self.n(top))\" width=\"\(Self.n(right - left))\" "
                     + "height=\"\(Self.n(plot.py(0) - top))\"><title>\(Self.escape(labels[i])): \(fixed(value, 2))</title></rect>\n"
                 guard i % every == 0 else { continue }
-                text += "<text class=\"faint\" text-anchor=\"middle\" x=\"\(Self.n((left + right) / 2))\" "
+                text +=
+                    "<text class=\"faint\" text-anchor=\"middle\" x=\"\(Self.n((left + right) / 2))\" "
                     + "y=\"\(Self.n(plot.py(0) + 14))\">\(Self.escape(labels[i]))</text>\n"
             }
             return text
@@ -89,7 +95,8 @@ struct Chart {
             let points = series.flatMap(\.points).filter { $0.x.isFinite && $0.y.isFinite }
             let xs = points.map(\.x), ys = points.map { scaled($0.y) }
             let low = isLog ? ys.min() ?? 0 : min(ys.min() ?? 0, 0), high = ys.max() ?? 1
-            let plot = Plot(x: (min(xs.min() ?? 0, 0), xs.max() ?? 1), y: (low, high > low ? high + (high - low) * 0.05 : low + 1))
+            let plot = Plot(
+                x: (min(xs.min() ?? 0, 0), xs.max() ?? 1), y: (low, high > low ? high + (high - low) * 0.05 : low + 1))
             var text = plot.frame(title, x: xName, y: yName, isLog: isLog)
             for (i, one) in series.enumerated() {
                 let path = one.points.filter { $0.x.isFinite && $0.y.isFinite }
@@ -97,7 +104,8 @@ struct Chart {
                 text += "<polyline class=\"line s\(i % 12)\" points=\"\(path.joined(separator: " "))\"/>\n"
                 let y = 34 + Double(i) * 13
                 guard y < Self.height - 60 else { continue }
-                text += "<text class=\"f\(i % 12)\" text-anchor=\"end\" x=\"\(Self.n(Self.width - 24))\" y=\"\(Self.n(y))\">"
+                text +=
+                    "<text class=\"f\(i % 12)\" text-anchor=\"end\" x=\"\(Self.n(Self.width - 24))\" y=\"\(Self.n(y))\">"
                     + "\(Self.escape(one.name))</text>\n"
             }
             return text
@@ -123,16 +131,20 @@ struct Chart {
                 let value = y.low + (y.high - y.low) * Double(i) / 4
                 let level = Chart.n(py(value))
                 let shown = isLog ? pow(10, value) : value
-                text += "<line class=\"grid\" x1=\"\(left)\" x2=\"\(right)\" y1=\"\(level)\" y2=\"\(level)\"/>\n"
+                text +=
+                    "<line class=\"grid\" x1=\"\(left)\" x2=\"\(right)\" y1=\"\(level)\" y2=\"\(level)\"/>\n"
                     + "<text class=\"faint\" text-anchor=\"end\" x=\"\(Chart.n(Chart.margin - 4))\" y=\"\(Chart.n(py(value) + 4))\">"
                     + "\(Chart.short(shown))</text>\n"
                 guard !xName.isEmpty else { continue }
                 let along = x.low + (x.high - x.low) * Double(i) / 4
-                text += "<text class=\"faint\" text-anchor=\"middle\" x=\"\(Chart.n(px(along)))\" y=\"\(Chart.n(bottom + 14))\">"
+                text +=
+                    "<text class=\"faint\" text-anchor=\"middle\" x=\"\(Chart.n(px(along)))\" y=\"\(Chart.n(bottom + 14))\">"
                     + "\(Chart.short(along))</text>\n"
             }
-            text += "<line class=\"axis\" x1=\"\(left)\" x2=\"\(right)\" y1=\"\(Chart.n(bottom))\" y2=\"\(Chart.n(bottom))\"/>\n"
-            text += "<text class=\"faint\" text-anchor=\"end\" x=\"\(right)\" y=\"\(Chart.n(bottom + 28))\">\(Chart.escape(xName))</text>\n"
+            text +=
+                "<line class=\"axis\" x1=\"\(left)\" x2=\"\(right)\" y1=\"\(Chart.n(bottom))\" y2=\"\(Chart.n(bottom))\"/>\n"
+            text +=
+                "<text class=\"faint\" text-anchor=\"end\" x=\"\(right)\" y=\"\(Chart.n(bottom + 28))\">\(Chart.escape(xName))</text>\n"
             return text + "<text class=\"faint\" x=\"\(left)\" y=\"26\">\(Chart.escape(yName))</text>\n"
         }
     }
@@ -163,7 +175,9 @@ extension Arguments {
     /// The file for charts, or nil if the option was not given.
     func chartFile(_ name: String) throws(Failure) -> String? {
         guard let path = string(name) else { return nil }
-        guard path.hasSuffix(".svg") || path.hasSuffix(".html") else { throw invalid(name, "a name ending in .svg or .html") }
+        guard path.hasSuffix(".svg") || path.hasSuffix(".html") else {
+            throw invalid(name, "a name ending in .svg or .html")
+        }
         return path
     }
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyConversion
 import TinyFormats
 import TinyPlatform
@@ -14,7 +16,8 @@ extension Command {
             memory per token and cost some quality; Q4_0 and Q4_1 weights are kept as they are.
             """,
         options: [
-            Option("weights", value: "FORMAT", "int8 (default); w4: 4-bit, output matrix int8; w4-all: everything 4-bit"),
+            Option(
+                "weights", value: "FORMAT", "int8 (default); w4: 4-bit, output matrix int8; w4-all: everything 4-bit"),
             .force,
             Option("quiet", "q", "print no progress, notes or report"),
         ],

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyConversion
 import TinyFormats
 
@@ -30,7 +32,8 @@ private func inspectCommand(_ arguments: Arguments) throws {
     let isNative = isNativeModel(path)
     if arguments.has("verify") {
         guard isNative else {
-            throw Failure.problem("\(escaped(path)): only native files have checksums; make one with tinysparse convert")
+            throw Failure.problem(
+                "\(escaped(path)): only native files have checksums; make one with tinysparse convert")
         }
         _ = try NativeModelFile(path: path, verify: true)
     }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyFormats
 import TinySupport
 import TinyTokenizer
@@ -90,7 +92,8 @@ struct InspectionReport {
             let width = min(contents.tensors.map(\.name.count).max() ?? 0, 48)
             for tensor in contents.tensors {
                 let size = tensor.bytes.map { readable(bytes: $0) } ?? "unknown size"
-                out += "  " + escaped(tensor.name).padded(to: width) + "  " + tensor.type.padded(to: 8)
+                out +=
+                    "  " + escaped(tensor.name).padded(to: width) + "  " + tensor.type.padded(to: 8)
                     + "\(tensor.shape)".padded(to: 16) + "  " + size + "\n"
             }
         }
@@ -115,9 +118,15 @@ struct InspectionReport {
             ),
             ("norm", "\(config.normKind.rawValue), epsilon \(config.normEpsilon)"),
             ("positions", positions),
-            ("context", "\(config.contextLength) tokens, \(readable(bytes: config.cacheBytesPerToken)) of KV cache each"),
+            (
+                "context",
+                "\(config.contextLength) tokens, \(readable(bytes: config.cacheBytesPerToken)) of KV cache each"
+            ),
             ("output matrix", config.tiedHead ? "tied to the embedding" : "separate"),
-            ("4-bit weights", config.fourBit.isEmpty ? "none" : config.fourBit.roles.map { $0.rawValue }.joined(separator: ", ")),
+            (
+                "4-bit weights",
+                config.fourBit.isEmpty ? "none" : config.fourBit.roles.map { $0.rawValue }.joined(separator: ", ")
+            ),
             ("predictors", describe(config.predictors)),
             ("logit screen", describe(config.predictors.screen)),
         ]
@@ -128,7 +137,8 @@ struct InspectionReport {
         func layers(_ ranks: [Int]) -> Int { ranks.count { $0 > 0 } }
         let gates = predictors.gates.count { $0 }
         let neurons = predictors.neuronGroup > 1 ? "groups of \(predictors.neuronGroup) neurons" : "neurons"
-        return "for \(neurons) in \(layers(predictors.neuronRanks)) layers, for heads in \(layers(predictors.headRanks))"
+        return
+            "for \(neurons) in \(layers(predictors.neuronRanks)) layers, for heads in \(layers(predictors.headRanks))"
             + (gates > 0 ? "; neurons selected by their gates in \(gates) layers" : "")
             + (predictors.lookahead ? "; evaluated before the attention" : "")
     }
@@ -175,27 +185,29 @@ struct InspectionReport {
         case .failure(let error): members += [("tokenizer", .null), ("tokenizer_error", .string("\(error)"))]
         }
         if tensors {
-            members.append((
-                "tensors",
-                .array(
-                    contents.tensors.map { tensor in
-                        .object([
-                            ("name", .string(tensor.name)), ("type", .string(tensor.type)),
-                            ("shape", .array(tensor.shape.map { .number($0) })),
-                            ("bytes", tensor.bytes.map { .number($0) } ?? .null),
-                        ])
-                    })
-            ))
+            members.append(
+                (
+                    "tensors",
+                    .array(
+                        contents.tensors.map { tensor in
+                            .object([
+                                ("name", .string(tensor.name)), ("type", .string(tensor.type)),
+                                ("shape", .array(tensor.shape.map { .number($0) })),
+                                ("bytes", tensor.bytes.map { .number($0) } ?? .null),
+                            ])
+                        })
+                ))
         }
         if metadata {
             // Arrays are truncated; their type has their length.
-            members.append((
-                "metadata",
-                .array(
-                    contents.metadata.map {
-                        .object([("key", .string($0.key)), ("type", .string($0.type)), ("value", $0.value)])
-                    })
-            ))
+            members.append(
+                (
+                    "metadata",
+                    .array(
+                        contents.metadata.map {
+                            .object([("key", .string($0.key)), ("type", .string($0.type)), ("value", $0.value)])
+                        })
+                ))
         }
         return .object(members)
     }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 import TinySupport
 import TinyTraining
@@ -13,7 +15,8 @@ extension Command {
             """,
         options: [
             .model, .threads, .kernels, .noVerify,
-            Option("context", "c", value: "N", "tokens per chunk (default: 512, or the model's context if that is less)"),
+            Option(
+                "context", "c", value: "N", "tokens per chunk (default: 512, or the model's context if that is less)"),
             Option("tokens", value: "N", "tokens to evaluate (default: 8192)"),
             Option("report", value: "FILE", "also write charts: .svg or .html"),
             .json,
@@ -108,7 +111,10 @@ private func profileChart(_ profile: Profile, name: String) -> Chart {
     let uses = profile.layers.enumerated().map { index, layer in
         Chart.Series(name: "layer \(index)", points: usageCurve(layer, tokens: profile.tokens))
     }
-    chart.add(.lines("How often a neuron is active, in descending order", x: "share of the neurons", y: "% of tokens", series: uses))
+    chart.add(
+        .lines(
+            "How often a neuron is active, in descending order", x: "share of the neurons", y: "% of tokens",
+            series: uses))
     var labels: [String] = [], norms: [Double] = []
     for (index, layer) in profile.layers.enumerated() {
         for (head, norm) in layer.heads.enumerated() {
@@ -116,7 +122,10 @@ private func profileChart(_ profile: Profile, name: String) -> Chart {
             norms.append(100 * norm)
         }
     }
-    chart.add(.bars("Output of the heads (layer.head) relative to the residual stream", labels: labels, values: norms, unit: "%"))
+    chart.add(
+        .bars(
+            "Output of the heads (layer.head) relative to the residual stream", labels: labels, values: norms, unit: "%"
+        ))
     return chart
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 import TinySupport
 import TinyTraining
@@ -16,7 +18,8 @@ extension Command {
         options: [
             .model,
             Option("chunks", value: "N", "chunks of the text to evaluate (default: 8)"),
-            Option("context", "c", value: "N", "tokens per chunk (default: 512, or the model's context if that is less)"),
+            Option(
+                "context", "c", value: "N", "tokens per chunk (default: 512, or the model's context if that is less)"),
             Option("keep", value: "LIST", "shares to compute (default: \(defaultShares))"),
             .generate(default: 256),
             Option("plot", value: "FILE", "also write charts: .svg or .html"),
@@ -94,11 +97,16 @@ private func table(_ points: [SweepPoint], _ model: Model) -> String {
     func row(_ name: String, _ cells: [String]) -> String {
         name.padded(to: 18) + cells.map { $0.leftPadded(to: 10) }.joined()
     }
-    var lines = ["\(escaped(model.config.name)): \(points.first?.quality.tokens ?? 0) tokens scored, dense perplexity "
-        + "\(fixed(points.first?.quality.densePerplexity ?? .nan, 4)), \(readable(bytes: model.bytesPerToken)) per token"]
-    lines.append(row("method, share", [
-        "perplex.", "+ %", "KL", "argmax", "neurons", "heads", "MB/token", "tokens/s", "dense", "speedup",
-    ]))
+    var lines = [
+        "\(escaped(model.config.name)): \(points.first?.quality.tokens ?? 0) tokens scored, dense perplexity "
+            + "\(fixed(points.first?.quality.densePerplexity ?? .nan, 4)), \(readable(bytes: model.bytesPerToken)) per token"
+    ]
+    lines.append(
+        row(
+            "method, share",
+            [
+                "perplex.", "+ %", "KL", "argmax", "neurons", "heads", "MB/token", "tokens/s", "dense", "speedup",
+            ]))
     for point in points {
         let q = point.quality
         let neurons = point.method == .oracle ? point.keep : q.activity.neuronShare
@@ -143,29 +151,41 @@ private func violations(_ points: [SweepPoint]) -> [String] {
         let rest = SweepMethod.allCases.drop { $0 != method }.dropFirst()
         for worse in points where worse.keep == better.keep && worse.method.map(rest.contains) == true {
             guard better.quality.kl > worse.quality.kl else { continue }
-            lines.append("note: at a share of \(fixed(better.keep)), \(method.rawValue) diverges more from dense than \(worse.method!.rawValue)")
+            lines.append(
+                "note: at a share of \(fixed(better.keep)), \(method.rawValue) diverges more from dense than \(worse.method!.rawValue)"
+            )
         }
     }
     return lines
 }
 
 private func sweepChart(_ points: [SweepPoint], name: String) -> Chart {
-    var chart = Chart(title: "Methods of skipping neurons: \(name)", subtitle: "\(points.first?.quality.tokens ?? 0) tokens scored")
+    var chart = Chart(
+        title: "Methods of skipping neurons: \(name)", subtitle: "\(points.first?.quality.tokens ?? 0) tokens scored")
     func series(_ y: (Quality) -> Double) -> [Chart.Series] {
         SweepMethod.allCases.map { method in
-            Chart.Series(name: method.rawValue, points: points.filter { $0.method == method }.map { ($0.keep, y($0.quality)) })
+            Chart.Series(
+                name: method.rawValue, points: points.filter { $0.method == method }.map { ($0.keep, y($0.quality)) })
         }.filter { !$0.points.isEmpty }
     }
     let x = "share of the neurons computed"
     chart.add(.lines("Perplexity", x: x, y: "perplexity, logarithmic", series: series(\.perplexity), isLog: true))
-    chart.add(.lines("Divergence from the dense model", x: x, y: "KL in nats, logarithmic", series: series { max($0.kl, 1e-5) }, isLog: true))
-    chart.add(.lines("Same argmax as the dense model", x: x, y: "% of positions", series: series { 100 * $0.agreement }))
+    chart.add(
+        .lines(
+            "Divergence from the dense model", x: x, y: "KL in nats, logarithmic", series: series { max($0.kl, 1e-5) },
+            isLog: true))
+    chart.add(
+        .lines("Same argmax as the dense model", x: x, y: "% of positions", series: series { 100 * $0.agreement }))
     let timed = points.compactMap { point in
-        point.method == .predictor ? point.speed.map { ($0.sparse / $0.dense, 100 * point.quality.perplexityIncrease) } : nil
+        point.method == .predictor
+            ? point.speed.map { ($0.sparse / $0.dense, 100 * point.quality.perplexityIncrease) } : nil
     }
     if !timed.isEmpty {
         let line = Chart.Series(name: "predictor", points: timed.sorted { $0.0 < $1.0 }.map { (x: $0.0, y: $0.1) })
-        chart.add(.lines("Quality vs. speed", x: "speedup over the dense model", y: "increase of perplexity in %", series: [line]))
+        chart.add(
+            .lines(
+                "Quality vs. speed", x: "speedup over the dense model", y: "increase of perplexity in %", series: [line]
+            ))
     }
     return chart
 }

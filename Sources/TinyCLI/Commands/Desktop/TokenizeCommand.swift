@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySupport
 import TinyTokenizer
 
@@ -100,7 +102,8 @@ private func print(_ ids: [Int32], _ tokenizer: Tokenizer, _ arguments: Argument
 private func quotedPiece(_ bytes: [UInt8]) -> String {
     if let text = String(validating: bytes, as: UTF8.self) { return "\"" + escaped(text) + "\"" }
     let digits = Array("0123456789abcdef")
-    return "\"" + bytes.map { byte in
-        0x20..<0x7F ~= byte ? String(UnicodeScalar(byte)) : "\\x\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
-    }.joined() + "\""
+    return "\""
+        + bytes.map { byte in
+            0x20..<0x7F ~= byte ? String(UnicodeScalar(byte)) : "\\x\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
+        }.joined() + "\""
 }

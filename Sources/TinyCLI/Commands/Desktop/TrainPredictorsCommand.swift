@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyRuntime
 import TinySupport
 import TinyTraining
@@ -29,7 +31,8 @@ extension Command {
             Option("epochs", value: "N", "training epochs (default: 6)"),
             Option("budget", value: "X%", "maximum increase of perplexity (default: 1%)"),
             Option(
-                "recall", value: "X%", "minimum recall of active neurons (ReLU) and of above-median heads (default: 95%)"),
+                "recall", value: "X%",
+                "minimum recall of active neurons (ReLU) and of above-median heads (default: 95%)"),
             Option("top", value: "X%", "without ReLU: the share of neurons that count as active (default: 25%)"),
             Option("seed", value: "N", "seed of the random numbers (default: 1)"),
             .force,
@@ -38,7 +41,10 @@ extension Command {
         examples: [
             ("models/dense.gguf tales.txt -o models/sparse.gguf", "the defaults"),
             ("dense.gguf tales.txt -o sparse.gguf --budget 0.5% --rank 24", "a smaller budget, smaller predictors"),
-            ("sparse.gguf tales.txt -o screened.gguf --rank 0 --head-rank 0", "add a screen to a model with predictors"),
+            (
+                "sparse.gguf tales.txt -o screened.gguf --rank 0 --head-rank 0",
+                "add a screen to a model with predictors"
+            ),
         ],
         run: trainPredictorsCommand)
 }
@@ -153,15 +159,18 @@ private func predictorLines(_ result: TrainingResult) -> [String] {
     func cells(_ report: PredictorReport?) -> String {
         guard let report else { return "dense".padded(to: 44) }
         let share = Double(report.predictorBytes) / max(Double(report.bytes) * (1 - report.kept), 1)
-        return (report.rank == 0 ? "gate" : "\(report.rank)").leftPadded(to: 4) + fixed(Double(report.threshold), 2).leftPadded(to: 8)
-            + [report.recall, report.precision, 1 - report.kept, share].map { fixed(100 * $0, 1).leftPadded(to: 8) }.joined()
+        return (report.rank == 0 ? "gate" : "\(report.rank)").leftPadded(to: 4)
+            + fixed(Double(report.threshold), 2).leftPadded(to: 8)
+            + [report.recall, report.precision, 1 - report.kept, share].map { fixed(100 * $0, 1).leftPadded(to: 8) }
+            .joined()
     }
     var lines = [
         "        neurons                                       heads",
         "layer   rank  thresh  recall   prec.  skipped  cost    rank  thresh  recall   prec.  skipped  cost",
     ]
     for layer in result.neurons.indices {
-        lines.append("\(layer)".leftPadded(to: 5) + "   " + cells(result.neurons[layer]) + "    " + cells(result.heads[layer]))
+        lines.append(
+            "\(layer)".leftPadded(to: 5) + "   " + cells(result.neurons[layer]) + "    " + cells(result.heads[layer]))
     }
     func describe(_ what: String, _ q: Quality) -> String {
         "\(what): perplexity \(fixed(q.densePerplexity, 4)) -> \(fixed(q.perplexity, 4)) (\(signed(100 * q.perplexityIncrease)) % "
@@ -169,7 +178,8 @@ private func predictorLines(_ result: TrainingResult) -> [String] {
             + "neurons skipped \(fixed(100 * (1 - q.activity.neuronShare), 1)) %, "
             + "heads skipped \(fixed(100 * (1 - q.activity.headShare), 1)) %"
     }
-    lines.append("(% on held-out tokens; cost: bytes read by the predictor relative to those saved; gate: recall of energy)")
+    lines.append(
+        "(% on held-out tokens; cost: bytes read by the predictor relative to those saved; gate: recall of energy)")
     lines.append(describe("heads only", result.headQuality))
     lines.append(describe("together  ", result.quality))
     return lines
@@ -189,7 +199,8 @@ private func json(_ result: TrainingResult, _ model: Model, _ time: Double) -> S
         guard let report else { return .null }
         return .object([
             ("rank", .number(report.rank)), ("threshold", .double(Double(report.threshold))),
-            ("recall", .double(report.recall)), ("precision", .double(report.precision)), ("kept", .double(report.kept)),
+            ("recall", .double(report.recall)), ("precision", .double(report.precision)),
+            ("kept", .double(report.kept)),
             ("bytes", .number(report.bytes)), ("predictor_bytes", .number(report.predictorBytes)),
         ])
     }
@@ -204,7 +215,8 @@ private func json(_ result: TrainingResult, _ model: Model, _ time: Double) -> S
 extension Quality {
     var json: JSON {
         .object([
-            ("tokens", .number(tokens)), ("dense_perplexity", .double(densePerplexity)), ("perplexity", .double(perplexity)),
+            ("tokens", .number(tokens)), ("dense_perplexity", .double(densePerplexity)),
+            ("perplexity", .double(perplexity)),
             ("perplexity_increase", .double(perplexityIncrease)), ("standard_error", .double(lossIncreaseError)),
             ("kl", .double(kl)), ("agreement", .double(agreement)), ("neurons_kept", .double(activity.neuronShare)),
             ("heads_kept", .double(activity.headShare)),

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyPlatform
 import TinySupport
 
@@ -104,10 +106,13 @@ extension GoldenRecord {
             case "contract":
                 contract = Int(rest)
                 guard contract == TinySparseVersion.numericContract else {
-                    throw wrong("is of another numeric contract than \(TinySparseVersion.numericContract); record again")
+                    throw wrong(
+                        "is of another numeric contract than \(TinySparseVersion.numericContract); record again")
                 }
             case "end":
-                guard Int(rest) == index else { throw wrong("the file has \(index) lines before this one, not \(rest)") }
+                guard Int(rest) == index else {
+                    throw wrong("the file has \(index) lines before this one, not \(rest)")
+                }
                 end = index
             case "model":
                 guard let hash = UInt64(rest, radix: 16) else { throw wrong("is no hash of a model") }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyFormats
 import TinySupport
 import TinyTokenizer
@@ -26,7 +28,8 @@ extension Session {
 
     /// What the model computes for tokens, from an empty context on.
     /// - Throws: `RuntimeError`.
-    package func outputs(of tokens: [Int32]) throws(RuntimeError) -> (positions: [GoldenRecord.Position], next: [Int32]) {
+    package func outputs(of tokens: [Int32]) throws(RuntimeError) -> (positions: [GoldenRecord.Position], next: [Int32])
+    {
         rewind(to: 0)
         var positions = tokens.map { GoldenRecord.Position(token: $0, logits: 0, layers: []) }
         var next = [Int32](repeating: 0, count: tokens.count)
@@ -37,7 +40,8 @@ extension Session {
             let (layer, hidden, count) = (state.layer, state.hidden, state.tokens)
             if layer >= 0 {
                 for t in 0..<count {
-                    positions[start + t].layers.append(hash(UnsafeBufferPointer(rebasing: hidden[(t * width)...].prefix(width))))
+                    positions[start + t].layers.append(
+                        hash(UnsafeBufferPointer(rebasing: hidden[(t * width)...].prefix(width))))
                 }
             }
             if layer == lastLayer { start += count }
@@ -116,7 +120,9 @@ extension GoldenRecord {
     /// Computes everything again and compares.
     /// - Returns: the first difference, or nil.
     /// - Throws: `RuntimeError`, for instance if the reference is of another model's size.
-    package func firstDifference(_ model: Model, _ options: Session.Options) throws(RuntimeError) -> GoldenRecordDifference? {
+    package func firstDifference(_ model: Model, _ options: Session.Options) throws(RuntimeError)
+        -> GoldenRecordDifference?
+    {
         for mode in Mode.allCases where texts.contains(where: { $0.mode == mode }) {
             let session = try Session(model, options, mode)
             for text in texts where text.mode == mode {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinyFormats
 
 /// How often a screened head agrees with the whole of it, and what it computes.
@@ -26,7 +28,9 @@ extension Session {
     /// - Parameters:
     ///   - first: the number of the first of them in its block.
     ///   - rows: the logits, all of them exact.
-    func compareScreen(_ first: Int, _ rows: UnsafeBufferPointer<Float>, to quality: inout LMHeadScreenQuality?) throws(RuntimeError) {
+    func compareScreen(_ first: Int, _ rows: UnsafeBufferPointer<Float>, to quality: inout LMHeadScreenQuality?)
+        throws(RuntimeError)
+    {
         guard let screen = forward.screen else { return }
         let vocabulary = model.config.vocabularySize
         let out = try AlignedBuffer<Float>(vocabulary)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 
 /// Which neurons or heads of a layer are computed for each token of a block.

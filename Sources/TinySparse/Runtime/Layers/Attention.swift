@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import TinyFormats
 
@@ -28,7 +30,8 @@ final class Attention {
         self.cache = cache
         if case .rope(let base, let scaling, let dims, _) = config.positions {
             rotary = try RotaryTable(
-                base: base, scaling: scaling, dims: dims, factors: config.ropeFactors, positions: cache.limit, in: memory)
+                base: base, scaling: scaling, dims: dims, factors: config.ropeFactors, positions: cache.limit,
+                in: memory)
         } else {
             rotary = nil
         }
@@ -92,7 +95,8 @@ final class Attention {
         guard let active, tokens < MatrixProducts.tileThreshold else {
             // Many tokens are cheaper dense; an inactive head's query is then not used.
             context.products.multiply(
-                x.rows(), tokens: tokens, ProductTarget(map: layer.query, out: query.pointer), ProductTarget(map: layer.key, out: key.pointer),
+                x.rows(), tokens: tokens, ProductTarget(map: layer.query, out: query.pointer),
+                ProductTarget(map: layer.key, out: key.pointer),
                 ProductTarget(map: layer.value, out: value.pointer))
             return
         }

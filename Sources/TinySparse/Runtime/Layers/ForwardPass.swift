@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import TinyFormats
 
@@ -31,7 +33,8 @@ package final class ForwardPass {
     package var stopwatch: Stopwatch?
     /// Neurons and heads computed so far.
     package var activity: Activity {
-        Activity(neurons: mlp.computed, allNeurons: mlp.possible, heads: attention.computed, allHeads: attention.possible)
+        Activity(
+            neurons: mlp.computed, allNeurons: mlp.possible, heads: attention.computed, allHeads: attention.possible)
     }
 
     /// Makes a selector other than that of `Sparsity`; nil for a dense pass.
@@ -131,10 +134,12 @@ package final class ForwardPass {
     }
 
     private func observe(_ layer: Int, _ count: Int) {
-        observer?(LayerState(
-            layer: layer, tokens: count, attentionInput: attentionInput, mlpInput: mlpInput, heads: attention.outputs,
-            neurons: mlp.activations, gates: mlp.gateActivations,
-            hidden: UnsafeBufferPointer(start: hidden.pointer, count: count * config.dModel)))
+        observer?(
+            LayerState(
+                layer: layer, tokens: count, attentionInput: attentionInput, mlpInput: mlpInput,
+                heads: attention.outputs,
+                neurons: mlp.activations, gates: mlp.gateActivations,
+                hidden: UnsafeBufferPointer(start: hidden.pointer, count: count * config.dModel)))
     }
 
     @inline(__always)

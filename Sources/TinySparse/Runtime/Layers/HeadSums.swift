@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 
 /// Products of a neuron-major output projection with the heads that are active.

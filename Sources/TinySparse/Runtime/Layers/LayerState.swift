@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// What a layer got and made of a block of tokens, for observers. Valid during the call only.
 package struct LayerState {
     /// -1 after the embedding, where only `tokens` and `hidden` are defined.

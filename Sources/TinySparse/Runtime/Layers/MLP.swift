@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 
 /// The feed-forward half of a layer, over all neurons or over the active ones (docs/NUMERICS.md, 9 and 10).
@@ -79,7 +81,8 @@ package final class MLP {
     /// `gate` through the activation to what they add to the outputs, without a barrier in between.
     /// - Parameter t: the token's place in `active` and in the buffers.
     private func fusedDecode(
-        _ layer: Weights.Layer, _ x: QuantizedRows, _ active: ActiveSets?, _ t: Int, into out: UnsafeMutablePointer<Float>
+        _ layer: Weights.Layer, _ x: QuantizedRows, _ active: ActiveSets?, _ t: Int,
+        into out: UnsafeMutablePointer<Float>
     ) {
         let products = context.products, sums = context.neuronSums
         let total = context.shape.dFF, start = t * total
@@ -88,7 +91,9 @@ package final class MLP {
         func activateNeurons(_ first: Int, _ some: Int) {
             let rows = list.map { $0 + first }, firstRow = list == nil ? first : 0
             products.rows(layer.up, rows, firstRow, some, x, 0, into: neurons.pointer + (start + first))
-            if let gate = layer.gate { products.rows(gate, rows, firstRow, some, x, 0, into: gates.pointer + (start + first)) }
+            if let gate = layer.gate {
+                products.rows(gate, rows, firstRow, some, x, 0, into: gates.pointer + (start + first))
+            }
             finish(t, first, some)
             quantized.set(t, from: first, neurons.pointer + (start + first), some, context.kernels)
         }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 
 /// Products of matrices and quantized activations on a team of threads.
@@ -143,7 +145,9 @@ final class MatrixProducts {
     /// Outputs of a tiled task: whole tiles of every kernel set.
     private var tileRows: Int { max(kernels.tileRows, 32) }
 
-    private func rowsPerTask(_ count: Int, _ map: Linear) -> Int { partition.rowsPerTask(count, rowBytes: map.rowBytes) }
+    private func rowsPerTask(_ count: Int, _ map: Linear) -> Int {
+        partition.rowsPerTask(count, rowBytes: map.rowBytes)
+    }
 
     /// A target's part of a job: `count` outputs in tasks of `size`, the first one being the job's task `start`.
     private struct Part {

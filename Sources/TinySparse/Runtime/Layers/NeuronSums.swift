@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 
 /// Products of neuron-major maps, whose rows are inputs: an output is a sum over the rows of the active inputs.
@@ -44,7 +46,8 @@ final class NeuronSums {
 
     /// Few neurons: outputs are split, if there is enough to do.
     private func splitOutputs(
-        _ map: Linear, _ list: UnsafePointer<Int32>?, _ count: Int, _ x: QuantizedRows, _ out: UnsafeMutablePointer<Float>
+        _ map: Linear, _ list: UnsafePointer<Int32>?, _ count: Int, _ x: QuantizedRows,
+        _ out: UnsafeMutablePointer<Float>
     ) {
         let least = (1 << 15) / max(count, 1)
         let some = (max((map.outputs + pool.threads - 1) / pool.threads, least) + 63) & ~63
@@ -89,7 +92,8 @@ final class NeuronSums {
     /// The outputs, once the groups of all `count` neurons have been summed.
     func addGroups(_ target: ProductTarget, _ count: Int) {
         kernels.groupSums(
-            target.map.int8, scratch.groupSums.pointer, (count + groupSize - 1) / groupSize, target.map.outputs, target.out)
+            target.map.int8, scratch.groupSums.pointer, (count + groupSize - 1) / groupSize, target.map.outputs,
+            target.out)
     }
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Quant
 import SIMDKernels
 
@@ -29,7 +31,8 @@ package struct Predictor: Sendable {
     /// - Parameter scratch: `scratchSize` bytes, aligned to 64.
     /// - Complexity: O(rank * (d_model + outputs)).
     package func scores(
-        _ x: QuantizedRows, _ kernels: KernelTable, _ scratch: UnsafeMutableRawPointer, into out: UnsafeMutablePointer<Float>
+        _ x: QuantizedRows, _ kernels: KernelTable, _ scratch: UnsafeMutableRawPointer,
+        into out: UnsafeMutablePointer<Float>
     ) {
         let at = Scratch(rank)
         let inner = scratch.assumingMemoryBound(to: Float.self)

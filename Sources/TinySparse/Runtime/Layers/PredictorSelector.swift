@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 
 /// Selects neurons and heads by the scores of a model's predictors, or neurons by their gates (docs/NUMERICS.md, 10).
@@ -78,7 +80,9 @@ package final class PredictorSelector: SparsitySelector {
 
     /// Layer 0 has no layer before it, so nothing is predicted there.
     package func heads(_ layer: Int, _ previousMLPInput: Activations, tokens: Int) -> Selection {
-        guard layer > 0, let predictor = weights.layers[layer].headPredictor, let limit = headLimits[layer] else { return .all }
+        guard layer > 0, let predictor = weights.layers[layer].headPredictor, let limit = headLimits[layer] else {
+            return .all
+        }
         score(predictor, previousMLPInput, tokens)
         select(heads, limit, tokens)
         return .indices(heads)
@@ -87,7 +91,9 @@ package final class PredictorSelector: SparsitySelector {
     package func neurons(
         _ layer: Int, attentionInput: Activations, mlpInput: Activations, tokens: Int
     ) -> Selection {
-        guard let predictor = weights.layers[layer].neuronPredictor, let limit = neuronLimits[layer] else { return .all }
+        guard let predictor = weights.layers[layer].neuronPredictor, let limit = neuronLimits[layer] else {
+            return .all
+        }
         score(predictor, weights.predictsAhead ? attentionInput : mlpInput, tokens)
         if let groups {
             select(groups, limit, tokens)
@@ -116,7 +122,8 @@ package final class PredictorSelector: SparsitySelector {
     /// `scores[t] = W_b quantize(W_a x[t])` of all tokens.
     private func score(_ predictor: Predictor, _ x: Activations, _ tokens: Int) {
         if tokens == 1, predictor.bytes <= Self.smallPredictor {
-            return predictor.scores(x.row(0), context.kernels, UnsafeMutableRawPointer(scratch.pointer), into: scores.pointer)
+            return predictor.scores(
+                x.row(0), context.kernels, UnsafeMutableRawPointer(scratch.pointer), into: scores.pointer)
         }
         let rank = predictor.rank
         let reduced = quantized[rank]!

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Cosines and sines of the rotary positions, a row of pairs for every position.
 ///
 /// Computed with the formulas of docs/NUMERICS.md, 7, and not with the system's math library, whose last

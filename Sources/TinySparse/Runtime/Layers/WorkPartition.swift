@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 
 /// How work on the rows of a matrix is cut into tasks.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Quant
 import SIMDKernels
 import TinyFormats
@@ -91,7 +93,8 @@ package struct Weights: Sendable {
         head = try linear(TensorID(.lmHead))
         if let config = predictors.screen {
             screen = LMHeadScreenWeights(
-                reduce: try linear(TensorID(.screenReduce)), expand: try linear(TensorID(.screenExpand)), config: config)
+                reduce: try linear(TensorID(.screenReduce)), expand: try linear(TensorID(.screenExpand)), config: config
+            )
         } else {
             screen = nil
         }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Elementary functions in Double with the same bits everywhere (docs/NUMERICS.md, 7).
 package enum Double64 {
     /// Natural logarithm of a positive, finite, normal number.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// How the next token is chosen from logits.
 public struct SamplingOptions: Sendable {
     /// 0 chooses the most likely token always; higher is more varied.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SIMDKernels
 import TinyFormats
 import TinyPlatform
@@ -21,7 +23,8 @@ extension Session.Options {
         let threads = threads == 0 ? availableCores : threads
         // A pool of one core starts no threads.
         _ = try buffers(
-            model, context: context, blockSize: blockSize, kernelTable(), WorkerPool(threads: threads, cores: 1), in: memory)
+            model, context: context, blockSize: blockSize, kernelTable(), WorkerPool(threads: threads, cores: 1),
+            in: memory)
         let (sum, overflow) = memory.bytes.addingReportingOverflow(
             Self.modelBytes(model) + threads * Self.stackBytes + context * MemoryLayout<Int32>.stride)
         return overflow ? Int.max : sum
@@ -44,7 +47,8 @@ extension Session.Options {
 
     /// Everything that a session allocates, or plans to.
     func buffers(
-        _ model: Model, context: Int, blockSize: Int, _ kernels: KernelTable, _ pool: WorkerPool, in memory: SessionMemory,
+        _ model: Model, context: Int, blockSize: Int, _ kernels: KernelTable, _ pool: WorkerPool,
+        in memory: SessionMemory,
         selector: ForwardPass.SelectorFactory? = nil
     ) throws(RuntimeError) -> (ForwardPass, logits: AlignedBuffer<Float>) {
         let forward = try ForwardPass(

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TinySupport
 
 /// A JSON object of options, as C callers and `tinysparse batch` give them.
@@ -106,7 +108,9 @@ extension Session.Options {
         blockSize = try request.integer("block_size", in: 1...4096) ?? blockSize
         memoryLimit = try request.integer("memory_limit", in: 0...Int.max)
         if let name = try request.string("cache") {
-            guard let type = CacheType(rawValue: name) else { throw RequestError("cache: \"half\" or \"int8\" is needed") }
+            guard let type = CacheType(rawValue: name) else {
+                throw RequestError("cache: \"half\" or \"int8\" is needed")
+            }
             cacheType = type
         }
         screensHead = try request.bool("lm_head_screen") ?? screensHead

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// What can go wrong when a valid model runs.
 public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A token id that the vocabulary does not have.
