@@ -28,9 +28,11 @@ public struct ModelConfig: Sendable, Equatable {
     public var architecture: String
     /// A name for people.
     public var name: String
+    /// Tokens of the vocabulary, and rows of the logits.
     public var vocabularySize: Int
     /// Width of the residual stream.
     public var dModel: Int
+    /// Transformer layers.
     public var nLayers: Int
     /// Query heads.
     public var nHeads: Int

@@ -46,6 +46,7 @@ package struct NativeModelWriter {
     }
 }
 
+#if !hasFeature(Embedded)  // Boards write no model files, and errors of any type are not part of Embedded Swift.
 /// Where a native file is made: on disk, or in memory.
 extension NativeModelWriter {
     /// Writes a file that appears under its name only when it is complete.
@@ -72,3 +73,4 @@ extension NativeModelWriter {
         return image
     }
 }
+#endif

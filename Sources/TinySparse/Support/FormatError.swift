@@ -22,6 +22,7 @@ public struct FormatError: Error, Equatable, Sendable, CustomStringConvertible {
         case notFinite
     }
 
+    /// The class of the problem.
     public var kind: Kind
     /// The file.
     public var path: String
@@ -32,6 +33,7 @@ public struct FormatError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What is wrong and what to do.
     public var message: String
 
+    /// - Parameter message: what is wrong and what to do.
     public init(
         _ kind: Kind, path: String, item: String? = nil, offset: Int? = nil, _ message: String
     ) {

@@ -4,8 +4,10 @@
 public struct ChatMessage: Sendable, Equatable {
     /// "system", "user" or "assistant".
     public var role: String
+    /// The text of the message.
     public var content: String
 
+    /// A message of `system`, `user` or `assistant`.
     public init(role: String, content: String) {
         self.role = role
         self.content = content

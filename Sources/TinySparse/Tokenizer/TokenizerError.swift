@@ -25,6 +25,7 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
     /// The tokenizer file is malformed.
     case malformedFile(String)
 
+    /// What is wrong with the vocabulary.
     public var description: String {
         switch self {
         case .unsupportedModel(let name): "tokenizer: unsupported model '\(name)'"

@@ -6,6 +6,7 @@ import TinyTokenizer
 
 /// How well a model expects a text: the exponential of the mean negative log likelihood of its tokens.
 public struct Perplexity: Sendable {
+    /// Tokens whose predictions were counted.
     public internal(set) var tokens = 0
     var sum = 0.0
     var squares = 0.0

@@ -12,7 +12,9 @@ import TinyTokenizer
 ///     let session = try Session(model)
 ///     try session.generate("Once upon a time") { print($0, terminator: ""); return true }
 public final class Model: Sendable {
+    /// Shapes and kinds of layers.
     public let config: ModelConfig
+    /// Text to token ids and back.
     public let tokenizer: Tokenizer
     /// Where the weights are; kept for their lifetime.
     package let file: NativeModelFile

@@ -12,10 +12,12 @@ public struct SamplingOptions: Sendable {
     public var minP: Float = 0.05
     /// Divides the logits (multiplies, if negative) of tokens among the last `repeatWindow`; 1 for none.
     public var repeatPenalty: Float = 1
+    /// How many of the last tokens `repeatPenalty` looks at.
     public var repeatWindow = 64
     /// The same seed, options and text give the same tokens on every machine.
     public var seed: UInt64 = 0
 
+    /// The defaults above.
     public init() {}
 
     /// The most likely token, always.

@@ -4,15 +4,19 @@ import TinyTokenizer
 
 /// What to generate and when to stop.
 public struct GenerationOptions: Sendable {
+    /// Most tokens to generate.
     public var maxTokens = 256
+    /// How tokens are chosen.
     public var sampling = SamplingOptions()
     /// Texts that end the output; they are not part of it.
     public var stop: [String] = []
     /// When the context is full: evaluate its first `keep` tokens and the newer half of the rest anew and go
     /// on, instead of stopping. The text goes on exactly as if only those tokens had been there.
     public var shiftsContext = false
+    /// How many tokens from the beginning of the context a shift keeps.
     public var keep = 0
 
+    /// The defaults above.
     public init() {}
 }
 
@@ -109,7 +113,9 @@ public struct Generation {
 
 /// How a generation went.
 public struct GenerationResult: Sendable {
+    /// The tokens generated.
     public let tokens: [Int32]
+    /// Why it ended.
     public let reason: StopReason
 }
 
@@ -164,16 +170,20 @@ public struct TextStream: AsyncSequence {
     let prompt: String
     let options: GenerationOptions
 
+    /// Starts a generation; the prompt is prefilled at the first call of `next`.
     public func makeAsyncIterator() -> Iterator { Iterator(stream: self) }
 
+    /// Generates the pieces.
     public struct Iterator: AsyncIteratorProtocol {
         let stream: TextStream
         private var generation: Generation?
 
         init(stream: TextStream) { self.stream = stream }
 
+        /// The next piece that is not empty; nil at the end. - Throws: `RuntimeError`.
         public mutating func next() async throws -> String? { try await next(isolation: nil) }
 
+        /// The same on the caller's actor.
         public mutating func next(isolation actor: isolated (any Actor)?) async throws -> String? {
             await Task.yield()
             if generation == nil {

@@ -14,6 +14,7 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     /// There is nothing to work on.
     case emptyInput(String)
 
+    /// What is wrong and, where something can be done, what.
     public var description: String {
         switch self {
         case .tokenOutOfRange(let id, let size):

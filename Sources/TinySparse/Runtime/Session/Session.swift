@@ -8,6 +8,7 @@ import TinyPlatform
 ///
 /// A session belongs to one thread at a time; sessions of one model may run concurrently.
 public final class Session {
+    /// How a session computes. No result depends on threads, block size or kernels.
     public struct Options: Sendable {
         /// Threads at work; 0 means as many as there are cores for this process.
         public var threads = 0
@@ -28,6 +29,7 @@ public final class Session {
         /// chosen to fit, and the context too if it is left to be chosen. See `memoryNeeded`.
         public var memoryLimit: Int?
 
+        /// Every option has a default.
         public init(
             threads: Int = 0, context: Int = 0, blockSize: Int = 128, kernels: String? = nil,
             sparsity: Sparsity = .off, screensHead: Bool = false, cacheType: CacheType = .half,
@@ -44,6 +46,7 @@ public final class Session {
         }
     }
 
+    /// The model, shared with other sessions.
     public let model: Model
     /// Most tokens the session can hold.
     public let contextLimit: Int
