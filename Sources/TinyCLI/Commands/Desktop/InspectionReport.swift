@@ -109,7 +109,7 @@ struct InspectionReport {
             }
         return [
             ("name", escaped(config.name)),
-            ("architecture", config.architecture),
+            ("architecture", escaped(config.architecture)),
             ("layers", "\(config.nLayers), \(config.dModel) wide"),
             ("heads", "\(config.nHeads), \(config.nKVHeads) for keys and values, \(config.headDim) wide"),
             (
