@@ -67,6 +67,19 @@ final class ConsumerTests: XCTestCase {
         }
     }
 
+    private func buildExample(_ swift: String, scratch: URL) throws {
+        let example = packageFolder.appendingPathComponent("Examples/Swift").path
+        let result = try runProcess(
+            swift,
+            [
+                "build", "-c", "release", "--manifest-cache", "none", "--package-path", example, "--scratch-path",
+                scratch.path,
+            ], environment: ["TINYSPARSE_PORTABLE": "0"], limit: 900)
+        guard result.status == 0 else {
+            throw Failed(description: "Examples/Swift: \(result.output.suffix(3000))\n\(result.errors.suffix(3000))")
+        }
+    }
+
     private struct Failed: Error, CustomStringConvertible { let description: String }
 
     private func run(_ program: String, _ folder: URL, kernels: String? = nil) throws -> String {
@@ -110,6 +123,9 @@ final class ConsumerTests: XCTestCase {
             outputs.append(try run("probe", package))
             if !portable {
                 for set in kernelSets { XCTAssertEqual(try run("probe", package, kernels: set), outputs[0], set) }
+                // The manifest of Examples/Swift is in use as it is; what is built here already is not built again.
+                try buildExample(swift, scratch: package.appendingPathComponent(".build"))
+                XCTAssertFalse(try run("Example", package).isEmpty, "Examples/Swift printed nothing")
                 if let embed {
                     try placeModels(namedIn: embed, in: package)
                     XCTAssertFalse(try run("embed", package).isEmpty, "the README's example printed nothing")

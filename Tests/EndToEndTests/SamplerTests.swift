@@ -64,7 +64,7 @@ final class SamplerTests: XCTestCase {
         // Many tokens: the ordered list and the sort keep the same.
         let many = (0..<3000).map { Float(($0 * 7919) % 3000) / 300 }
         for k in [2, 1000, 1024, 1025, 2000] {
-            let chosen = try counts(many, 2000) {
+            let chosen = try counts(many, TestTier.count(2000)) {
                 $0.topK = k; $0.temperature = 50
             }
             let limit = many.sorted(by: >)[k - 1]

@@ -29,8 +29,8 @@ while let piece = try text.next() {
 }
 print("\nended because of", text.reason!)
 
-// Without sampling: what does the model expect after a text?
+// Without sampling: the logits after a text, and the most probable next token.
 session.rewind(to: 0)
-try session.read(model.tokenizer.encode("The cat sat on the"))
-let likeliest = session.logits.indices.max { session.logits[$0] < session.logits[$1] }!
-print("next:", model.tokenizer.decode([Int32(likeliest)]))
+try session.prefill(model.tokenizer.encode("The cat sat on the"))
+let best = session.logits.indices.max { session.logits[$0] < session.logits[$1] }!
+print("next:", model.tokenizer.decode([Int32(best)]))
