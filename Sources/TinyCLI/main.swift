@@ -1,10 +1,10 @@
 import TinyPlatform
 
-/// Finds the command and runs it.
+/// Dispatches to a command.
 func runProgram(_ words: ArraySlice<String>) throws(CommandError) {
     guard let name = words.first else { throw Failure.usage("a command is missing") }
     switch name {
-    case "--version", "-V": try Console.writeLine("tinysparse \(Help.version)")
+    case "--version", "-V": try Console.writeLine(Help.version)
     case "--help", "-h": try Console.write(Help.program)
     case "help":
         guard let topic = words.dropFirst().first else { return try Console.write(Help.program) }
@@ -24,7 +24,7 @@ func command(named name: String) throws(Failure) -> Command {
         "unknown \(kind) \(escaped(name, limit: 80))" + suggestion(for: name, among: Command.all.map { $0.name }))
 }
 
-/// Runs the program and says how it ended.
+/// Runs the program and returns its exit code.
 func exitCode(_ words: ArraySlice<String>) -> Int32 {
     do {
         try runProgram(words)

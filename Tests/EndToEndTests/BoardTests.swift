@@ -74,7 +74,7 @@ final class BoardTests: XCTestCase {
     // MARK: Cores
 
     private func threads(_ program: String, _ arguments: [String]) throws -> Int {
-        let bench = ["bench", "-m", Tool.fixture("tiny-opt.gguf"), "-p", "4", "-n", "4", "-r", "1", "--json"]
+        let bench = ["bench", "-m", Tool.fixture("tiny-opt.gguf"), "--prompt-tokens", "4", "--generate", "4", "-r", "1", "--json"]
         let result = try Tool.run(program, arguments + bench)
         XCTAssertEqual(result.code, 0, result.errors)
         let line = try XCTUnwrap(result.output.split(separator: "\n").first { $0.contains("\"threads\": ") })

@@ -4,68 +4,7 @@ import TinyTraining
 import XCTest
 
 /// The executable, as a user runs it.
-final class CommandLineTests: XCTestCase {
-    // MARK: Help and usage
-
-    func testHelpOfEveryCommand() throws {
-        let program = try tinysparse("--help")
-        XCTAssertEqual(program.status, 0)
-        for command in ["run", "chat", "bench", "perplexity", "convert", "inspect", "tokenize"] {
-            XCTAssert(program.output.contains("\n  \(command) "), command)
-            let help = try tinysparse(command, "--help")
-            XCTAssertEqual(help.status, 0)
-            XCTAssertEqual(help.errors, "")
-            for part in ["usage: tinysparse \(command)", "options:", "--help", "examples:", "exit codes:"] {
-                XCTAssert(help.output.contains(part), "\(command): \(part)")
-            }
-            XCTAssertEqual(try tinysparse("help", command).output, help.output)
-        }
-        XCTAssert(try tinysparse("--version").output.hasPrefix("tinysparse "))
-    }
-
-    func testUsageErrors() throws {
-        let cases: [(arguments: [String], says: String)] = [
-            ([], "a command is missing"),
-            (["rnu"], "did you mean run?"),
-            (["run", "--temprature", "1", "x"], "did you mean --temperature?"),
-            (["run", "-threads", "1", "x"], "did you mean --threads?"),
-            (["run", "-m", "/nowhere", "-t", "0", "x"], "--threads 0"),
-            (["run", "-m", Self.model], "the prompt is missing"),
-            (["run", Self.model], "the prompt is missing"),
-            (["run", "-m", Self.model, "two", "words"], "quotes"),
-            (["run", "--seed"], "needs a value"),
-            (["run", "--greedy=yes", "x"], "takes no value"),
-            (["run", "--temperature", "nan", "x"], "a number"),
-            (["run", "--top-p", "0", "x"], "above 0"),
-            (["run", "-n", "-1", "x"], "a whole number"),
-            (["run", "--raw", "--chat", "x"], "exclude each other"),
-            (["run", "-m", "/nowhere", "--sparsity", "maybe", "x"], "--sparsity"),
-            (["bench", "-p", "0", "-n", "0"], "nothing to measure"),
-            (["convert", "one"], "the file to write"),
-            (["tokenize", "-m", Self.model, "--decode", "1 x"], "no token id"),
-        ]
-        for (arguments, says) in cases {
-            let result = try tinysparse(arguments)
-            XCTAssertEqual(result.status, 2, "\(arguments)")
-            XCTAssert(result.errors.hasPrefix("tinysparse: error: "), "\(arguments): \(result.errors)")
-            XCTAssert(result.errors.contains(says), "\(arguments): \(result.errors)")
-            XCTAssertEqual(result.output, "", "\(arguments)")
-        }
-    }
-
-    func testProblemsSayWhatToDo() throws {
-        let missing = try tinysparse("run", "-m", "/nowhere/model.gguf", "x")
-        XCTAssertEqual(missing.status, 1)
-        XCTAssert(missing.errors.contains("/nowhere/model.gguf: cannot open"), missing.errors)
-        XCTAssertEqual(try tinysparse("run", "-m", Self.model, "-c", "1000000", "x").status, 1)
-        let kernels = try tinysparse("run", "-m", Self.model, "--kernels", "abacus", "x")
-        XCTAssertEqual(kernels.status, 1)
-        XCTAssert(kernels.errors.contains("scalar"), kernels.errors)
-        let predictors = try tinysparse("run", "-m", Self.model, "--sparsity", "0.5", "x")
-        XCTAssertEqual(predictors.status, 1)
-        XCTAssert(predictors.errors.contains("no predictors"), predictors.errors)
-    }
-
+final class CommandLineTests: CommandLineTestCase {
     func testModelIsLookedFor() throws {
         let named = try tinysparse(["run", "-n", "2", "--greedy", "x"], environment: ["TINYSPARSE_MODEL": Self.model])
         XCTAssertEqual(named.status, 0, named.errors)
@@ -117,10 +56,10 @@ final class CommandLineTests: XCTestCase {
         XCTAssert(chat.errors.contains("no chat template"), chat.errors)
     }
 
-    func testForeignModelRuns() throws {
+    func testSourceCheckpointRuns() throws {
         let directory = TemporaryDirectory()
-        let foreign = directory.write(TinyModel.llama(), "foreign.gguf")
-        XCTAssertEqual(try tinysparse("run", "-m", foreign, "-n", "4", "--greedy", "t1").status, 0)
+        let source = directory.write(TinyModel.llama(), "source.gguf")
+        XCTAssertEqual(try tinysparse("run", "-m", source, "-n", "4", "--greedy", "t1").status, 0)
     }
 
     func testBrokenTextDoesNoHarm() throws {
@@ -158,7 +97,7 @@ final class CommandLineTests: XCTestCase {
         let chat = ["chat", "-m", Self.model, "--template", "plain", "--greedy", "-n", "30", "-c", "64"]
         let result = try tinysparse(chat, input: Data(String(repeating: line, count: 6).utf8))
         XCTAssertEqual(result.status, 0, result.errors)
-        XCTAssert(result.errors.contains("forgotten"), result.errors)
+        XCTAssert(result.errors.contains("oldest messages were dropped"), result.errors)
         let long = try tinysparse(chat, input: Data(String(repeating: "x ", count: 200).utf8))
         XCTAssert(long.errors.contains("too long"), long.errors)
     }
@@ -166,7 +105,7 @@ final class CommandLineTests: XCTestCase {
     // MARK: Reports
 
     func testBenchReportsForPrograms() throws {
-        let result = try tinysparse("bench", "-m", Self.model, "-p", "20", "-n", "8", "-r", "2", "-t", "2", "--json")
+        let result = try tinysparse("bench", "-m", Self.model, "--prompt-tokens", "20", "--generate", "8", "-r", "2", "-t", "2", "--json")
         let report = try json(result)
         for key in ["prefill_tokens_per_second", "decode_tokens_per_second", "peak_rss_bytes", "bytes_read_per_token"] {
             XCTAssertGreaterThan(try XCTUnwrap(report[key] as? Double, key), 0, key)
@@ -174,8 +113,11 @@ final class CommandLineTests: XCTestCase {
         XCTAssertEqual(report["model"] as? String, "tiny llama")
         XCTAssertEqual(report["threads"] as? Int, 2)
         XCTAssertNotNil(report["kernels"] as? String)
-        let skipped = try json(tinysparse("bench", "-m", Self.model, "-p", "0", "-n", "8", "-r", "1", "--json"))
+        let skipped = try json(tinysparse("bench", "-m", Self.model, "--prompt-tokens", "0", "--generate", "8", "-r", "1", "--json"))
         XCTAssert(skipped["prefill_tokens_per_second"] is NSNull)
+        let text = try tinysparse("bench", "-m", Self.model, "--prompt-tokens", "20", "--generate", "8", "-r", "1")
+        XCTAssert(text.output.contains("\nprefill    20 tokens: "), text.output)
+        XCTAssert(text.output.contains("\ndecode      8 tokens: "), text.output)
     }
 
     func testPerplexity() throws {
@@ -215,7 +157,7 @@ final class CommandLineTests: XCTestCase {
             writer.add("general.architecture", "mam\u{1B}ba")
             writer.add("general.name", evil)
         }
-        let path = directory.write(bytes, "foreign.gguf")
+        let path = directory.write(bytes, "source.gguf")
         let text = try tinysparse("inspect", "--metadata", "--tensors", path)
         XCTAssert(text.output.contains("cannot run:"), text.output)
         XCTAssertFalse(text.output.unicodeScalars.contains { $0.value == 0x1B || $0.value == 0x9B })
@@ -328,72 +270,5 @@ final class CommandLineTests: XCTestCase {
         XCTAssertEqual(process.terminationStatus, 0)
         let errors = (process.standardError as! Pipe).fileHandleForReading.readDataToEndOfFile()
         XCTAssertEqual(String(decoding: errors, as: UTF8.self), "")
-    }
-
-    // MARK: Running things
-
-    private static let endless = ["run", "-m", model, "--greedy", "--context-shift", "-n", "1000000000", "hello"]
-
-    private static let model = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        .appendingPathComponent("Reference/fixtures/tiny-llama.gguf").path
-
-    /// Beside the tests, where SwiftPM puts both.
-    private static let executable = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
-        .deletingLastPathComponent().appendingPathComponent("tinysparse").path
-
-    private struct Outcome {
-        let status: Int32
-        let output: String
-        let errors: String
-    }
-
-    private func tinysparse(_ arguments: String...) throws -> Outcome { try tinysparse(arguments) }
-
-    private func tinysparse(
-        _ arguments: [String], input: Data = Data(), environment: [String: String] = [:]
-    ) throws -> Outcome {
-        try run(Self.executable, arguments, input: input, environment: environment)
-    }
-
-    private func launch(
-        _ executable: String, _ arguments: [String], environment: [String: String] = [:], in directory: String? = nil
-    ) throws -> Process {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: executable)
-        process.arguments = arguments
-        var variables = ProcessInfo.processInfo.environment
-        variables["TINYSPARSE_MODEL"] = nil
-        process.environment = variables.merging(environment) { $1 }
-        if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
-        process.standardInput = Pipe()
-        process.standardOutput = Pipe()
-        process.standardError = Pipe()
-        try process.run()
-        return process
-    }
-
-    /// Runs to the end. What the tests make is far less than a pipe holds, so that nothing blocks.
-    private func run(
-        _ executable: String, _ arguments: [String], input: Data = Data(), environment: [String: String] = [:],
-        in directory: String? = nil
-    ) throws -> Outcome {
-        let process = try launch(executable, arguments, environment: environment, in: directory)
-        let standardInput = (process.standardInput as! Pipe).fileHandleForWriting
-        // A program that ended without reading is no reason to die.
-        signal(SIGPIPE, SIG_IGN)
-        try? standardInput.write(contentsOf: input)
-        try standardInput.close()
-        let output = (process.standardOutput as! Pipe).fileHandleForReading.readDataToEndOfFile()
-        let errors = (process.standardError as! Pipe).fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        XCTAssertEqual(process.terminationReason, .exit, "\(arguments) crashed")
-        return Outcome(
-            status: process.terminationStatus, output: String(decoding: output, as: UTF8.self),
-            errors: String(decoding: errors, as: UTF8.self))
-    }
-
-    private func json(_ outcome: Outcome) throws -> [String: Any] {
-        XCTAssertEqual(outcome.status, 0, outcome.errors)
-        return try XCTUnwrap(JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any])
     }
 }

@@ -35,7 +35,7 @@ final class ConvertTests: XCTestCase {
     func testOPTFromSafetensors() throws {
         let directory = TemporaryDirectory()
         TinyModel.writeOPT(to: directory)
-        let model = try NativeModelFile(path: directory.path)
+        let model = try NativeModelFile(image: nativeImage(directory.path), verify: true)
         defer { withExtendedLifetime(model) {} }
         XCTAssertEqual(model.config.positions, .learned(offset: 0))
         XCTAssertEqual(try model.tokenizerSpec().tokens, TinyModel.tokens)
@@ -102,7 +102,7 @@ final class ConvertTests: XCTestCase {
         for (a, b) in zip(ours.tensors, theirs.tensors) {
             XCTAssertTrue(ours.bytes(of: a).elementsEqual(theirs.bytes(of: b)), a.name)
         }
-        XCTAssertNoThrow(try NativeModelFile(path: directory.path + "/model.safetensors"))
+        XCTAssertNoThrow(try nativeImage(directory.path + "/model.safetensors"))
     }
 
     func testFileAndImageAreTheSame() throws {
@@ -114,7 +114,7 @@ final class ConvertTests: XCTestCase {
         XCTAssertEqual(tensors, TinyModel.llamaTensors().count)
         let file = try MappedFile(path: output)
         XCTAssertTrue(file.contents == (try nativeImage(input).contents))
-        XCTAssertEqual(try NativeModelFile(path: output).config, try NativeModelFile(path: input).config)
+        XCTAssertEqual(try NativeModelFile(path: output).config, try NativeModelFile(image: nativeImage(input), verify: true).config)
         for tensor in try GGUF(file).tensors { XCTAssertEqual(tensor.range.lowerBound % 64, 0) }
         XCTAssertThrowsError(try convert(output, to: output + "2")) {
             XCTAssertTrue("\($0)".contains("native file already"), "\($0)")

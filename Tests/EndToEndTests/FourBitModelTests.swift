@@ -84,7 +84,7 @@ final class FourBitModelTests: XCTestCase {
                 let file = try NativeModelFile(path: native)
                 let all = format == .w4all
                 let isTied = file.config.tiedHead
-                XCTAssertEqual(Set(file.config.fourBit.names), Set(kinds + (all ? ["token_embd", "output"] : [])))
+                XCTAssertEqual(Set(file.config.fourBit.roles.map(\.rawValue)), Set(kinds + (all ? ["token_embd", "output"] : [])))
                 XCTAssertEqual(file.fourBitMatrix("output") != nil, all)
                 XCTAssertEqual(file.fourBitMatrix("output")?.blocks == file.fourBitMatrix("token_embd")?.blocks, isTied || !all)
                 XCTAssertThrowsError(try file.matrix("blk.0.attn_q"))

@@ -72,7 +72,7 @@ final class MutationTests: XCTestCase {
         TinyModel.writeOPT(to: directory)
         try run("directory: weights", [good], count: 400) { bytes, _ in
             _ = directory.write(bytes, "model.safetensors")
-            try Self.readEverything(NativeModelFile(path: directory.path))
+            try Self.readEverything(NativeModelFile(image: nativeImage(directory.path), verify: true))
         }
         for (name, text) in [
             ("config.json", TinyModel.optConfig),
@@ -81,7 +81,7 @@ final class MutationTests: XCTestCase {
             TinyModel.writeOPT(to: directory)
             try run("directory: \(name)", [Array(text.utf8)], count: 400) { bytes, _ in
                 _ = directory.write(bytes, name)
-                try Self.readEverything(NativeModelFile(path: directory.path))
+                try Self.readEverything(NativeModelFile(image: nativeImage(directory.path), verify: true))
             }
         }
     }
@@ -183,7 +183,7 @@ final class MutationTests: XCTestCase {
             for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"] {
                 let matrix = try file.matrix("blk.\(layer).\(name)")
                 touch(matrix, scales: name == "ffn_down" ? matrix.cols : matrix.rows)
-                if config.hasBiases { touch(try file.vector("blk.\(layer).\(name).bias")) }
+                if !config.biases.isEmpty { touch(try file.vector("blk.\(layer).\(name).bias")) }
             }
             if config.gated { touch(try file.matrix("blk.\(layer).ffn_gate")) }
             touch(try file.vector("blk.\(layer).attn_norm.weight"))

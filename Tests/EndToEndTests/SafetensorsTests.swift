@@ -76,7 +76,7 @@ final class SafetensorsTests: XCTestCase {
         let opt = try read(TinyModel.optConfig)
         XCTAssertEqual(opt.positions, .learned(offset: 2))
         XCTAssertEqual(opt.activation, .relu)
-        XCTAssertTrue(opt.tiedHead && opt.hasBiases && !opt.gated)
+        XCTAssertTrue(opt.tiedHead && opt.biases == opt.layerMatrices && !opt.gated)
         let llama = try read(TinyModel.llamaConfig)
         XCTAssertEqual(
             llama.positions, .rope(base: 500, scaling: 1, dims: TinyModel.headDim, interleaved: false))

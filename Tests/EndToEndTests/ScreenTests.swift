@@ -172,7 +172,7 @@ final class ScreenTests: XCTestCase {
         XCTAssertEqual(none.code, 1)
         XCTAssert(none.errors.contains("train-predictors"), none.errors)
 
-        let bench = ["bench", "-m", golden.path, "-p", "0", "-n", "8", "-r", "2", "-t", "1", "--json"]
+        let bench = ["bench", "-m", golden.path, "--prompt-tokens", "0", "--generate", "8", "-r", "2", "-t", "1", "--json"]
         for (more, isScreened) in [
             ([], true), (["--sparsity", "off"], false), (["--lm-head-screen", "off"], false),
             (["--sparsity", "off", "--lm-head-screen", "on"], true),
@@ -190,7 +190,7 @@ final class ScreenTests: XCTestCase {
         XCTAssert(off["lm_head_screen"] is NSNull)
 
         let verbose = try run("run", "-m", golden.path, "--greedy", "-n", "5", "-v", "the quick")
-        XCTAssert(verbose.errors.contains("output rows: "), verbose.errors)
+        XCTAssert(verbose.errors.contains("logit screening: "), verbose.errors)
         XCTAssert(try run("inspect", golden.path).output.contains("rank 70"))
     }
 

@@ -68,13 +68,13 @@ private func trace(_ session: Session, _ tokens: [Int32]) throws(RuntimeError) -
     let width = session.model.config.dModel
     var layers = [[String]](repeating: [], count: session.model.config.nLayers)
     var logits: [String] = []
-    session.observeLayers { layer, hidden in
-        guard layer >= 0 else { return }
-        for start in stride(from: 0, to: hidden.count, by: width) {
-            layers[layer].append(hash(UnsafeBufferPointer(rebasing: hidden[start..<start + width])))
+    session.observeLayers { state in
+        guard state.layer >= 0 else { return }
+        for start in stride(from: 0, to: state.hidden.count, by: width) {
+            layers[state.layer].append(hash(UnsafeBufferPointer(rebasing: state.hidden[start..<start + width])))
         }
     }
-    try session.read(tokens, logitsFrom: 0) { _, values in logits.append(hash(values)) }
+    try session.evaluate(tokens, logitsFrom: 0) { _, values in logits.append(hash(values)) }
     return logits.indices.map { t in
         (["\(t)", logits[t]] + layers.map { $0[t] }).joined(separator: " ")
     }
@@ -86,7 +86,7 @@ private func hash(_ values: UnsafeBufferPointer<Float>) -> String {
 }
 
 /// A file of lines `neurons LAYER LIST` and `heads LAYER LIST`.
-private func mask(_ path: String, layers: Int) -> Sparsity {
+private func mask(_ path: String, layers: Int) -> SelectionMethod {
     var neurons = [[Int32]?](repeating: nil, count: layers), heads = neurons
     for line in lines(path) {
         let fields = line.split(separator: " ")

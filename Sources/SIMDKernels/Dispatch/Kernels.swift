@@ -18,7 +18,7 @@ package enum KernelError: Error, CustomStringConvertible {
     package var description: String {
         switch self {
         case .unknown(let name, let available):
-            "TINYSPARSE_KERNELS=\(name): this build on this CPU has \(available.joined(separator: ", "))"
+            "unknown kernel set \"\(name)\"; this build has on this CPU: \(available.joined(separator: ", "))"
         }
     }
 }

@@ -5,7 +5,7 @@ import TinySupport
 public enum ConversionEvent: Sendable {
     /// About to convert a tensor.
     case tensor(String, number: Int, of: Int)
-    /// Something worth knowing that is no error.
+    /// A warning.
     case note(String)
 }
 
@@ -27,15 +27,12 @@ public func convert(
     _ input: String, to output: String, weights: WeightFormat = .int8,
     progress: ConversionProgress = { _ in }
 ) throws {
-    let conversion = try Conversion(openSource(input), weights: weights)
-    let layout = try conversion.layout()
-    let file = try AtomicFile(path: output)
-    try conversion.run(layout, into: file, progress: progress)
-    try file.setSize(layout.size)
-    try file.commit()
+    let converter = try Converter(openSource(input), weights: weights)
+    var writer = try converter.writer()
+    try writer.write(to: output) { writer, file in try converter.run(&writer, into: file, progress: progress) }
 }
 
-/// Makes the native file of a foreign model in memory.
+/// Makes the native file of a source checkpoint in memory.
 ///
 /// Memory: the size of the native file, about one byte a weight.
 /// - Throws: `FormatError`, or what `progress` throws.
@@ -45,7 +42,7 @@ package func nativeImage(
     try nativeImage(openSource(input), progress: progress)
 }
 
-/// Makes the native file of a foreign GGUF model in memory.
+/// Makes the native file of a GGUF checkpoint in memory.
 package func nativeImage(
     _ gguf: GGUF, progress: ConversionProgress = { _ in }
 ) throws -> MappedFile {
@@ -55,10 +52,9 @@ package func nativeImage(
 private func nativeImage(
     _ source: any ModelSource, progress: ConversionProgress
 ) throws -> MappedFile {
-    let conversion = try Conversion(source)
-    let layout = try conversion.layout()
-    let image = try MappedFile(memoryNamed: source.path, size: layout.size)
-    try conversion.run(layout, into: MemorySink(memory: image.writable), progress: progress)
-    image.seal()
-    return image
+    let converter = try Converter(source)
+    var writer = try converter.writer()
+    return try writer.image(named: source.path) { writer, memory in
+        try converter.run(&writer, into: memory, progress: progress)
+    }
 }

@@ -3,15 +3,15 @@ import TinyFormats
 import TinySupport
 import TinyTokenizer
 
-/// A model in a foreign format, seen as tensors named as in GGUF files.
+/// A source checkpoint: a model in a format other than the native one.
 protocol ModelSource {
     /// What the user named.
     var path: String { get }
     var config: ModelConfig { get }
     /// All tensors, under the names the file gives them.
     var fileNames: [String] { get }
-    /// The file's name for the tensor that GGUF calls `name`.
-    func fileName(of name: String) -> String
+    /// The checkpoint's name for a tensor or bias.
+    func fileName(of id: TensorID) -> String
     /// The tensor with that name of the file, or nil if there is none.
     func tensor(fileName: String) -> SourceTensor?
     /// The vocabulary, for checks.
@@ -20,7 +20,7 @@ protocol ModelSource {
     func writeMetadata(to writer: inout GGUFWriter) throws
 }
 
-/// A tensor of a foreign model, in place.
+/// A tensor of a source checkpoint, in place.
 struct SourceTensor {
     /// The file it is in, which may be a shard.
     let path: String
@@ -41,7 +41,7 @@ struct SourceTensor {
     }
 }
 
-/// Opens the foreign model at `path`: a .gguf file, a directory with `config.json`,
+/// Opens the source checkpoint at `path`: a .gguf file, a directory with `config.json`,
 /// weights and `tokenizer.json`, or a .safetensors file in such a directory.
 /// - Throws: `FormatError`; also for native files, which need no conversion.
 func openSource(_ path: String) throws -> any ModelSource {
@@ -74,7 +74,7 @@ struct GGUFSource: ModelSource {
 
     var path: String { gguf.path }
     var fileNames: [String] { gguf.tensors.map(\.name) }
-    func fileName(of name: String) -> String { name }
+    func fileName(of id: TensorID) -> String { id.stem + (id.isBias ? ".bias" : ".weight") }
 
     func tensor(fileName: String) -> SourceTensor? {
         guard let tensor = gguf.tensor(fileName) else { return nil }
@@ -106,8 +106,9 @@ struct GGUFSource: ModelSource {
 struct HuggingFaceSource: ModelSource {
     let directory: String
     let config: ModelConfig
+    private let architecture: any Architecture
     private let model: SafetensorsModel
-    /// What the names of all tensors but the output matrix start with.
+    /// What the names of all tensors but the LM head start with.
     private let prefix: String
     private let spec: TokenizerSpec
 
@@ -116,29 +117,20 @@ struct HuggingFaceSource: ModelSource {
         config = try ModelConfig(huggingFace: directory + "/config.json")
         let model = try SafetensorsModel(path: weights)
         self.model = model
-        let prefixes = config.architecture == "opt" ? ["model.decoder.", "decoder."] : ["model.", ""]
-        prefix = prefixes.first { model.tensor($0 + "embed_tokens.weight") != nil } ?? prefixes[0]
+        let architecture = try findArchitecture(
+            named: config.architecture, path: directory + "/config.json", item: "model_type")
+        self.architecture = architecture
+        let embedding = TensorID(.tokenEmbedding)
+        prefix = architecture.prefixes.first {
+            model.tensor(architecture.huggingFaceName(embedding, prefix: $0)) != nil
+        } ?? architecture.prefixes[0]
         spec = try Self.readTokenizer(directory, vocabularySize: config.vocabularySize)
     }
 
     var path: String { model.path }
     var fileNames: [String] { model.shards.flatMap { $0.tensors.map(\.name) } }
 
-    func fileName(of name: String) -> String {
-        let isOPT = config.architecture == "opt"
-        let parts = name.split(separator: ".")
-        let suffix = "." + (parts.last ?? "")
-        if parts.count == 4, parts[0] == "blk" {
-            let names = isOPT ? Self.optLayer : Self.llamaLayer
-            return prefix + "layers.\(parts[1])." + (names[String(parts[2])] ?? "?") + suffix
-        }
-        switch parts.first {
-        case "token_embd": return prefix + "embed_tokens" + suffix
-        case "position_embd": return prefix + "embed_positions" + suffix
-        case "output_norm": return prefix + (isOPT ? "final_layer_norm" : "norm") + suffix
-        default: return "lm_head" + suffix
-        }
-    }
+    func fileName(of id: TensorID) -> String { architecture.huggingFaceName(id, prefix: prefix) }
 
     func tensor(fileName: String) -> SourceTensor? {
         guard let (shard, tensor) = model.tensor(fileName) else { return nil }
@@ -182,17 +174,4 @@ struct HuggingFaceSource: ModelSource {
         spec.eos = spec.eos ?? id("eos_token_id")
         return spec
     }
-
-    private static let llamaLayer = [
-        "attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
-        "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
-        "ffn_norm": "post_attention_layernorm", "ffn_up": "mlp.up_proj",
-        "ffn_gate": "mlp.gate_proj", "ffn_down": "mlp.down_proj",
-    ]
-    private static let optLayer = [
-        "attn_norm": "self_attn_layer_norm", "attn_q": "self_attn.q_proj",
-        "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
-        "attn_output": "self_attn.out_proj", "ffn_norm": "final_layer_norm", "ffn_up": "fc1",
-        "ffn_down": "fc2",
-    ]
 }

@@ -5,7 +5,12 @@ public struct ModelConfig: Sendable, Equatable {
     /// How a layer's input is normalized.
     package enum Norm: String, Sendable { case rms, layer }
     /// The non-linearity of the feed-forward layers.
-    package enum Activation: String, Sendable { case silu, relu, gelu }
+    package enum Activation: String, Sendable {
+        case silu, relu, gelu
+
+        /// Whether many activations are exactly zero, so that their neurons can be skipped without loss.
+        package var isSparse: Bool { self == .relu }
+    }
     /// How a token's position enters.
     package enum Positions: Sendable, Equatable {
         /// Rotary: pair i of the first `dims` values of a head turns by
@@ -17,7 +22,7 @@ public struct ModelConfig: Sendable, Equatable {
         case learned(offset: Int)
     }
 
-    /// "llama" or "opt".
+    /// `llama`, `opt`: where the model comes from. What it computes is said by the rest.
     public var architecture: String
     /// A name for people.
     public var name: String
@@ -45,18 +50,18 @@ public struct ModelConfig: Sendable, Equatable {
     package var ropeFactors: [Float]
     /// True if the output matrix is the embedding.
     package var tiedHead: Bool
-    /// True if every matrix of a layer has a bias.
-    package var hasBiases: Bool
+    /// The matrices of a layer that have a bias.
+    package var biases: Set<TensorRole>
     /// Predictors of active neurons and heads, if the file has them.
     package var predictors = PredictorConfig()
     /// Which matrices have 4-bit weights, if the file has any.
-    package var fourBit = FourBitKinds()
+    package var fourBit = FourBitRoles()
 
     package init(
         architecture: String, name: String, vocabularySize: Int, dModel: Int, nLayers: Int, nHeads: Int,
         nKVHeads: Int, headDim: Int, dFF: Int, contextLength: Int, normEpsilon: Float, normKind: Norm,
         activation: Activation, gated: Bool, positions: Positions, ropeFactors: [Float], tiedHead: Bool,
-        hasBiases: Bool
+        biases: Set<TensorRole> = []
     ) {
         self.architecture = architecture
         self.name = name
@@ -75,7 +80,7 @@ public struct ModelConfig: Sendable, Equatable {
         self.positions = positions
         self.ropeFactors = ropeFactors
         self.tiedHead = tiedHead
-        self.hasBiases = hasBiases
+        self.biases = biases
     }
 
     /// Width of all query heads together.
@@ -85,9 +90,6 @@ public struct ModelConfig: Sendable, Equatable {
 }
 
 extension ModelConfig {
-    /// Architectures that can be run.
-    package static let supportedArchitectures = ["llama", "opt"]
-
     /// Widest row. Sums of that many products of 8-bit numbers, even unsigned
     /// by signed, still fit 32 bits.
     static let widthLimit = 1 << 16
@@ -120,7 +122,7 @@ extension ModelConfig {
         try check("width of all heads", dQuery, 1...Self.widthLimit)
         try require(
             nHeads % nKVHeads == 0, "number of heads",
-            "\(nHeads) is no multiple of the \(nKVHeads) key/value heads")
+            "\(nHeads) is not a multiple of the \(nKVHeads) key/value heads")
         try require(headDim % 2 == 0, "head dimension", "\(headDim) is odd")
         try require(
             normEpsilon >= 0 && normEpsilon <= 1, "norm epsilon", "\(normEpsilon) is not in 0...1")
@@ -143,11 +145,8 @@ extension ModelConfig {
         }
     }
 
-    /// The error for an architecture nobody here has heard of.
-    package static func unsupportedArchitecture(_ name: String, path: String, item: String) -> FormatError {
-        FormatError(
-            .unsupported, path: path, item: item,
-            "architecture \"\(printable(name))\" is not supported; supported are "
-                + supportedArchitectures.joined(separator: ", "))
+    /// All matrices of a layer.
+    package var layerMatrices: Set<TensorRole> {
+        Set(TensorRole.allCases.filter { $0.isAttention || $0.isMLP && (gated || $0 != .gate) })
     }
 }

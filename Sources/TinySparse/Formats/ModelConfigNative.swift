@@ -25,7 +25,11 @@ extension ModelConfig {
         writer.add("tinysparse.activation", activation.rawValue)
         writer.add("tinysparse.gated", gated)
         writer.add("tinysparse.tied_head", tiedHead)
-        writer.add("tinysparse.has_biases", hasBiases)
+        writer.add("tinysparse.has_biases", !biases.isEmpty)
+        if !biases.isEmpty, biases != layerMatrices {
+            let names = TensorRole.allCases.filter { biases.contains($0) }.map { Array($0.rawValue.utf8) }
+            writer.add(Self.biasRolesKey, names)
+        }
         switch positions {
         case .rope(let base, let scaling, let dims, _):
             writer.add("tinysparse.positions", "rope")
@@ -38,6 +42,21 @@ extension ModelConfig {
         }
         predictors.write(to: &writer)
         fourBit.write(to: &writer)
+    }
+
+    /// Which matrices have biases, if not all of a layer.
+    private static let biasRolesKey = "tinysparse.bias_roles"
+
+    private func biasRoles(_ gguf: GGUF) throws(FormatError) -> Set<TensorRole> {
+        guard let entry = gguf.entry(Self.biasRolesKey) else { return layerMatrices }
+        let names = try entry.byteStrings(in: gguf.file).map { String(decoding: $0, as: UTF8.self) }
+        let roles = Set(layerMatrices.filter { names.contains($0.rawValue) })
+        guard roles.count == names.count, !names.isEmpty else {
+            throw FormatError(
+                .unsupported, path: gguf.path, item: Self.biasRolesKey,
+                "lists matrices that have no bias here; convert the original model again")
+        }
+        return roles
     }
 
     /// Reads the configuration of a native file.
@@ -60,10 +79,6 @@ extension ModelConfig {
             return value
         }
         architecture = try gguf.string("general.architecture")
-        guard Self.supportedArchitectures.contains(architecture) else {
-            throw Self.unsupportedArchitecture(
-                architecture, path: gguf.path, item: "general.architecture")
-        }
         name = try gguf.string("general.name")
         vocabularySize = try gguf.integer("tinysparse.vocabulary_size")
         dModel = try gguf.integer("tinysparse.embedding_length")
@@ -78,7 +93,7 @@ extension ModelConfig {
         activation = try choice("tinysparse.activation")
         gated = try gguf.bool("tinysparse.gated")
         tiedHead = try gguf.bool("tinysparse.tied_head")
-        hasBiases = try gguf.bool("tinysparse.has_biases")
+        biases = []
         let positionsName = try gguf.string("tinysparse.positions")
         switch positionsName {
         case "rope":
@@ -94,8 +109,9 @@ extension ModelConfig {
                 "\"\(printable(positionsName))\" is not supported; rope and learned are")
         }
         ropeFactors = try gguf.entry("tinysparse.rope.factors")?.floats(in: gguf.file) ?? []
+        if try gguf.bool("tinysparse.has_biases") { biases = try biasRoles(gguf) }
         try validate(path: gguf.path)
         predictors = try PredictorConfig(gguf, layers: nLayers, dFF: dFF, gated: gated)
-        fourBit = try FourBitKinds(gguf)
+        fourBit = try FourBitRoles(gguf)
     }
 }

@@ -5,16 +5,14 @@ import TinyPlatform
 import TinySupport
 import TinyTokenizer
 
-/// A model ready to run: a native file, mapped, or the native image of a foreign
-/// one, in memory. Everything is checked on opening, so that no later access to
+/// A model ready to run: a native file, mapped, or the native image of a source
+/// checkpoint, in memory. Everything is checked on opening, so that no later access to
 /// a matrix or vector handed out here can leave its memory.
 package final class NativeModelFile: @unchecked Sendable {
     package let config: ModelConfig
     /// The container; its metadata has the vocabulary.
     package let gguf: GGUF
-    private let matrices: [String: Matrix]
-    private let fourBitMatrices: [String: FourBitMatrix]
-    private let vectors: [String: UnsafeBufferPointer<Float>]
+    private let tensors: [TensorID: StoredTensor]
 
     package static let checksumsKey = "tinysparse.checksums"
 
@@ -63,68 +61,45 @@ package final class NativeModelFile: @unchecked Sendable {
                 .missing, path: gguf.path,
                 "there are \(gguf.tensors.count) tensors, too few for \(config.nLayers) layers")
         }
-        var matrices: [String: Matrix] = [:]
-        var fourBitMatrices: [String: FourBitMatrix] = [:]
-        var vectors: [String: UnsafeBufferPointer<Float>] = [:]
-        for part in config.nativeParts {
-            let found = try part.tensors.map { tensor throws(FormatError) in
-                try NativeModelFile.find(tensor.name, tensor.format, tensor.dimensions, in: gguf)
-            }
-            if case .fourBit(let rows, let cols) = part.shape {
-                let blocks = try NativeModelFile.blocks(found[0], in: gguf)
-                fourBitMatrices[part.name] = FourBitMatrix(rows: rows, cols: cols, blocks: blocks)
-                continue
-            }
-            let floats = try NativeModelFile.floats(
-                found[found.count - 1], nonNegative: part.isMatrix, in: gguf)
-            if part.isMatrix {
-                let columns = part.isNeuronMajor ? part.sourceShape[0] : part.sourceShape[1]
-                matrices[part.name] = Matrix(
-                    rows: found[0].dimensions[1], cols: columns, stride: found[0].dimensions[0],
-                    weights: gguf.bytes(of: found[0]).bindMemory(to: Int8.self).baseAddress!,
-                    scales: floats.baseAddress!)
-            } else {
-                vectors[part.name] = floats
-            }
-        }
-        if config.tiedHead {
-            matrices["output"] = matrices["token_embd"]
-            fourBitMatrices["output"] = fourBitMatrices["token_embd"]
-        }
+        var tensors: [TensorID: StoredTensor] = [:]
+        for spec in config.tensorSpecs { tensors[spec.id] = try NativeModelFile.stored(spec, in: gguf) }
+        if config.tiedHead { tensors[TensorID(.lmHead)] = tensors[TensorID(.tokenEmbedding)] }
         if verify {
-            let fourBit = config.nativeParts.filter { $0.isFourBit }.map { $0.tensors[0].name }
+            let fourBit = config.tensorSpecs.filter { $0.isFourBit }.map { $0.tensors[0].name }
             try NativeModelFile.verify(gguf, fourBit: Set(fourBit))
         }
         self.config = config
         self.gguf = gguf
-        self.matrices = matrices
-        self.fourBitMatrices = fourBitMatrices
-        self.vectors = vectors
+        self.tensors = tensors
     }
 
     /// The vocabulary, as plain data.
     package func tokenizerSpec() throws(FormatError) -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
 
-    /// An int8 matrix by name without ".weight": "token_embd", "output" (the embedding
-    /// if the head is tied), "blk.N.attn_q", ... Valid as long as this object.
-    package func matrix(_ name: String) throws(FormatError) -> Matrix {
-        guard let matrix = matrices[name] else { throw missing(name) }
-        return matrix
+    /// A tensor, or a bias. 64-byte aligned; valid as long as this object.
+    /// - Throws: `FormatError` if this kind of model has none.
+    package func tensor(_ id: TensorID) throws(FormatError) -> StoredTensor {
+        guard let tensor = tensors[id] else { throw missing(id) }
+        return tensor
     }
 
-    /// A matrix of 4-bit weights by name, named as int8 ones are; nil if there is none.
-    package func fourBitMatrix(_ name: String) -> FourBitMatrix? { fourBitMatrices[name] }
-
-    /// A vector or table by full name: "output_norm.weight", "blk.N.attn_q.bias",
-    /// "position_embd.weight", ... 64-byte aligned; valid as long as this object.
-    package func vector(_ name: String) throws(FormatError) -> UnsafeBufferPointer<Float> {
-        guard let vector = vectors[name] else { throw missing(name) }
-        return vector
+    /// Floats: a vector, a table, or a bias.
+    package func floats(_ id: TensorID) throws(FormatError) -> UnsafeBufferPointer<Float> {
+        guard case .floats(let values)? = tensors[id] else { throw missing(id) }
+        return values
     }
 
-    private func missing(_ name: String) -> FormatError {
-        FormatError(.missing, path: path, item: name, "this kind of model has no such tensor")
+    private func missing(_ id: TensorID) -> FormatError {
+        FormatError(
+            .missing, path: path, item: id.stem + (id.isBias ? ".bias" : ""), "this kind of model has no such tensor")
     }
+}
+
+/// A tensor in place.
+package enum StoredTensor: @unchecked Sendable {
+    case int8(Matrix, isNeuronMajor: Bool)
+    case fourBit(FourBitMatrix)
+    case floats(UnsafeBufferPointer<Float>)
 }
 
 // MARK: Checks
@@ -138,6 +113,22 @@ extension NativeModelFile {
                 .mismatch, path: gguf.path, item: key,
                 "has \(tokens.count) tokens, but the model only \(config.vocabularySize)")
         }
+    }
+
+    /// A tensor of the file, checked.
+    private static func stored(_ spec: TensorSpec, in gguf: GGUF) throws(FormatError) -> StoredTensor {
+        var found: [GGUF.Tensor] = []
+        for tensor in spec.tensors { found.append(try find(tensor.name, tensor.format, tensor.dimensions, in: gguf)) }
+        if case .fourBit(let rows, let cols) = spec.storage {
+            return .fourBit(FourBitMatrix(rows: rows, cols: cols, blocks: try blocks(found[0], in: gguf)))
+        }
+        let floats = try floats(found[found.count - 1], nonNegative: spec.isMatrix, in: gguf)
+        guard spec.isMatrix else { return .floats(floats) }
+        let matrix = Matrix(
+            rows: found[0].dimensions[1], cols: spec.sourceShape[spec.isNeuronMajor ? 0 : 1],
+            stride: found[0].dimensions[0], weights: gguf.bytes(of: found[0]).bindMemory(to: Int8.self).baseAddress!,
+            scales: floats.baseAddress!)
+        return .int8(matrix, isNeuronMajor: spec.isNeuronMajor)
     }
 
     private static func find(

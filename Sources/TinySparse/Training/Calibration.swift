@@ -78,7 +78,7 @@ struct Calibration {
         let options = training.options
         let dense = [Int?](repeating: nil, count: candidates.neurons.count)
         // Of a layer with ReLU, enough of what fires has to be found; of others there is no such thing.
-        let least = model.config.activation == .relu ? options.recall : 0
+        let least = model.config.activation.isSparse ? options.recall : 0
         let limits = candidates.neurons.map { $0?.curve.index(recall: least) ?? 0 }
         let headLimits = candidates.heads.map { $0?.curve.index(recall: options.recall) ?? 0 }
         let (neuronCosts, headCosts) = try sensitivities(limits, headLimits)

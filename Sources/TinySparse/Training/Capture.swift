@@ -170,7 +170,7 @@ struct Capture {
             let input = lookahead ? attentionInputs[layer]! : mlpInputs[layer]!
             let gain = session.model.weights.layers[layer].down.inputEnergies
             neurons.append(try PredictorData(
-                inputs: input, gain: gain, group: group, count: count, learnsEnergy: config.activation != .relu))
+                inputs: input, gain: gain, group: group, count: count, learnsEnergy: !config.activation.isSparse))
             heads.append(layer == 0 ? nil : try PredictorData(
                 inputs: mlpInputs[layer - 1]!, gain: [Float](repeating: 1, count: config.nHeads), count: count,
                 learnsEnergy: true))
@@ -208,7 +208,7 @@ struct Capture {
         }
         session.rewind(to: 0)
         for (data, head) in zip(neurons, heads) {
-            if config.activation != .relu { for t in 0..<count { data.boundByShare(t, topShare) } }
+            if !config.activation.isSparse { for t in 0..<count { data.boundByShare(t, topShare) } }
             head?.boundByMedianShare()
         }
     }

@@ -36,87 +36,88 @@ struct PredictorFile {
     /// Writes the file, which appears when it is complete.
     /// - Throws: `FormatError`.
     func write(_ model: NativeModelFile, to path: String) throws {
-        let layout = try layout(model)
-        let file = try AtomicFile(path: path)
-        try write(model, layout, into: file)
-        try file.setSize(layout.size)
-        try file.commit()
+        var writer = writer(model)
+        try writer.write(to: path) { writer, file in try write(model, &writer, into: file) }
     }
 
     /// The same in memory.
     func image(_ model: NativeModelFile) throws -> MappedFile {
-        let layout = try layout(model)
-        let image = try MappedFile(memoryNamed: model.path, size: layout.size)
-        try write(model, layout, into: MemorySink(memory: image.writable))
-        image.seal()
-        return image
+        var writer = writer(model)
+        return try writer.image(named: model.path) { writer, memory in try write(model, &writer, into: memory) }
     }
 
-    private func parts(_ model: NativeModelFile) -> [NativePart] {
+    private func writer(_ model: NativeModelFile) -> NativeModelWriter {
         var config = model.config
         config.predictors = self.config
-        return config.nativeParts
-    }
-
-    private func layout(_ model: NativeModelFile) throws -> GGUFLayout {
-        var writer = GGUFWriter(alignment: Matrix.alignment)
-        var config = model.config
-        config.predictors = self.config
-        config.write(to: &writer)
         let own: Set = ["general.architecture", "general.name", "general.alignment"]
-        for entry in model.gguf.entries where !own.contains(entry.key) && !entry.key.hasPrefix("tinysparse.") {
-            writer.copy(entry, from: model.gguf.file)
-        }
-        let tensors = parts(model).flatMap(\.tensors)
-        writer.addChecksums(NativeModelFile.checksumsKey, count: tensors.count)
-        for tensor in tensors { writer.addTensor(tensor.name, tensor.format, dimensions: tensor.dimensions) }
-        return writer.finish()
-    }
-
-    /// The bytes of an output matrix, or of its scales, that the model has the other way round: with predicted heads it
-    /// lies by head, without by output.
-    private func turnedOutput(_ tensor: String, _ model: NativeModelFile) throws -> AlignedBuffer<Int8>? {
-        let names = [NativePart.outputByHead, "attn_output"]
-        guard let dot = tensor.lastIndex(of: "."), let own = names.first(where: { tensor[..<dot].hasSuffix("." + $0) })
-        else { return nil }
-        let kind = String(tensor[dot...])
-        let other = tensor[..<dot].dropLast(own.count) + names.first { $0 != own }!
-        guard kind == ".weight" else {
-            guard let scales = model.gguf.tensor(other + kind).map(model.gguf.bytes) else { return nil }
-            let copy = try AlignedBuffer<Int8>(scales.count)
-            UnsafeMutableRawPointer(copy.pointer).copyMemory(from: scales.baseAddress!, byteCount: scales.count)
-            return copy
-        }
-        let matrix = try model.matrix(String(other))
-        let stride = Matrix.stride(forColumns: matrix.rows)
-        let turned = try AlignedBuffer<Int8>(matrix.cols * stride)
-        for r in 0..<matrix.rows {
-            for c in 0..<matrix.cols { turned.pointer[c * stride + r] = matrix.weights[r * matrix.stride + c] }
-        }
-        return turned
-    }
-
-    private func write(_ model: NativeModelFile, _ layout: GGUFLayout, into sink: some ByteSink) throws {
-        var new: [String: UnsafeRawBufferPointer] = [:]
-        for (layer, pair) in zip(neurons, heads).enumerated() {
-            let prefix = "blk.\(layer)."
-            for (name, bytes) in pair.0?.tensors ?? [] { new[prefix + name] = bytes }
-            for (suffix, bytes) in pair.1?.tensors ?? [] { new[prefix + "attn_predictor" + suffix] = bytes }
-        }
-        for tensor in screen?.tensors ?? [] { new[tensor.name] = tensor.bytes }
-        var layout = layout
-        for (index, tensor) in parts(model).flatMap(\.tensors).enumerated() {
-            let copied = new[tensor.name] ?? model.gguf.tensor(tensor.name).map(model.gguf.bytes)
-            let turned = copied == nil ? try turnedOutput(tensor.name, model) : nil
-            guard let bytes = copied ?? turned.map({ UnsafeRawBufferPointer(start: $0.pointer, count: $0.count) }) else {
-                throw FormatError(.missing, path: model.path, item: tensor.name, "the tensor is missing")
+        return NativeModelWriter(config) { writer in
+            for entry in model.gguf.entries where !own.contains(entry.key) && !entry.key.hasPrefix("tinysparse.") {
+                writer.copy(entry, from: model.gguf.file)
             }
-            defer { withExtendedLifetime(turned) {} }
-            precondition(bytes.count == layout.tensors[index].count, "\(tensor.name) does not fit its shape")
-            layout.set(checksum: xxHash64(bytes), ofTensor: index)
-            try sink.write(bytes, at: layout.tensors[index].lowerBound)
         }
-        try layout.header.withUnsafeBytes { try sink.write($0, at: 0) }
-        withExtendedLifetime((neurons, heads, screen)) {}
+    }
+
+    private func write(
+        _ model: NativeModelFile, _ writer: inout NativeModelWriter, into sink: some ByteSink
+    ) throws(FormatError) {
+        for spec in writer.specs {
+            if let tensors = trained(spec.id) {
+                for bytes in tensors { try writer.write(bytes, to: sink) }
+            } else if let transposed = try transposedOutput(spec, model) {
+                try writer.write(raw(transposed.weights), to: sink)
+                try writer.write(transposed.scales, to: sink)
+            } else {
+                for tensor in spec.tensors {
+                    guard let found = model.gguf.tensor(tensor.name) else {
+                        throw FormatError(.missing, path: model.path, item: tensor.name, "the tensor is missing")
+                    }
+                    try writer.write(model.gguf.bytes(of: found), to: sink)
+                }
+            }
+        }
+    }
+
+    /// The file's tensors of what is new; nil for what the model has.
+    private func trained(_ id: TensorID) -> [UnsafeRawBufferPointer]? {
+        let predictor: QuantizedPredictor?
+        switch id.role {
+        case .neuronReduce, .neuronExpand:
+            guard !neurons.isEmpty, case .predictor(let own)? = neurons[id.layer!] else { return nil }
+            predictor = own
+        case .gateGain:
+            guard !neurons.isEmpty, case .gate(let gain)? = neurons[id.layer!] else { return nil }
+            return [raw(gain)]
+        case .headReduce, .headExpand: predictor = heads.isEmpty ? nil : heads[id.layer!]
+        case .screenReduce, .screenExpand: predictor = screen?.matrices
+        default: return nil
+        }
+        guard let predictor else { return nil }
+        if id.isBias { return [predictor.biasTensor] }
+        switch id.role {
+        case .neuronReduce, .headReduce, .screenReduce: return predictor.reduceTensors
+        default: return predictor.expandTensors
+        }
+    }
+
+    /// A layer's output projection, if the model has it the other way round: with predicted heads it is stored by head,
+    /// without by output. nil for other tensors, and if it is stored as it should be.
+    private func transposedOutput(
+        _ spec: TensorSpec, _ model: NativeModelFile
+    ) throws(FormatError) -> (weights: AlignedBuffer<Int8>, scales: UnsafeRawBufferPointer)? {
+        guard spec.id.role == .attentionOutput, spec.isMatrix, !spec.isFourBit,
+            case .int8(let matrix, let isNeuronMajor) = try model.tensor(spec.id), isNeuronMajor != spec.isNeuronMajor
+        else { return nil }
+        let stride = Matrix.stride(forColumns: matrix.rows)
+        let weights: AlignedBuffer<Int8>
+        do throws(RuntimeError) {
+            weights = try AlignedBuffer<Int8>(matrix.cols * stride)
+        } catch {
+            throw FormatError(.system(12), path: model.path, item: spec.id.stem, error.description)
+        }
+        for r in 0..<matrix.rows {
+            for c in 0..<matrix.cols { weights.pointer[c * stride + r] = matrix.weights[r * matrix.stride + c] }
+        }
+        let outputs = isNeuronMajor ? matrix.cols : matrix.rows
+        return (weights, UnsafeRawBufferPointer(start: matrix.scales, count: outputs * MemoryLayout<Float>.stride))
     }
 }

@@ -95,7 +95,7 @@ package final class PredictorTraining {
         options.session.context = options.context
         options.headRank = min(options.headRank, model.config.nHeads)
         self.options = options
-        choosesByGates = (options.neurons ?? (model.config.gated && model.config.activation != .relu ? .gates : .predictors)) == .gates
+        choosesByGates = (options.neurons ?? (model.config.gated && !model.config.activation.isSparse ? .gates : .predictors)) == .gates
         guard model.config.gated || !choosesByGates else {
             throw RuntimeError.badOption("the model has no gates to choose neurons by; train predictors")
         }
@@ -289,7 +289,7 @@ package final class PredictorTraining {
                     candidates.neurons[layer] = try candidate(false, data.neurons[i], bytes: bytes) { .predictor($0) }
                 }
                 // The query's rows, and the output's where they lie by head.
-                let bytes = (config.canLieByHead(layer) ? 2 : 1) * config.dQuery * config.dModel
+                let bytes = (config.canStoreOutputByHead ? 2 : 1) * config.dQuery * config.dModel
                 candidates.heads[layer] = try candidate(true, data.heads[i], bytes: bytes) { $0 }
             }
         }

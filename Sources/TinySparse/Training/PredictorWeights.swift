@@ -66,16 +66,10 @@ final class QuantizedPredictor: @unchecked Sendable {
             expand: Linear(b, bias: bias.pointer, isNeuronMajor: isRankMajor), threshold: 0)
     }
 
-    /// The bytes of the tensors NAME_a.weight, _a.scale, _b.weight, _b.scale and _b.bias.
-    var tensors: [(suffix: String, bytes: UnsafeRawBufferPointer)] {
-        func raw<T>(_ buffer: AlignedBuffer<T>) -> UnsafeRawBufferPointer {
-            UnsafeRawBufferPointer(start: buffer.pointer, count: buffer.count * MemoryLayout<T>.stride)
-        }
-        return [
-            ("_a.weight", raw(reduceWeights)), ("_a.scale", raw(reduceScales)), ("_b.weight", raw(expandWeights)),
-            ("_b.scale", raw(expandScales)), ("_b.bias", raw(bias)),
-        ]
-    }
+    /// What a file holds of the first matrix (weights, scales), of the second, and of its bias.
+    var reduceTensors: [UnsafeRawBufferPointer] { [raw(reduceWeights), raw(reduceScales)] }
+    var expandTensors: [UnsafeRawBufferPointer] { [raw(expandWeights), raw(expandScales)] }
+    var biasTensor: UnsafeRawBufferPointer { raw(bias) }
 
     /// Bytes that a token's prediction reads.
     var bytes: Int { predictor.bytes }
@@ -110,12 +104,8 @@ enum NeuronChooser {
         case .gate(let gain): 4 * gain.count
         }
     }
+}
 
-    /// The layer's tensors in a file.
-    var tensors: [(name: String, bytes: UnsafeRawBufferPointer)] {
-        switch self {
-        case .predictor(let predictor): predictor.tensors.map { ("ffn_predictor" + $0.suffix, $0.bytes) }
-        case .gate(let gain): [("ffn_gate_reach", UnsafeRawBufferPointer(start: gain.pointer, count: 4 * gain.count))]
-        }
-    }
+func raw<T>(_ buffer: AlignedBuffer<T>) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: buffer.pointer, count: buffer.count * MemoryLayout<T>.stride)
 }

@@ -58,7 +58,7 @@ package struct Profile: Sendable {
 
 /// Sums over the tokens of one layer.
 private struct ProfileSums {
-    private let isRelu: Bool
+    private let isSparse: Bool
     private let width: Int
     private let headWidth: Int
     private let contributions: HeadContributions
@@ -72,7 +72,7 @@ private struct ProfileSums {
 
     init(_ model: Model, layer: Int) {
         let config = model.config
-        isRelu = config.activation == .relu
+        isSparse = config.activation.isSparse
         width = config.dFF
         headWidth = config.dModel
         contributions = HeadContributions(config, model.weights.layers[layer].output)
@@ -123,9 +123,9 @@ private struct ProfileSums {
             sum += value * Double(counts[level])
             count += counts[level]
         }
-        let bound = isRelu ? 1 : least
+        let bound = isSparse ? 1 : least
         var active = [Bool](repeating: false, count: width)
-        for i in 0..<width where isRelu ? h[i] > 0 : Int(Level.of(h[i])) >= bound {
+        for i in 0..<width where isSparse ? h[i] > 0 : Int(Level.of(h[i])) >= bound {
             active[i] = true
             uses[i] += 1
         }

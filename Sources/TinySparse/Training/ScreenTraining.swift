@@ -6,12 +6,7 @@ import TinyRuntime
 /// A trained screen of the output matrix, as the file holds it.
 struct TrainedScreen {
     let config: ScreenConfig
-    fileprivate let matrices: QuantizedPredictor
-
-    /// The tensors output_screen_a and output_screen_b, each with its scales.
-    var tensors: [(name: String, bytes: UnsafeRawBufferPointer)] {
-        matrices.tensors.filter { !$0.suffix.hasSuffix("bias") }.map { ("output_screen\($0.suffix)", $0.bytes) }
-    }
+    let matrices: QuantizedPredictor
 }
 
 /// A screen in the finished model, measured on text it was not trained on.

@@ -44,60 +44,54 @@ package struct Weights: Sendable {
         let predictors = config.predictors
         // Smaller models stay in the last level of cache between two tokens.
         let exceedsCache = file.gguf.file.size > 24 << 20
-        func norm(_ name: String) throws(FormatError) -> Norm {
-            let bias = config.normKind == .layer ? try file.vector(name + ".bias").baseAddress : nil
-            return Norm(weight: try file.vector(name + ".weight").baseAddress!, bias: bias)
+        func norm(_ id: TensorID) throws(FormatError) -> Norm {
+            let bias = config.hasBias(id.role) ? try file.floats(id.bias).baseAddress : nil
+            return Norm(weight: try file.floats(id).baseAddress!, bias: bias)
         }
-        func linear(
-            _ name: String, neuronMajor: Bool = false, bias: Bool? = nil, biasOf other: String? = nil
-        ) throws(FormatError) -> Linear {
-            let vector = bias ?? config.hasBiases ? try file.vector((other ?? name) + ".bias").baseAddress : nil
-            if let matrix = file.fourBitMatrix(name) { return Linear(matrix, bias: vector) }
-            return Linear(
-                try file.matrix(name), bias: vector, isNeuronMajor: neuronMajor, exceedsCache: exceedsCache)
+        func linear(_ id: TensorID) throws(FormatError) -> Linear {
+            let bias = config.hasBias(id.role) ? try file.floats(id.bias).baseAddress : nil
+            switch try file.tensor(id) {
+            case .int8(let matrix, let isNeuronMajor):
+                return Linear(matrix, bias: bias, isNeuronMajor: isNeuronMajor, exceedsCache: exceedsCache)
+            case .fourBit(let matrix): return Linear(matrix, bias: bias)
+            case .floats: preconditionFailure("\(id.stem) is not a matrix")
+            }
         }
         func predictor(
-            _ name: String, _ i: Int, _ ranks: [Int], _ thresholds: [Float], group: Int = 1
+            _ reduce: TensorID, _ expand: TensorID, _ ranks: [Int], _ thresholds: [Float], group: Int = 1
         ) throws(FormatError) -> Predictor? {
-            guard !ranks.isEmpty, ranks[i] > 0 else { return nil }
+            guard let i = reduce.layer, !ranks.isEmpty, ranks[i] > 0 else { return nil }
             return Predictor(
-                reduce: try linear(name + "_a", bias: false), expand: try linear(name + "_b", neuronMajor: true, bias: true),
-                threshold: thresholds[i], group: group)
+                reduce: try linear(reduce), expand: try linear(expand), threshold: thresholds[i], group: group)
         }
-        embedding = try linear("token_embd", bias: false)
+        embedding = try linear(TensorID(.tokenEmbedding))
         if case .learned = config.positions {
-            positions = Floats(pointer: try file.vector("position_embd.weight").baseAddress!)
+            positions = Floats(pointer: try file.floats(TensorID(.positions)).baseAddress!)
         } else {
             positions = nil
         }
         layers = try (0..<config.nLayers).map { i throws(FormatError) in
-            let blk = "blk.\(i)."
-            return Layer(
-                attentionNorm: try norm(blk + "attn_norm"),
-                query: try linear(blk + "attn_q"), key: try linear(blk + "attn_k"),
-                value: try linear(blk + "attn_v"),
-                output: config.isOutputByHead(i)
-                    ? try linear(blk + NativePart.outputByHead, neuronMajor: true, biasOf: blk + "attn_output")
-                    : try linear(blk + "attn_output"),
-                mlpNorm: try norm(blk + "ffn_norm"), up: try linear(blk + "ffn_up"),
-                gate: config.gated ? try linear(blk + "ffn_gate") : nil,
-                down: try linear(blk + "ffn_down", neuronMajor: true),
+            Layer(
+                attentionNorm: try norm(TensorID(.attentionNorm, i)),
+                query: try linear(TensorID(.query, i)), key: try linear(TensorID(.key, i)),
+                value: try linear(TensorID(.value, i)), output: try linear(TensorID(.attentionOutput, i)),
+                mlpNorm: try norm(TensorID(.mlpNorm, i)), up: try linear(TensorID(.up, i)),
+                gate: config.gated ? try linear(TensorID(.gate, i)) : nil, down: try linear(TensorID(.down, i)),
                 neuronPredictor: try predictor(
-                    blk + "ffn_predictor", i, predictors.neuronRanks, predictors.neuronThresholds,
-                    group: predictors.neuronGroup),
+                    TensorID(.neuronReduce, i), TensorID(.neuronExpand, i), predictors.neuronRanks,
+                    predictors.neuronThresholds, group: predictors.neuronGroup),
                 headPredictor: try predictor(
-                    blk + "attn_predictor", i, predictors.headRanks, predictors.headThresholds),
+                    TensorID(.headReduce, i), TensorID(.headExpand, i), predictors.headRanks, predictors.headThresholds),
                 gateRule: predictors.isGateChosen(i)
                     ? GateRule(
-                        gain: try file.vector(blk + "ffn_gate_reach").baseAddress!,
+                        gain: try file.floats(TensorID(.gateGain, i)).baseAddress!,
                         threshold: predictors.neuronThresholds[i]) : nil)
         }
-        outputNorm = try norm("output_norm")
-        head = try linear("output", bias: false)
+        outputNorm = try norm(TensorID(.outputNorm))
+        head = try linear(TensorID(.lmHead))
         if let config = predictors.screen {
             screen = Screen(
-                reduce: try linear("output_screen_a", bias: false), expand: try linear("output_screen_b", bias: false),
-                config: config)
+                reduce: try linear(TensorID(.screenReduce)), expand: try linear(TensorID(.screenExpand)), config: config)
         } else {
             screen = nil
         }

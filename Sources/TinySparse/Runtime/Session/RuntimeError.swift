@@ -17,7 +17,7 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tokenOutOfRange(let id, let size):
             "token \(id) is not in the vocabulary of \(size) tokens"
         case .contextFull(let limit):
-            "the context of \(limit) tokens is full; ask for a larger one (--context) or a shorter text"
+            "the context of \(limit) tokens is full"
         case .nonFiniteLogits(let position):
             "the model's output at position \(position) is not finite; its weights are broken"
         case .outOfMemory(let bytes): "cannot get \(bytes) bytes of memory; ask for a smaller context"

@@ -1,0 +1,184 @@
+import TinyRuntime
+import TinyTokenizer
+
+extension Command {
+    static let chat = Command(
+        name: "chat", summary: "chat with a model",
+        operands: "[MODEL]",
+        details: """
+            A conversation, one message per line, on a terminal or with piped input. Ctrl-C stops an answer, a
+            second one ends the program; so do /quit and the end of the input. When the context is full, the
+            oldest messages are dropped.
+
+            commands:
+            \(ChatLoop.commands)
+            """,
+        options: Option.running + [
+            .context,
+            Option("system", value: "TEXT", "the system message"),
+            Option("template", value: "NAME", "\(templateNames.joined(separator: ", ")) (default: the model's own)"),
+        ] + Option.sampling + [.verbose],
+        examples: [
+            ("smollm2.gguf", "a conversation"),
+            ("-m smollm2.gguf --system \"You are a pirate.\"", "with a system message"),
+            ("-m smollm2.gguf --greedy < questions.txt", "one question per line"),
+        ],
+        run: chatCommand)
+}
+
+private let templateNames = ["chatml", "llama2", "llama3", "zephyr", "plain"]
+
+private func chatCommand(_ arguments: Arguments) throws(Failure) {
+    let path = try arguments.model(hint: "; messages are read from standard input")
+    let options = try GenerationOptions(arguments)
+    let sessionOptions = try Session.Options(arguments)
+    var template: ChatTemplate?
+    if let name = arguments.string("template") { template = try chatTemplate(named: name) }
+
+    let model = try Model.open(path, arguments)
+    guard let template = template ?? model.tokenizer.chatTemplate else {
+        throw Failure.problem(
+            "\(escaped(model.config.name)) has no chat template; probably not an instruction-tuned model; "
+                + "use tinysparse run, or choose a --template")
+    }
+    let session = try Session.open(model, sessionOptions)
+    var loop = ChatLoop(
+        session: session, template: template, options: options, system: arguments.string("system"),
+        isVerbose: arguments.has("verbose"))
+    try loop.run()
+}
+
+private func chatTemplate(named name: String) throws(Failure) -> ChatTemplate {
+    switch name {
+    case "chatml": .chatML(defaultSystem: nil)
+    case "llama2": .llama2
+    case "llama3": .llama3
+    case "zephyr": .zephyr(end: "</s>")
+    case "plain": .plain
+    default:
+        throw .usage(
+            "unknown template \(escaped(name, limit: 80))" + suggestion(for: name, among: templateNames)
+                + "; available: " + templateNames.joined(separator: ", "))
+    }
+}
+
+/// A conversation.
+private struct ChatLoop {
+    static let commands = """
+          /help          show this list
+          /reset         start a new conversation
+          /system TEXT   start a new conversation with this system message, or without one
+          /quit          end the program
+        """
+
+    let session: Session
+    let template: ChatTemplate
+    var options: GenerationOptions
+    var system: String?
+    let isVerbose: Bool
+
+    private var messages: [ChatMessage] = []
+    private var reader = LineReader()
+
+    init(session: Session, template: ChatTemplate, options: GenerationOptions, system: String?, isVerbose: Bool) {
+        self.session = session
+        self.template = template
+        self.options = options
+        self.system = system
+        self.isVerbose = isVerbose
+    }
+
+    mutating func run() throws(Failure) {
+        if Console.inputIsTerminal { Console.note("\(escaped(session.model.config.name)): /help lists commands, /quit ends") }
+        while true {
+            if Console.inputIsTerminal { Console.note("> ", terminator: "") }
+            switch try reader.next() {
+            case .end:
+                if Console.inputIsTerminal { Console.note("") }
+                return
+            case .interrupted:
+                Console.note("")
+                throw Signals.failure
+            case .text(let line):
+                let words = line.trimmingSpaces()
+                if words.isEmpty { continue }
+                if words.hasPrefix("/") {
+                    if !command(words) { return }
+                } else {
+                    try answer(line)
+                }
+            }
+        }
+    }
+
+    /// Executes a line that begins with a slash; false ends the conversation.
+    private mutating func command(_ line: String) -> Bool {
+        let parts = line.split(separator: " ", maxSplits: 1)
+        switch parts[0] {
+        case "/quit", "/exit", "/bye": return false
+        case "/help": Console.note(Self.commands)
+        case "/reset":
+            messages = []
+            Console.note("new conversation")
+        case "/system":
+            system = parts.count > 1 ? parts[1].trimmingSpaces() : nil
+            messages = []
+            Console.note(system == nil ? "no system message" : "system message set")
+        default:
+            let names = ["/help", "/reset", "/system", "/quit"]
+            Console.note(
+                "unknown command \(escaped(String(parts[0]), limit: 80))"
+                    + suggestion(for: String(parts[0]), among: names) + "; /help lists them")
+        }
+        return true
+    }
+
+    private mutating func answer(_ line: String) throws(Failure) {
+        messages.append(ChatMessage(role: "user", content: line))
+        guard let ids = fittingIDs() else {
+            messages.removeLast()
+            Console.note("too long: the context holds \(session.contextLimit) tokens; use a larger --context or a shorter message")
+            return
+        }
+        // The KV cache of the common prefix is kept. The last token is always computed: its logits choose the first
+        // token of the answer.
+        var common = 0
+        while common < min(ids.count - 1, session.tokens.count), ids[common] == session.tokens[common] { common += 1 }
+        session.rewind(to: common)
+
+        let printer = AnswerPrinter(session: session)
+        try printer.answer(Array(ids[common...]), options)
+        try Console.writeLine()
+        messages.append(ChatMessage(role: "assistant", content: printer.text))
+        if isVerbose { printer.printStatistics(seed: options.sampling.seed) }
+        // Each answer has its own random numbers.
+        options.sampling.seed &+= 1
+
+        if Signals.pending > 1 || Signals.isTermination { throw Signals.failure }
+        if Signals.pending == 1 { Console.note("[stopped; Ctrl-C again ends the program]") }
+        Signals.reset()
+        if printer.reason == .contextFull { Console.note("[the context is full: the answer is incomplete]") }
+    }
+
+    /// The conversation as tokens, with the oldest messages dropped until a quarter of the context is left for the
+    /// answer; nil if not even the latest message fits.
+    private mutating func fittingIDs() -> [Int32]? {
+        while true {
+            let start = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
+            let ids = session.model.tokenizer.encode(chat: start + messages, template: template)
+            if ids.count <= session.contextLimit - session.contextLimit / 4 { return ids }
+            guard messages.count > 2 else { return ids.count < session.contextLimit ? ids : nil }
+            messages.removeFirst(2)
+            Console.note("[the context is full: the oldest messages were dropped]")
+        }
+    }
+}
+
+extension StringProtocol {
+    /// Without spaces and tabs at both ends.
+    func trimmingSpaces() -> String {
+        var text = self[...]
+        while let last = text.last, last == " " || last == "\t" { text.removeLast() }
+        return String(text.drop { $0 == " " || $0 == "\t" })
+    }
+}

@@ -1,0 +1,137 @@
+import TinyRuntime
+import TinySupport
+
+extension Command {
+    static let batch = Command(
+        name: "batch", summary: "complete many prompts, JSON Lines in and out",
+        operands: "[MODEL]",
+        details: """
+            Every line of standard input is a JSON object:
+              {"id": "a", "prompt": "Once", "max_tokens": 20, "temperature": 0, "seed": 7, "stop": ["."]}
+            Only the prompt is required; further members are top_k, top_p, min_p, repeat_penalty and context_shift.
+            Defaults are the options below; the default id is the line number. Every line is answered by a line,
+            written as soon as it is finished:
+              {"id": "a", "text": " upon a time.", "tokens": 5, "prompt_tokens": 1, "reason": "stop"}
+              {"id": "b", "line": 2, "error": "the prompt is missing"}
+            The reason is end, max_tokens, stop or context. An invalid line yields one error; the exit code is
+            still 0.
+            """,
+        options: Option.running + [
+            .context,
+            Option("jobs", "j", value: "N", "N concurrent sessions; answers come as they are finished (default: 1, in order)"),
+            Option("resume", value: "FILE", "skip the ids that FILE, output of an earlier run, answers without an error"),
+            Option("json", "print an error that ends the program as JSON, too"),
+        ] + Option.sampling.map { $0.long == "seed" ? .batchSeed : $0 },
+        examples: [
+            ("-n 40 --greedy < prompts.jsonl > answers.jsonl", "one prompt after another"),
+            ("-j 4 --resume answers.jsonl < prompts.jsonl >> answers.jsonl", "resume after an interruption"),
+        ],
+        run: batchCommand)
+}
+
+extension Option {
+    /// Batches are repeated and compared, so their default seed is fixed.
+    fileprivate static let batchSeed = Option(
+        "seed", value: "N", "the same seed gives the same text on every machine (default: 0)")
+}
+
+private func batchCommand(_ arguments: Arguments) throws {
+    do {
+        try runBatch(arguments)
+    } catch Failure.problem(let message) where arguments.has("json") {
+        try Console.writeLine(JSON.object([("error", .string(message))]).text(depth: 0))
+        throw Failure.problem(message)
+    } catch let error where arguments.has("json") && !(error is Failure) {
+        try Console.writeLine(JSON.object([("error", .string("\(error)"))]).text(depth: 0))
+        throw error
+    }
+}
+
+private func runBatch(_ arguments: Arguments) throws {
+    let path = try arguments.model(hint: "; prompts are read from standard input")
+    let jobs = try arguments.integer("jobs", in: 1...256) ?? 1
+    var defaults = try GenerationOptions(arguments)
+    if !arguments.has("seed") { defaults.sampling.seed = 0 }
+    let answered = try arguments.string("resume").map(answeredIDs) ?? []
+
+    var options = try Session.Options(arguments)
+    if jobs > 1, !arguments.has("threads") { options.threads = 1 }
+
+    let model = try Model.open(path, arguments)
+    // The sessions share the model and the program's own memory, and divide the rest.
+    if jobs > 1, let limit = options.memoryLimit {
+        let shared = Session.Options.modelBytes(model)
+        options.memoryLimit = shared + max(limit - shared, 0) / jobs
+    }
+    let batch = Batch(defaults: defaults, answered: answered) { [options] in
+        try Session.open(model, options)
+    }
+    try jobs == 1 ? batch.runInOrder() : batch.run(jobs)
+    try Signals.check()
+}
+
+/// The ids that an earlier output answers. If this output is appended to it, an incomplete last line is removed.
+private func answeredIDs(_ path: String) throws -> Set<String> {
+    guard fileExists(path) else { return [] }
+    let bytes = try readAll(path)
+    let complete = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+    if complete < bytes.count { Console.cutOutput(ifItIs: path, to: complete) }
+    var ids: Set<String> = []
+    for line in bytes[..<complete].split(separator: UInt8(ascii: "\n")) {
+        guard let answer = try? JSON.parse(Array(line)), answer["error"] == nil, let id = answer["id"] else { continue }
+        ids.insert(id.text(depth: 0))
+    }
+    return ids
+}
+
+/// One line of the input.
+struct BatchRequest {
+    let line: Int
+    /// The id in the answer.
+    let id: JSON
+    private let content: Result<Request, RequestError>
+
+    /// nil for an empty line.
+    init?(_ text: String, line: Int) {
+        guard text.contains(where: { !$0.isWhitespace }) else { return nil }
+        self.line = line
+        content = Result { () throws(RequestError) in try Request(Array(text.utf8)) }
+        id = (try? content.get())?["id"] ?? .number(line)
+    }
+
+    /// - Throws: `RequestError` for an invalid request, `RuntimeError`, `Failure`.
+    func answer(_ session: Session, _ defaults: GenerationOptions) throws -> JSON {
+        let request = try content.get()
+        let options = try GenerationOptions(request: request, also: ["id", "prompt"], defaults: defaults)
+        guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
+        let ids = session.model.tokenizer.encode(prompt)
+        session.rewind(to: 0)
+        var generation = try session.begin(ids, options)
+        try Signals.check()
+        var text = ""
+        while let piece = try generation.next() {
+            text += piece
+            try Signals.check()
+        }
+        return .object([
+            ("id", id), ("text", .string(text)), ("tokens", .number(generation.generated.count)),
+            ("prompt_tokens", .number(ids.count)), ("reason", .string(generation.reason?.word ?? "cancelled")),
+        ])
+    }
+
+    func failure(_ message: String) -> JSON {
+        .object([("id", id), ("line", .number(line)), ("error", .string(message))])
+    }
+}
+
+extension StopReason {
+    fileprivate var word: String {
+        switch self {
+        case .endOfText: "end"
+        case .maxTokens: "max_tokens"
+        case .stopString: "stop"
+        case .contextFull: "context"
+        case .cancelled: "cancelled"
+        }
+    }
+}

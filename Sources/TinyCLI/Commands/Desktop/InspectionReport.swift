@@ -1,0 +1,229 @@
+import TinyFormats
+import TinySupport
+import TinyTokenizer
+
+/// Facts about a tokenizer.
+struct TokenizerFacts {
+    let tokenizer: Tokenizer
+    let kind: String
+    let merges: Int
+    let controls: Int
+
+    /// - Throws: `FormatError`, `TokenizerError`.
+    init(path: String) throws {
+        let spec = try TokenizerSpec(path: path)
+        tokenizer = try Tokenizer(spec)
+        kind =
+            switch spec.model {
+            case "gpt2": "byte-level BPE (\(spec.pre))"
+            case "llama": "SentencePiece BPE"
+            default: "unigram"
+            }
+        merges = spec.merges.count
+        controls = (0..<Int32(tokenizer.vocabularySize)).reduce(0) { [tokenizer] in
+            $0 + (tokenizer.isControl($1) ? 1 : 0)
+        }
+    }
+
+    var template: String? {
+        switch tokenizer.chatTemplate {
+        case .chatML: "ChatML"
+        case .llama2: "Llama 2"
+        case .llama3: "Llama 3"
+        case .zephyr: "Zephyr"
+        case .plain: "plain"
+        case nil: nil
+        }
+    }
+
+    func name(_ id: Int32?) -> String {
+        guard let id else { return "none" }
+        return "\(id) \"\(escaped(String(decoding: tokenizer.piece(of: id), as: UTF8.self), limit: 40))\""
+    }
+}
+
+/// The description of a model file, as text or JSON. Everything that comes from the file is escaped.
+struct InspectionReport {
+    let path: String
+    let contents: ModelContents
+    let isNative: Bool
+    let isVerified: Bool
+    /// Or the reason why the model cannot be run.
+    let config: Result<ModelConfig, any Error>
+    let tokenizer: Result<TokenizerFacts, any Error>
+
+    private var parameters: Int { (try? config.get().parameterCount) ?? contents.elementCount }
+
+    // MARK: Text
+
+    func text(tensors: Bool, metadata: Bool) -> String {
+        var rows: [(String, String)] = [
+            ("file", escaped(path)),
+            ("format", isNative ? "TinySparse native (\(contents.format))" : contents.format),
+            ("size", readable(bytes: contents.fileSize)),
+            (
+                "tensors",
+                "\(contents.tensors.count): "
+                    + contents.bytesByType.map { "\($0.count) \($0.type) (\(readable(bytes: $0.bytes)))" }
+                    .joined(separator: ", ")
+            ),
+            ("parameters", "\(fixed(Double(parameters) / 1e6, 2)) million"),
+        ]
+        switch config {
+        case .success(let config): rows += describe(config)
+        case .failure(let error):
+            rows.append(("architecture", escaped(contents.architecture ?? "unknown")))
+            rows.append(("cannot run", escaped("\(error)")))
+        }
+        switch tokenizer {
+        case .success(let facts): rows += describe(facts)
+        case .failure(let error): rows.append(("tokenizer", escaped("\(error)")))
+        }
+        if isVerified { rows.append(("checksums", "all \(contents.tensors.count) tensors match")) }
+        var out = rows.map { ($0.0 + ":").padded(to: 15) + $0.1 + "\n" }.joined()
+        if metadata {
+            out += "\nmetadata (\(contents.metadata.count)):\n"
+            out += contents.metadata.map { "  \(escaped($0.key)) = \($0.text)  (\($0.type))\n" }.joined()
+        }
+        if tensors {
+            out += "\ntensors (\(contents.tensors.count)), outermost dimension first:\n"
+            let width = min(contents.tensors.map(\.name.count).max() ?? 0, 48)
+            for tensor in contents.tensors {
+                let size = tensor.bytes.map { readable(bytes: $0) } ?? "unknown size"
+                out += "  " + escaped(tensor.name).padded(to: width) + "  " + tensor.type.padded(to: 8)
+                    + "\(tensor.shape)".padded(to: 16) + "  " + size + "\n"
+            }
+        }
+        return out
+    }
+
+    private func describe(_ config: ModelConfig) -> [(String, String)] {
+        let positions =
+            switch config.positions {
+            case .rope(let base, _, let dims, _):
+                "rotary, base \(fixed(base, 0)), \(dims) of \(config.headDim) dimensions"
+            case .learned: "learned"
+            }
+        return [
+            ("name", escaped(config.name)),
+            ("architecture", config.architecture),
+            ("layers", "\(config.nLayers), \(config.dModel) wide"),
+            ("heads", "\(config.nHeads), \(config.nKVHeads) for keys and values, \(config.headDim) wide"),
+            (
+                "feed forward",
+                "\(config.dFF) neurons, \(config.activation.rawValue)\(config.gated ? ", gated" : "")"
+            ),
+            ("norm", "\(config.normKind.rawValue), epsilon \(config.normEpsilon)"),
+            ("positions", positions),
+            ("context", "\(config.contextLength) tokens, \(readable(bytes: config.cacheBytesPerToken)) of KV cache each"),
+            ("output matrix", config.tiedHead ? "tied to the embedding" : "separate"),
+            ("4-bit weights", config.fourBit.isEmpty ? "none" : config.fourBit.roles.map { $0.rawValue }.joined(separator: ", ")),
+            ("predictors", describe(config.predictors)),
+            ("logit screen", describe(config.predictors.screen)),
+        ]
+    }
+
+    private func describe(_ predictors: PredictorConfig) -> String {
+        guard !predictors.isEmpty else { return "none" }
+        func layers(_ ranks: [Int]) -> Int { ranks.count { $0 > 0 } }
+        let gates = predictors.gates.count { $0 }
+        let neurons = predictors.neuronGroup > 1 ? "groups of \(predictors.neuronGroup) neurons" : "neurons"
+        return "for \(neurons) in \(layers(predictors.neuronRanks)) layers, for heads in \(layers(predictors.headRanks))"
+            + (gates > 0 ? "; neurons selected by their gates in \(gates) layers" : "")
+            + (predictors.lookahead ? "; evaluated before the attention" : "")
+    }
+
+    private func describe(_ screen: ScreenConfig?) -> String {
+        guard let screen else { return "none" }
+        return "rank \(screen.rank), margin \(fixed(Double(screen.margin))) for the argmax, "
+            + "\(fixed(Double(screen.wideMargin))) for top-k, at most \(screen.rows) exact logits"
+    }
+
+    private func describe(_ facts: TokenizerFacts) -> [(String, String)] {
+        let tokenizer = facts.tokenizer
+        return [
+            (
+                "tokenizer",
+                "\(facts.kind), \(tokenizer.vocabularySize) tokens, \(facts.controls) of them control tokens, "
+                    + "\(facts.merges) merges"
+            ),
+            (
+                "special",
+                "begin \(facts.name(tokenizer.bos))\(tokenizer.addsBOS ? " (added)" : ""), "
+                    + "end \(facts.name(tokenizer.eos)), end of turn \(facts.name(tokenizer.eot))"
+            ),
+            ("chat template", facts.template ?? "none"),
+        ]
+    }
+
+    // MARK: JSON
+
+    func json(tensors: Bool, metadata: Bool) -> JSON {
+        var members: [(key: String, value: JSON)] = [
+            ("file", .string(path)), ("format", .string(contents.format)), ("native", .bool(isNative)),
+            ("verified", .bool(isVerified)), ("file_bytes", .number(contents.fileSize)),
+            ("tensor_count", .number(contents.tensors.count)),
+            ("tensor_bytes", .number(contents.tensors.reduce(0) { $0 + ($1.bytes ?? 0) })),
+            ("parameters", .number(parameters)),
+        ]
+        switch config {
+        case .success(let config): members.append(("config", json(config)))
+        case .failure(let error): members += [("config", .null), ("cannot_run", .string("\(error)"))]
+        }
+        switch tokenizer {
+        case .success(let facts): members.append(("tokenizer", json(facts)))
+        case .failure(let error): members += [("tokenizer", .null), ("tokenizer_error", .string("\(error)"))]
+        }
+        if tensors {
+            members.append((
+                "tensors",
+                .array(
+                    contents.tensors.map { tensor in
+                        .object([
+                            ("name", .string(tensor.name)), ("type", .string(tensor.type)),
+                            ("shape", .array(tensor.shape.map { .number($0) })),
+                            ("bytes", tensor.bytes.map { .number($0) } ?? .null),
+                        ])
+                    })
+            ))
+        }
+        if metadata {
+            // Arrays are truncated; their type has their length.
+            members.append((
+                "metadata",
+                .array(
+                    contents.metadata.map {
+                        .object([("key", .string($0.key)), ("type", .string($0.type)), ("value", $0.value)])
+                    })
+            ))
+        }
+        return .object(members)
+    }
+
+    private func json(_ config: ModelConfig) -> JSON {
+        let positions = if case .learned = config.positions { "learned" } else { "rope" }
+        return .object([
+            ("architecture", .string(config.architecture)), ("name", .string(config.name)),
+            ("vocabulary_size", .number(config.vocabularySize)), ("embedding_length", .number(config.dModel)),
+            ("layers", .number(config.nLayers)), ("heads", .number(config.nHeads)),
+            ("kv_heads", .number(config.nKVHeads)), ("head_dimension", .number(config.headDim)),
+            ("feed_forward_length", .number(config.dFF)), ("context_length", .number(config.contextLength)),
+            ("norm", .string(config.normKind.rawValue)), ("activation", .string(config.activation.rawValue)),
+            ("gated", .bool(config.gated)), ("positions", .string(positions)), ("tied_head", .bool(config.tiedHead)),
+            ("cache_bytes_per_token", .number(config.cacheBytesPerToken)),
+            ("has_predictors", .bool(!config.predictors.isEmpty)),
+            ("output_screen_rank", .number(config.predictors.screen?.rank ?? 0)),
+            ("four_bit", .array(config.fourBit.roles.map { .string($0.rawValue) })),
+        ])
+    }
+
+    private func json(_ facts: TokenizerFacts) -> JSON {
+        .object([
+            ("kind", .string(facts.kind)), ("tokens", .number(facts.tokenizer.vocabularySize)),
+            ("control_tokens", .number(facts.controls)), ("merges", .number(facts.merges)),
+            ("bos", .optional(facts.tokenizer.bos)), ("eos", .optional(facts.tokenizer.eos)),
+            ("eot", .optional(facts.tokenizer.eot)), ("adds_bos", .bool(facts.tokenizer.addsBOS)),
+            ("adds_eos", .bool(facts.tokenizer.addsEOS)), ("chat_template", .optional(facts.template)),
+        ])
+    }
+}

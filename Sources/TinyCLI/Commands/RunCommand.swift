@@ -1,0 +1,129 @@
+import TinyRuntime
+import TinyTokenizer
+
+extension Command {
+    static let run = Command(
+        name: "run", summary: "complete a prompt",
+        operands: "[MODEL] \"PROMPT\"",
+        details: """
+            Generates text from the prompt and prints it to standard output as it is generated. The prompt "-" is
+            read from standard input. With --chat the prompt is a message, formatted by the model's chat template.
+            """,
+        options: Option.running + [
+            .context,
+            Option("context-shift", "drop the older half when the context is full, and continue"),
+        ] + Option.sampling + [
+            Option("raw", "complete the prompt as it is (default)"),
+            Option("chat", "the prompt is a user message; the model answers"),
+            Option("system", value: "TEXT", "with --chat: the system message"),
+            Option("echo", "print the prompt, too"),
+            .verbose,
+        ],
+        examples: [
+            ("\"Once upon a time\"", "continue a story"),
+            ("-m smollm2.gguf --chat \"Why is the sky blue?\"", "ask a question"),
+            ("-n 100 --greedy --stop \".\" \"The moon is\"", "one sentence, the same every time"),
+            ("--seed 7 - < prompt.txt", "a prompt from a file"),
+        ],
+        run: runCommand)
+}
+
+private func runCommand(_ arguments: Arguments) throws(Failure) {
+    let (path, operand) = try arguments.modelAndOperand("the prompt", hint: "; put the prompt in quotes")
+    try arguments.exclude("raw", "chat")
+    guard arguments.has("chat") || !arguments.has("system") else { throw Failure.usage("--system needs --chat") }
+    var options = try GenerationOptions(arguments)
+    options.shiftsContext = arguments.has("context-shift")
+    let sessionOptions = try Session.Options(arguments)
+
+    let prompt = operand == "-" ? try readAll("-") : Array(operand.utf8)
+    let model = try Model.open(path, arguments)
+    let session = try Session.open(model, sessionOptions)
+    let ids = try promptIDs(prompt, model, arguments)
+    if arguments.has("echo") { try Console.writeGenerated(String(decoding: prompt, as: UTF8.self)) }
+
+    let printer = AnswerPrinter(session: session)
+    try printer.answer(ids, options)
+    try Console.writeLine()
+    if arguments.has("verbose") || Console.errorIsTerminal { printer.printStatistics(seed: options.sampling.seed) }
+    if Signals.pending > 0 { throw Signals.failure }
+}
+
+private func promptIDs(_ prompt: [UInt8], _ model: Model, _ arguments: Arguments) throws(Failure) -> [Int32] {
+    guard arguments.has("chat") else { return model.tokenizer.encode(prompt) }
+    guard let template = model.tokenizer.chatTemplate else {
+        throw Failure.problem("\(escaped(model.config.name)) has no chat template; omit --chat")
+    }
+    let system = arguments.string("system").map { [ChatMessage(role: "system", content: $0)] } ?? []
+    let message = ChatMessage(role: "user", content: String(decoding: prompt, as: UTF8.self))
+    return model.tokenizer.encode(chat: system + [message], template: template)
+}
+
+extension GenerationOptions {
+    /// - Throws: `Failure.usage`.
+    init(_ arguments: Arguments) throws(Failure) {
+        self.init()
+        maxTokens = try arguments.integer("max-tokens", in: 0...Int.max) ?? maxTokens
+        stop = arguments.strings("stop")
+        guard !stop.contains("") else { throw .usage("--stop: expected a text that is not empty") }
+        guard !arguments.has("greedy") || arguments.string("temperature").map({ Float($0) == 0 }) ?? true else {
+            throw .usage("--greedy and --temperature cannot be combined")
+        }
+        sampling.temperature =
+            arguments.has("greedy") ? 0 : try arguments.number("temperature", in: 0...100) ?? sampling.temperature
+        sampling.topK = try arguments.integer("top-k", in: 0...Int.max) ?? sampling.topK
+        sampling.topP = try arguments.number("top-p", in: Float.leastNonzeroMagnitude...1) ?? sampling.topP
+        sampling.minP = try arguments.number("min-p", in: 0...1) ?? sampling.minP
+        sampling.repeatPenalty =
+            try arguments.number("repeat-penalty", in: Float.leastNonzeroMagnitude...100) ?? sampling.repeatPenalty
+        sampling.seed = try arguments.integer("seed", in: 0...UInt64.max) ?? UInt64.random(in: 0...0xFFFF_FFFF)
+    }
+}
+
+/// Prefills a prompt and prints the generated text, until it ends or a signal arrives.
+final class AnswerPrinter {
+    private let session: Session
+    private var promptTokens = 0
+    private var prefillSeconds = 0.0
+    private var decodeSeconds = 0.0
+    /// The generated text.
+    private(set) var text = ""
+    private(set) var tokens: [Int32] = []
+    private(set) var reason = StopReason.cancelled
+
+    init(session: Session) { self.session = session }
+
+    /// - Throws: `Failure`, but a signal only ends the text; `reason` is then `cancelled`.
+    func answer(_ ids: [Int32], _ options: GenerationOptions) throws(Failure) {
+        let start = ContinuousClock.now
+        var generation = try session.begin(ids, options)
+        promptTokens = ids.count
+        prefillSeconds = seconds(since: start)
+        while Signals.pending == 0, let piece = try generation.nextPiece() {
+            guard !piece.isEmpty else { continue }
+            text += piece
+            try Console.writeGenerated(piece)
+        }
+        tokens = generation.generated
+        reason = generation.reason ?? .cancelled
+        decodeSeconds = seconds(since: start) - prefillSeconds
+    }
+
+    func printStatistics(seed: UInt64) {
+        let end =
+            switch reason {
+            case .endOfText: "end of text"
+            case .maxTokens: "--max-tokens reached"
+            case .stopString(let text): "stopped before \"\(escaped(text, limit: 40))\""
+            case .contextFull: "context full (--context-shift continues)"
+            case .cancelled: "interrupted"
+            }
+        func speed(_ count: Int, _ seconds: Double) -> String {
+            "\(count) tokens" + (count > 0 && seconds > 0 ? ", \(fixed(Double(count) / seconds, 1)) tokens/s" : "")
+        }
+        Console.note(
+            "[prefill \(speed(promptTokens, prefillSeconds)); decode \(speed(tokens.count, decodeSeconds)); "
+                + (session.screenActivity.map { $0.tokens > 0 ? $0.text + "; " : "" } ?? "")
+                + "\(session.threads) threads, \(session.kernelName); seed \(seed); \(end)]")
+    }
+}

@@ -1,0 +1,76 @@
+// Text and numbers for output.
+
+// MARK: Escaping
+
+/// Whether a terminal may interpret a character: C0 and C1 controls, and marks of bidirectional text.
+func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.value {
+    case 0..<0x20, 0x7F..<0xA0, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
+    default: false
+    }
+}
+
+/// Text from a model for a terminal: without controls other than line breaks and tabs.
+func withoutControls(_ text: String) -> String {
+    var result = String.UnicodeScalarView()
+    result.append(contentsOf: text.unicodeScalars.filter { !isControl($0) || $0 == "\n" || $0 == "\t" })
+    return String(result)
+}
+
+/// Text from a file on one line: controls are escaped, and text longer than `limit` is truncated.
+func escaped(_ text: String, limit: Int = .max) -> String {
+    var result = ""
+    for (index, scalar) in text.unicodeScalars.enumerated() {
+        if index == limit { return result + "…" }
+        switch scalar {
+        case "\n": result += "\\n"
+        case "\r": result += "\\r"
+        case "\t": result += "\\t"
+        case "\\": result += "\\\\"
+        default:
+            if isControl(scalar) {
+                result += "\\u{" + String(scalar.value, radix: 16) + "}"
+            } else {
+                result.unicodeScalars.append(scalar)
+            }
+        }
+    }
+    return result
+}
+
+// MARK: Numbers
+
+/// A number with the given digits after the decimal point.
+func fixed(_ value: Double, _ digits: Int = 2) -> String {
+    guard value.isFinite else { return value.isNaN ? "nan" : value < 0 ? "-inf" : "inf" }
+    var scale = 1.0
+    for _ in 0..<digits { scale *= 10 }
+    let scaled = (abs(value) * scale).rounded()
+    guard scaled < 1e18 else { return "\(value)" }
+    let sign = value < 0 && scaled > 0 ? "-" : ""
+    let (whole, rest) = UInt64(scaled).quotientAndRemainder(dividingBy: UInt64(scale))
+    guard digits > 0 else { return "\(sign)\(whole)" }
+    let fraction = "\(rest)"
+    return "\(sign)\(whole)." + String(repeating: "0", count: digits - fraction.count) + fraction
+}
+
+/// A human-readable size: 512 B, 4.2 kB, 138.9 MB.
+func readable(bytes: Int) -> String {
+    var value = Double(bytes)
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 999.95 { return unit == "B" ? "\(bytes) B" : "\(fixed(value, 1)) \(unit)" }
+        value /= 1000
+    }
+    return "\(fixed(value, 1)) TB"
+}
+
+/// Seconds since `start`.
+func seconds(since start: ContinuousClock.Instant) -> Double {
+    let (whole, atto) = (ContinuousClock.now - start).components
+    return Double(whole) + Double(atto) * 1e-18
+}
+
+extension String {
+    func padded(to width: Int) -> String { self + String(repeating: " ", count: max(width - count, 0)) }
+    func leftPadded(to width: Int) -> String { String(repeating: " ", count: max(width - count, 0)) + self }
+}

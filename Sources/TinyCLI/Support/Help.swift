@@ -1,0 +1,63 @@
+import TinyPlatform
+
+/// The help texts, generated from the tables that parse command lines.
+enum Help {
+    static let version = "tinysparse \(TinySparseVersion.string) (numeric contract \(TinySparseVersion.numericContract))"
+
+    static var program: String {
+        let width = Command.all.map { $0.name.count }.max()! + 2
+        let commands = Command.all.map { "  " + $0.name.padded(to: width) + $0.summary }.joined(separator: "\n")
+        return """
+            TinySparse runs small language models on the CPU.
+
+            usage: tinysparse COMMAND [OPTIONS]
+
+            \(commands)
+
+              tinysparse COMMAND --help   options and examples of a command
+              tinysparse --version        version and number of the numeric contract
+
+            examples:
+              tinysparse run "Once upon a time"
+              tinysparse convert smollm2.gguf models/smollm2.gguf
+              tinysparse chat models/smollm2.gguf
+
+            Without a model, models/\(ModelLocation.defaultName) is used.
+
+            environment:
+              TINYSPARSE_MODEL     the default model
+              TINYSPARSE_KERNELS   the default kernels: avx512, avx2, neondot, neon or scalar
+
+            exit codes:
+              0    success (also when standard output is closed early)
+              1    a file or a model cannot be used; the message says why
+              2    usage error
+              130  interrupted by Ctrl-C
+
+            """
+    }
+
+    static func of(_ command: Command) -> String {
+        let options = command.options + [Command.help]
+        let names = options.map { option in
+            (option.short.map { "-\($0), " } ?? "    ") + "--" + option.long + (option.value.map { " " + $0 } ?? "")
+        }
+        let width = names.map { $0.count }.max()! + 2
+        let rows = zip(names, options).map { "  " + $0.padded(to: width) + $1.help }
+        let examples = command.examples.flatMap { ["  # \($0.what)", "  tinysparse \(command.name) \($0.arguments)"] }
+        return """
+            usage: tinysparse \(command.name) [OPTIONS] \(command.operands)
+
+            \(command.details)
+
+            options:
+            \(rows.joined(separator: "\n"))
+
+            examples:
+            \(examples.joined(separator: "\n"))
+
+            exit codes: 0 success, 1 file or model cannot be used, 2 usage error, 130 interrupted
+
+            """
+    }
+}

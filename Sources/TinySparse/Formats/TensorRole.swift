@@ -1,0 +1,102 @@
+/// What a tensor of a model is for. The raw value is its name in native files, and in GGUF files of source checkpoints.
+///
+/// The order of the cases is the order of the tensors in a native file, layer by layer. What loading, converting, writing
+/// and checking have to know of a tensor stands here and in `TensorSpec`, once.
+package enum TensorRole: String, CaseIterable, Sendable {
+    case tokenEmbedding = "token_embd"
+    case positions = "position_embd"
+
+    case attentionNorm = "attn_norm"
+    case query = "attn_q"
+    case key = "attn_k"
+    case value = "attn_v"
+    case attentionOutput = "attn_output"
+    case mlpNorm = "ffn_norm"
+    case up = "ffn_up"
+    case gate = "ffn_gate"
+    case down = "ffn_down"
+    /// The two matrices of a layer's predictor of neurons, or of groups of them.
+    case neuronReduce = "ffn_predictor_a"
+    case neuronExpand = "ffn_predictor_b"
+    /// How much of the residual stream a gate of 1 usually adds, for each neuron.
+    case gateGain = "ffn_gate_reach"
+    /// The two matrices of a layer's predictor of heads.
+    case headReduce = "attn_predictor_a"
+    case headExpand = "attn_predictor_b"
+
+    case outputNorm = "output_norm"
+    case lmHead = "output"
+    /// The two matrices of the low-rank screen of the LM head.
+    case screenReduce = "output_screen_a"
+    case screenExpand = "output_screen_b"
+}
+
+extension TensorRole {
+    /// Whether each layer has a tensor of this role.
+    package var isOfLayer: Bool {
+        switch self {
+        case .tokenEmbedding, .positions, .outputNorm, .lmHead, .screenReduce, .screenExpand: false
+        default: true
+        }
+    }
+
+    package var isNorm: Bool { self == .attentionNorm || self == .mlpNorm || self == .outputNorm }
+
+    /// Whether a source checkpoint has the tensor; the others are trained here.
+    package var isOfSource: Bool {
+        switch self {
+        case .neuronReduce, .neuronExpand, .gateGain, .headReduce, .headExpand, .screenReduce, .screenExpand: false
+        default: true
+        }
+    }
+
+    /// Whether 4-bit weights are possible: all matrices of source checkpoints.
+    package var canBeFourBit: Bool { isOfSource && !isNorm && self != .positions }
+
+    /// The matrices of attention.
+    package var isAttention: Bool {
+        switch self {
+        case .query, .key, .value, .attentionOutput: true
+        default: false
+        }
+    }
+
+    /// The matrices of the MLP.
+    package var isMLP: Bool { self == .up || self == .gate || self == .down }
+
+    /// Whether rows are pairs of rotary positions, whose order differs between formats.
+    package var hasRotaryRows: Bool { self == .query || self == .key }
+
+    /// The norm whose output the matrix multiplies: an error in a column counts as much as the norm's weight is large.
+    /// nil where the input comes from elsewhere.
+    package var inputNorm: TensorRole? {
+        switch self {
+        case .query, .key, .value: .attentionNorm
+        case .up, .gate: .mlpNorm
+        case .tokenEmbedding, .lmHead: .outputNorm
+        default: nil
+        }
+    }
+}
+
+/// One tensor of a model, or its bias.
+package struct TensorID: Hashable, Sendable {
+    package let role: TensorRole
+    /// nil for tensors that are not part of a layer.
+    package let layer: Int?
+    package let isBias: Bool
+
+    package init(_ role: TensorRole, _ layer: Int? = nil, isBias: Bool = false) {
+        self.role = role
+        self.layer = layer
+        self.isBias = isBias
+    }
+
+    package var bias: TensorID { TensorID(role, layer, isBias: true) }
+
+    /// Another tensor of the same layer, or of the model.
+    package func sibling(_ other: TensorRole) -> TensorID { TensorID(other, other.isOfLayer ? layer : nil) }
+
+    /// `blk.3.attn_q`: what native files and GGUF checkpoints call it, without `.weight` or `.bias`.
+    package var stem: String { (layer.map { "blk.\($0)." } ?? "") + role.rawValue }
+}
