@@ -47,10 +47,17 @@ private func check(_ kernels: String, _ prefix: String) throws(RuntimeError) -> 
     var compared = 0
     for mode in ["dense", "sparse", "edge"] {
         let wanted = lines("\(prefix).\(mode).hashes.txt")
-        let sparsity = mode == "dense" ? .off : mask("\(prefix).\(mode).mask.txt", layers: model.config.nLayers)
+        let mask = mode == "dense" ? nil : Mask("\(prefix).\(mode).mask.txt", layers: model.config.nLayers)
         for way in ways {
-            let session = try Session(
-                model, .init(threads: way.threads, blockSize: way.block, kernels: kernels, sparsity: sparsity))
+            let options = Session.Options(threads: way.threads, blockSize: way.block, kernels: kernels)
+            let session: Session
+            if let mask {
+                session = try Session(model, options) { context, _, capacity, memory throws(RuntimeError) in
+                    try MaskSelector(mask, context, capacity: capacity, in: memory)
+                }
+            } else {
+                session = try Session(model, options)
+            }
             let got = try trace(session, tokens)
             for (position, line) in got.enumerated() where line != wanted[position] {
                 return (false, "\(mode), \(way.threads) threads: position \(position) is \(line), not \(wanted[position])")
@@ -85,15 +92,45 @@ private func hash(_ values: UnsafeBufferPointer<Float>) -> String {
     return String(repeating: "0", count: 16 - digits.count) + digits
 }
 
-/// A file of lines `neurons LAYER LIST` and `heads LAYER LIST`.
-private func mask(_ path: String, layers: Int) -> SelectionMethod {
-    var neurons = [[Int32]?](repeating: nil, count: layers), heads = neurons
-    for line in lines(path) {
-        let fields = line.split(separator: " ")
-        let list = fields[2] == "-" ? [] : fields[2].split(separator: ",").map { Int32($0)! }
-        if fields[0] == "neurons" { neurons[Int(fields[1])!] = list } else { heads[Int(fields[1])!] = list }
+/// A file of lines `neurons LAYER LIST` and `heads LAYER LIST`; layers without one compute all.
+private struct Mask {
+    private(set) var neurons, heads: [[Int32]?]
+
+    init(_ path: String, layers: Int) {
+        neurons = [[Int32]?](repeating: nil, count: layers)
+        heads = neurons
+        for line in lines(path) {
+            let fields = line.split(separator: " ")
+            let list = fields[2] == "-" ? [] : fields[2].split(separator: ",").map { Int32($0)! }
+            if fields[0] == "neurons" { neurons[Int(fields[1])!] = list } else { heads[Int(fields[1])!] = list }
+        }
     }
-    return .fixed(neurons: neurons, heads: heads)
+}
+
+/// The neurons and heads of a mask for every token.
+private final class MaskSelector: SparsitySelector {
+    private let mask: Mask
+    private let neurons, heads: ActiveSets
+
+    init(_ mask: Mask, _ context: ComputeContext, capacity: Int, in memory: SessionMemory) throws(RuntimeError) {
+        self.mask = mask
+        neurons = try ActiveSets(total: context.shape.dFF, capacity: capacity, in: memory)
+        heads = try ActiveSets(total: context.shape.nHeads, capacity: capacity, in: memory)
+    }
+
+    func heads(_ layer: Int, _ previousMLPInput: Activations, tokens: Int) -> Selection {
+        select(heads, mask.heads[layer], tokens)
+    }
+
+    func neurons(_ layer: Int, attentionInput: Activations, mlpInput: Activations, tokens: Int) -> Selection {
+        select(neurons, mask.neurons[layer], tokens)
+    }
+
+    private func select(_ sets: ActiveSets, _ list: [Int32]?, _ tokens: Int) -> Selection {
+        guard let list else { return .all }
+        for t in 0..<tokens { sets.set(t, list) }
+        return .indices(sets)
+    }
 }
 
 private func lines(_ path: String) -> [String] {

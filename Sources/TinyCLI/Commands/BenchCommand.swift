@@ -1,6 +1,8 @@
+import TinyFormats
 import TinyPlatform
 import TinyRuntime
 import TinySupport
+import TinyTokenizer
 
 extension Command {
     static let bench = Command(

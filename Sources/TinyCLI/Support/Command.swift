@@ -1,6 +1,8 @@
-import TinyConversion
 import TinyRuntime
 import TinySupport
+#if !hasFeature(Embedded)
+import TinyConversion
+#endif
 
 /// An option: one row of the table that drives parsing, help and error messages.
 struct Option: Sendable {

@@ -1,8 +1,8 @@
+import TinyFormats
+import TinyRuntime
 #if !hasFeature(Embedded)
 import TinyConversion
 #endif
-import TinyFormats
-import TinyRuntime
 
 /// Opens models as the command line says.
 extension Model {

@@ -1,4 +1,5 @@
 import SIMDKernels
+import TinyFormats
 import TinyRuntime
 
 extension Arguments {

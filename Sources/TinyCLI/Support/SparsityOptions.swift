@@ -1,3 +1,4 @@
+import TinyFormats
 import TinyRuntime
 import TinySupport
 

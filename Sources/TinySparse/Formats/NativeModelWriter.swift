@@ -44,6 +44,7 @@ package struct NativeModelWriter {
     }
 }
 
+#if !hasFeature(Embedded)  // Bodies report progress to callers that may throw anything; boards write no models.
 /// Where a native file is made: on disk, or in memory.
 extension NativeModelWriter {
     /// Writes a file that appears under its name only when it is complete.
@@ -70,3 +71,4 @@ extension NativeModelWriter {
         return image
     }
 }
+#endif
