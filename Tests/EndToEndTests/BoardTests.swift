@@ -26,6 +26,32 @@ final class BoardTests: XCTestCase {
 
     // MARK: Memory
 
+    /// The plan, the sum of the buffers of a session, and what the process has mapped for them are one number.
+    func testThePlanIsWhatASessionMaps() throws {
+        func mapped() throws -> Int {
+            let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")[0]
+            return Int(pages)! * Int(sysconf(Int32(_SC_PAGESIZE)))
+        }
+        for name in ["tiny-llama.gguf", "tiny-opt.gguf", "tiny-llama-screen.gguf"] {
+            let model = try Model(path: Tool.fixture(name), residence: .mapped)
+            for (sparsity, cache) in [(Sparsity.off, CacheType.half), (.predicted(), .int8), (.keep(0.5), .half)] {
+                let options = Session.Options(
+                    threads: 1, blockSize: 16, sparsity: sparsity, screensHead: true, cacheType: cache)
+                let context = model.config.contextLength
+                let plan = try options.memoryNeeded(model, context: context, blockSize: 16)
+                let other = Session.Options.modelBytes(model) + (1 << 16) + 4 * context
+                let before = try mapped()
+                let session = try Session(model, options)
+                let grown = try mapped() - before
+                XCTAssertEqual(session.bufferBytes, plan - other, name)
+                // Each buffer ends on a page; nothing else of a session is large.
+                XCTAssertGreaterThanOrEqual(grown, session.bufferBytes, name)
+                XCTAssertLessThan(grown, session.bufferBytes + (1 << 20), name)
+                withExtendedLifetime(session) {}
+            }
+        }
+    }
+
     func testALimitOfMemoryChoosesBlocksAndContext() throws {
         let model = try Model(path: Tool.fixture("tiny-llama.gguf"), residence: .mapped)
         let most = model.config.contextLength

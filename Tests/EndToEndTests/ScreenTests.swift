@@ -73,7 +73,7 @@ final class ScreenTests: XCTestCase {
         }
     }
 
-    func testTheLikeliestAreExactAndAboveTheRest() throws {
+    func testTheLargestAreExactAndAboveTheRest() throws {
         let dense = try session(screen: false)
         for count in [1, 2, 5, 40, 256] {
             var screen = try XCTUnwrap(golden.model.config.predictors.screen)

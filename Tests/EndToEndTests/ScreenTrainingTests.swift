@@ -40,7 +40,7 @@ final class ScreenTrainingTests: XCTestCase {
         return try PredictorTraining(model, text: text, options, statePath: path + ".state") { _ in true }.run(to: path)
     }
 
-    func testATrainedScreenFindsTheLikeliestToken() throws {
+    func testATrainedScreenFindsTheArgmax() throws {
         let result = try train("a")
         let report = try XCTUnwrap(result.screen)
         XCTAssertEqual(report.config.rank, 64)

@@ -83,7 +83,7 @@ final class Attention {
             return context.multiply(quantized, tokens: tokens, ProductTarget(map: map, out: out))
         }
         for t in 0..<tokens {
-            context.headSums.multiply(
+            context.neuronSums.multiply(
                 quantized.row(t), heads: active.list(t), count: active.count(t), width: context.shape.headDim,
                 ProductTarget(map: map, out: out + t * map.outputs))
         }

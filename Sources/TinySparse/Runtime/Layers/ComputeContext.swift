@@ -35,7 +35,6 @@ package final class ComputeContext {
     package let pool: WorkerPool
     let products: MatrixProducts
     let neuronSums: NeuronSums
-    let headSums: HeadSums
 
     init(
         _ config: ModelConfig, kernels: KernelTable, pool: WorkerPool, capacity: Int, in memory: SessionMemory
@@ -49,7 +48,6 @@ package final class ComputeContext {
         products = try MatrixProducts(
             kernels: kernels, pool: pool, scratch: scratch, widest: widest, capacity: capacity, in: memory)
         neuronSums = NeuronSums(kernels: kernels, pool: pool, scratch: scratch)
-        headSums = HeadSums(kernels: kernels, pool: pool, scratch: scratch)
     }
 
     /// `target.out[t] = target.map(x[t])`, whatever the map's rows are.

@@ -2,20 +2,9 @@
 
 import SIMDKernels
 
-/// Products of a neuron-major output projection with the heads that are active.
-final class HeadSums {
-    private let kernels: KernelTable
-    private let pool: WorkerPool
-    private let partition: WorkPartition
-    private let scratch: WorkerScratch
+// The product of a neuron-major output projection with the heads that are active.
 
-    init(kernels: KernelTable, pool: WorkerPool, scratch: WorkerScratch) {
-        self.kernels = kernels
-        self.pool = pool
-        self.scratch = scratch
-        partition = WorkPartition(threads: pool.threads)
-    }
-
+extension NeuronSums {
     /// `target.out = target.map(x)` for a neuron-major map and one token whose inputs are zero but for `count` heads of
     /// `width`, head h being the inputs from `h * width` on. Only their rows are read; the bits are those of all.
     func multiply(_ x: QuantizedRows, heads: UnsafePointer<Int32>, count: Int, width: Int, _ target: ProductTarget) {
@@ -31,7 +20,7 @@ final class HeadSums {
 
     private func sum(_ packed: PackedGroups, _ target: ProductTarget) {
         let map = target.map, kernels = kernels, scratch = scratch
-        let some = max(partition.rowsPerTask(packed.count * groupSize, rowBytes: map.rowBytes) / groupSize, 1)
+        let some = max(pool.partition.rowsPerTask(packed.count * groupSize, rowBytes: map.rowBytes) / groupSize, 1)
         pool.run((packed.count + some - 1) / some) { task, worker in
             for group in task * some..<min((task + 1) * some, packed.count) {
                 let size = Int(packed.sizes[group])

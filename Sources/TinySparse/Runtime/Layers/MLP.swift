@@ -99,7 +99,7 @@ package final class MLP {
         }
         products.sumSubgroups(x, 1, isNeeded: layer.up.isFourBit || layer.gate?.isFourBit ?? false)
         let bytes = layer.up.rowBytes + (layer.gate?.rowBytes ?? 0) + layer.down.rowBytes
-        let some = WorkPartition(threads: context.pool.threads).rowsPerTask(count, rowBytes: bytes)
+        let some = context.pool.partition.rowsPerTask(count, rowBytes: bytes)
         guard count > some else {
             activateNeurons(0, count)
             return sums.sum(layer.down, list, count, hidden.groups(from: 0, count: count), into: out, 0)

@@ -10,7 +10,6 @@ import SIMDKernels
 final class MatrixProducts {
     private let kernels: KernelTable
     private let pool: WorkerPool
-    private let partition: WorkPartition
     private let scratch: WorkerScratch
     /// Sums of half quantization groups (32) of the activations at hand, for 4-bit weights.
     private let subgroupSums: AlignedBuffer<Float>
@@ -28,7 +27,6 @@ final class MatrixProducts {
         self.kernels = kernels
         self.pool = pool
         self.scratch = scratch
-        partition = WorkPartition(threads: pool.threads)
         let groups = (widest + groupSize - 1) / groupSize
         subgroupSums = try AlignedBuffer(capacity * groups * 2, in: memory)
     }
@@ -146,7 +144,7 @@ final class MatrixProducts {
     private var tileRows: Int { max(kernels.tileRows, 32) }
 
     private func rowsPerTask(_ count: Int, _ map: Linear) -> Int {
-        partition.rowsPerTask(count, rowBytes: map.rowBytes)
+        pool.partition.rowsPerTask(count, rowBytes: map.rowBytes)
     }
 
     /// A target's part of a job: `count` outputs in tasks of `size`, the first one being the job's task `start`.

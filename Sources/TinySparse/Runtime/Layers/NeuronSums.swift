@@ -7,16 +7,14 @@ import SIMDKernels
 /// The sum goes quantization group by quantization group, so that groups can be split among workers and added up in
 /// their order afterwards: the bits are the same however they are split (docs/NUMERICS.md, 5).
 final class NeuronSums {
-    private let kernels: KernelTable
-    private let pool: WorkerPool
-    private let partition: WorkPartition
-    private let scratch: WorkerScratch
+    let kernels: KernelTable
+    let pool: WorkerPool
+    let scratch: WorkerScratch
 
     init(kernels: KernelTable, pool: WorkerPool, scratch: WorkerScratch) {
         self.kernels = kernels
         self.pool = pool
         self.scratch = scratch
-        partition = WorkPartition(threads: pool.threads)
     }
 
     /// `target.out[t]` = the sum of the active neurons' rows, times their values in `x[t]`.
@@ -35,7 +33,7 @@ final class NeuronSums {
     /// One token: groups of neurons are split, so that each worker reads whole rows.
     private func multiply(_ x: Activations, _ list: UnsafePointer<Int32>?, _ count: Int, _ target: ProductTarget) {
         let all = x.row(0, count: count)
-        let some = partition.rowsPerTask(count, rowBytes: target.map.rowBytes) / groupSize * groupSize
+        let some = pool.partition.rowsPerTask(count, rowBytes: target.map.rowBytes) / groupSize * groupSize
         guard some > 0, count > some else { return splitOutputs(target.map, list, count, all, target.out) }
         pool.run((count + some - 1) / some) { task, worker in
             let first = task * some

@@ -16,6 +16,10 @@ struct WorkPartition {
     }
 }
 
+extension WorkerPool {
+    var partition: WorkPartition { WorkPartition(threads: threads) }
+}
+
 /// Memory that workers compute in, shared by all products: one runs at a time.
 final class WorkerScratch {
     /// For each worker a tile of weights, or the accumulators of a sum over neurons.
