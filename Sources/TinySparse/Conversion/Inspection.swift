@@ -9,9 +9,7 @@ extension ModelConfig {
     /// The configuration of a model in any format this package reads.
     /// - Throws: `FormatError`.
     package init(path: String) throws {
-        self =
-            isNativeModel(path)
-            ? try ModelConfig(native: GGUF(path: path)) : try openSource(path).config
+        self = try GGUF.nativeModel(at: path).map { try ModelConfig(native: $0) } ?? openSource(path).config
     }
 }
 
@@ -19,8 +17,6 @@ extension TokenizerSpec {
     /// The vocabulary of a model in any format this package reads.
     /// - Throws: `FormatError`.
     package init(path: String) throws {
-        self =
-            isNativeModel(path)
-            ? try TokenizerSpec(gguf: GGUF(path: path)) : try openSource(path).tokenizerSpec()
+        self = try GGUF.nativeModel(at: path).map { try TokenizerSpec(gguf: $0) } ?? openSource(path).tokenizerSpec()
     }
 }

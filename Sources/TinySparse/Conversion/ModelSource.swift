@@ -53,7 +53,7 @@ func openSource(_ path: String) throws -> any ModelSource {
         return try HuggingFaceSource(directory: directory(of: path), weights: path)
     }
     let gguf = try GGUF(file)
-    guard gguf.entry(ModelConfig.nativeFormatKey) == nil else {
+    guard !gguf.isNativeModel else {
         throw FormatError(
             .unsupported, path: path, item: ModelConfig.nativeFormatKey,
             "is a native file already; use it as it is")

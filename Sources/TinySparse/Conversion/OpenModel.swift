@@ -17,8 +17,8 @@ extension Model {
         path: String, verify: Bool = true, residence: WeightResidence = .automatic,
         progress: ConversionProgress = { _ in }
     ) throws {
-        if isNativeModel(path) {
-            try self.init(NativeModelFile(path: path, verify: verify, residence: residence))
+        if let native = GGUF.nativeModel(at: path) {
+            try self.init(NativeModelFile(native, verify: verify, residence: residence))
         } else {
             try self.init(NativeModelFile(image: nativeImage(path, progress: progress), verify: false))
         }
@@ -37,7 +37,7 @@ extension Model {
             isAligned
             ? MappedFile(borrowing: bytes, named: "memory") : try MappedFile(copying: bytes, named: "memory")
         let gguf = try GGUF(file)
-        let isNative = gguf.entry(ModelConfig.nativeFormatKey) != nil
-        try self.init(NativeModelFile(image: isNative ? file : nativeImage(gguf), verify: verify && isNative))
+        let image = gguf.isNativeModel ? file : try nativeImage(gguf)
+        try self.init(NativeModelFile(image: image, verify: verify && gguf.isNativeModel))
     }
 }

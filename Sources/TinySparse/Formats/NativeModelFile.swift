@@ -29,11 +29,15 @@ package final class NativeModelFile: @unchecked Sendable {
     package convenience init(
         path: String, verify: Bool = true, residence: WeightResidence = .automatic
     ) throws(FormatError) {
-        let file = try MappedFile(path: path)
-        let gguf = try GGUF(file)
-        guard gguf.entry(ModelConfig.nativeFormatKey) != nil else {
-            throw FormatError(.unsupported, path: path, "is not a native file; convert the model first")
+        try self.init(GGUF(path: path), verify: verify, residence: residence)
+    }
+
+    /// The same for a file whose header has been read.
+    package convenience init(_ gguf: GGUF, verify: Bool, residence: WeightResidence) throws(FormatError) {
+        guard gguf.isNativeModel else {
+            throw FormatError(.unsupported, path: gguf.path, "is not a native file; convert the model first")
         }
+        let file = gguf.file
         file.adviseWillNeed()
         if residence == .copied {
             try self.init(GGUF(file.inHugePages()), verify: verify)
@@ -64,10 +68,11 @@ package final class NativeModelFile: @unchecked Sendable {
                 "there are \(gguf.tensors.count) tensors, too few for \(config.nLayers) layers")
         }
         var tensors: [TensorID: StoredTensor] = [:]
-        for spec in config.tensorSpecs { tensors[spec.id] = try NativeModelFile.stored(spec, in: gguf) }
+        let specs = config.tensorSpecs
+        for spec in specs { tensors[spec.id] = try NativeModelFile.stored(spec, in: gguf) }
         if config.tiedHead { tensors[TensorID(.lmHead)] = tensors[TensorID(.tokenEmbedding)] }
         if verify {
-            let fourBit = config.tensorSpecs.filter { $0.isFourBit }.map { $0.tensors[0].name }
+            let fourBit = specs.filter { $0.isFourBit }.map { $0.tensors[0].name }
             try NativeModelFile.verify(gguf, fourBit: Set(fourBit))
         }
         self.config = config
@@ -216,8 +221,16 @@ private func containsMinus128(_ bytes: UnsafeRawBufferPointer) -> Bool {
     return found != 0
 }
 
-/// True if `path` is a file that runs as it is, without a conversion.
-package func isNativeModel(_ path: String) -> Bool {
-    guard !isDirectory(path), let file = try? MappedFile(path: path), GGUF.matches(file) else { return false }
-    return (try? GGUF(file).entry(ModelConfig.nativeFormatKey)) != nil
+extension GGUF {
+    /// Whether the file is a native model, which runs without a conversion.
+    package var isNativeModel: Bool { entry(ModelConfig.nativeFormatKey) != nil }
+
+    /// The native model at `path`; nil for anything else, also for what cannot be read.
+    package static func nativeModel(at path: String) -> GGUF? {
+        guard !isDirectory(path), let file = try? MappedFile(path: path), GGUF.matches(file),
+            let gguf = try? GGUF(file),
+            gguf.isNativeModel
+        else { return nil }
+        return gguf
+    }
 }

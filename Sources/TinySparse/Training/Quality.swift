@@ -65,7 +65,7 @@ package struct Comparison {
             try dense.evaluateBlocks(chunk, logitsFrom: first) { _, rows in reference += rows }
             for (way, session) in others.enumerated() {
                 session.rewind(to: 0)
-                try reference.withUnsafeBufferPointer { reference in
+                _ = try reference.withUnsafeBufferPointer { reference in
                     try session.evaluateBlocks(chunk, logitsFrom: first) { position, rows in
                         let count = min(rows.count / vocabulary, chunk.count - 1 - position)
                         let dense = reference.baseAddress! + (position - first) * vocabulary

@@ -29,7 +29,7 @@ extension Command {
 private func inspectCommand(_ arguments: Arguments) throws {
     let path = try ModelLocation.find(try arguments.model())
     let contents = try ModelContents(path: path)
-    let isNative = isNativeModel(path)
+    let isNative = GGUF.nativeModel(at: path) != nil
     if arguments.has("verify") {
         guard isNative else {
             throw Failure.problem(

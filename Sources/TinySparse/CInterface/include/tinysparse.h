@@ -93,7 +93,7 @@ void tinysparse_rewind(tinysparse_session *session, size_t count);
 /* Called with each piece of a text, whole characters without a zero at the end; returning 0 ends the text. */
 typedef int (*tinysparse_callback)(const char *piece, size_t size, void *context);
 
-/* Reads a prompt and writes on. `options` is a JSON object or NULL: {"max_tokens": 256, "temperature": 0.7,
+/* Prefills a prompt and generates after it. `options` is a JSON object or NULL: {"max_tokens": 256, "temperature": 0.7,
  * "top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1, "seed": 0, "stop": ["\n"],
  * "context_shift": false}. The same seed gives the same text on every machine. `reason` may be NULL. */
 int tinysparse_generate(
