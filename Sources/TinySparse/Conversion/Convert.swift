@@ -34,7 +34,7 @@ public func convert(
 
 /// Makes the native file of a source checkpoint in memory.
 ///
-/// Memory: the size of the native file, about one byte a weight.
+/// Memory: the size of the native file, about one byte per weight.
 /// - Throws: `FormatError`, or what `progress` throws.
 package func nativeImage(
     _ input: String, progress: ConversionProgress = { _ in }
@@ -42,7 +42,8 @@ package func nativeImage(
     try nativeImage(openSource(input), progress: progress)
 }
 
-/// Makes the native file of a GGUF checkpoint in memory.
+/// Makes the native file of a source checkpoint in GGUF in memory.
+/// - Throws: `FormatError`, or what `progress` throws.
 package func nativeImage(
     _ gguf: GGUF, progress: ConversionProgress = { _ in }
 ) throws -> MappedFile {

@@ -1,4 +1,5 @@
 import TinyFormats
+import TinySupport
 import TinyTokenizer
 
 // What a model says of itself, read without touching its weights.
@@ -6,7 +7,7 @@ import TinyTokenizer
 extension ModelConfig {
     /// The configuration of a model in any format this package reads.
     /// - Throws: `FormatError`.
-    package init(path: String) throws {
+    package init(path: String) throws(FormatError) {
         self = isNativeModel(path)
             ? try ModelConfig(native: GGUF(path: path)) : try openSource(path).config
     }
@@ -15,7 +16,7 @@ extension ModelConfig {
 extension TokenizerSpec {
     /// The vocabulary of a model in any format this package reads.
     /// - Throws: `FormatError`.
-    package init(path: String) throws {
+    package init(path: String) throws(FormatError) {
         self = isNativeModel(path)
             ? try TokenizerSpec(gguf: GGUF(path: path)) : try openSource(path).tokenizerSpec()
     }

@@ -31,7 +31,7 @@ extension ModelConfig {
             writer.add(Self.biasRolesKey, names)
         }
         switch positions {
-        case .rope(let base, let scaling, let dims, _):
+        case .rope(let base, let scaling, let dims):
             writer.add("tinysparse.positions", "rope")
             writer.add("tinysparse.rope.base", base)
             writer.add("tinysparse.rope.scaling", scaling)
@@ -100,9 +100,9 @@ extension ModelConfig {
             positions = .rope(
                 base: try gguf.double("tinysparse.rope.base"),
                 scaling: try gguf.double("tinysparse.rope.scaling"),
-                dims: try gguf.integer("tinysparse.rope.dimensions"), interleaved: false)
+                dims: try gguf.integer("tinysparse.rope.dimensions"))
         case "learned":
-            positions = .learned(offset: 0)
+            positions = .learned
         default:
             throw FormatError(
                 .unsupported, path: gguf.path, item: "tinysparse.positions",

@@ -99,4 +99,7 @@ package struct TensorID: Hashable, Sendable {
 
     /// `blk.3.attn_q`: what native files and GGUF checkpoints call it, without `.weight` or `.bias`.
     package var stem: String { (layer.map { "blk.\($0)." } ?? "") + role.rawValue }
+
+    /// `blk.3.attn_q.weight`, `blk.3.attn_q.bias`: the same in full.
+    package var name: String { role == .gateGain ? stem : stem + (isBias ? ".bias" : ".weight") }
 }

@@ -100,13 +100,13 @@ struct InspectionReport {
     private func describe(_ config: ModelConfig) -> [(String, String)] {
         let positions =
             switch config.positions {
-            case .rope(let base, _, let dims, _):
+            case .rope(let base, _, let dims):
                 "rotary, base \(fixed(base, 0)), \(dims) of \(config.headDim) dimensions"
             case .learned: "learned"
             }
         return [
             ("name", escaped(config.name)),
-            ("architecture", config.architecture),
+            ("architecture", escaped(config.architecture)),
             ("layers", "\(config.nLayers), \(config.dModel) wide"),
             ("heads", "\(config.nHeads), \(config.nKVHeads) for keys and values, \(config.headDim) wide"),
             (
