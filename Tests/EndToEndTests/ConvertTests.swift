@@ -105,6 +105,17 @@ final class ConvertTests: XCTestCase {
         XCTAssertNoThrow(try nativeImage(directory.path + "/model.safetensors"))
     }
 
+    /// A model without its head has names that begin otherwise.
+    func testNamesMayBeginWithAnotherPrefix() throws {
+        let directory = TemporaryDirectory(), other = TemporaryDirectory()
+        TinyModel.writeOPT(to: directory)
+        let tensors = TinyModel.optTensors().map {
+            ($0.name.replacingOccurrences(of: "model.decoder.", with: "decoder."), $0.type, $0.shape, $0.bytes)
+        }
+        TinyModel.writeOPT(to: other, weights: TinyModel.safetensors(tensors))
+        XCTAssertEqual(try nativeImage(other.path).contents, try nativeImage(directory.path).contents)
+    }
+
     /// Where llama.cpp interleaves rotary pairs it does so with the biases, too; and only some matrices may have one.
     func testBiasesOfSomeMatricesAreOrderedAsTheirRows() throws {
         var random = TestRandom(state: 5)

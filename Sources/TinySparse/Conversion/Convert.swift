@@ -28,8 +28,9 @@ public func convert(
     progress: ConversionProgress = { _ in }
 ) throws {
     let converter = try Converter(openSource(input), weights: weights)
-    var writer = try converter.writer()
-    try writer.write(to: output) { writer, file in try converter.run(&writer, into: file, progress: progress) }
+    let file = try AtomicFile(path: output)
+    try converter.run(into: file, progress: progress)
+    try file.commit()
 }
 
 /// Makes the native file of a source checkpoint in memory.
@@ -53,9 +54,7 @@ package func nativeImage(
 private func nativeImage(
     _ source: any ModelSource, progress: ConversionProgress
 ) throws -> MappedFile {
-    let converter = try Converter(source)
-    var writer = try converter.writer()
-    return try writer.image(named: source.path) { writer, memory in
-        try converter.run(&writer, into: memory, progress: progress)
-    }
+    let memory = MemorySink(name: source.path)
+    try Converter(source).run(into: memory, progress: progress)
+    return memory.sealed()
 }

@@ -105,31 +105,27 @@ struct Converter {
         return notes
     }
 
-    /// The writer of the native file.
-    func writer() throws(FormatError) -> NativeModelWriter {
-        try NativeModelWriter(config) { metadata throws(FormatError) in
+    /// Converts tensor after tensor into `sink`, and the header last. Memory: that of one converted tensor.
+    /// - Throws: `FormatError`, or what `progress` throws.
+    func run(into sink: some ByteSink, progress: ConversionProgress) throws {
+        for note in notes { try progress(.note(note)) }
+        var writer = try NativeModelWriter(config, into: sink) { metadata throws(FormatError) in
             metadata.add("general.quantization_version", UInt32(2))
             try source.writeMetadata(to: &metadata)
         }
-    }
-
-    /// Converts tensor after tensor. Memory: that of one converted tensor.
-    func run(
-        _ writer: inout NativeModelWriter, into sink: some ByteSink, progress: ConversionProgress
-    ) throws {
-        for note in notes { try progress(.note(note)) }
         for (number, part) in parts.enumerated() {
             try progress(.tensor(part.tensor.name, number: number + 1, of: parts.count))
             switch part.spec.storage {
-            case .vector, .table: try writeFloats(part, &writer, sink)
-            case .int8, .neuronMajor: try writeInt8(part, &writer, sink)
-            case .fourBit: try writeFourBit(part, &writer, sink)
+            case .vector, .table: try writeFloats(part, to: &writer)
+            case .int8, .neuronMajor: try writeInt8(part, to: &writer)
+            case .fourBit: try writeFourBit(part, to: &writer)
             }
         }
+        try writer.finish()
     }
 
     private func writeFloats(
-        _ part: Part, _ writer: inout NativeModelWriter, _ sink: some ByteSink
+        _ part: Part, to writer: inout NativeModelWriter<some ByteSink>
     ) throws(FormatError) {
         let values = decoded(part)
         if let bad = values.firstIndex(where: { !$0.isFinite }) {
@@ -139,12 +135,12 @@ struct Converter {
         // Biases are rows of one value.
         let ordered = part.spec.id.isBias ? values.indices.map { values[order($0)] } : values
         try ordered.withUnsafeBufferPointer { ordered throws(FormatError) in
-            try writer.write(UnsafeRawBufferPointer(ordered), to: sink)
+            try writer.write(UnsafeRawBufferPointer(ordered))
         }
     }
 
     private func writeInt8(
-        _ part: Part, _ writer: inout NativeModelWriter, _ sink: some ByteSink
+        _ part: Part, to writer: inout NativeModelWriter<some ByteSink>
     ) throws(FormatError) {
         let matrix = try encoded(part.tensor)
         let dimensions = part.spec.tensors[0].dimensions
@@ -163,12 +159,12 @@ struct Converter {
                 matrix, sourceRow: rowOrder(of: part), weights: weights.baseAddress!, stride: stride,
                 scales: scales.baseAddress!)
         if let bad { throw notFinite(part.tensor, row: bad) }
-        try writer.write(UnsafeRawBufferPointer(weights), to: sink)
-        try writer.write(UnsafeRawBufferPointer(scales), to: sink)
+        try writer.write(UnsafeRawBufferPointer(weights))
+        try writer.write(UnsafeRawBufferPointer(scales))
     }
 
     private func writeFourBit(
-        _ part: Part, _ writer: inout NativeModelWriter, _ sink: some ByteSink
+        _ part: Part, to writer: inout NativeModelWriter<some ByteSink>
     ) throws(FormatError) {
         let size = part.spec.tensors[0].dimensions.reduce(1, *)
         let blocks = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: Matrix.alignment)
@@ -177,7 +173,7 @@ struct Converter {
             try encoded(part.tensor), importance: importance(of: part), sourceRow: rowOrder(of: part),
             blocks: blocks.baseAddress!)
         if let bad { throw notFinite(part.tensor, row: bad) }
-        try writer.write(UnsafeRawBufferPointer(blocks), to: sink)
+        try writer.write(UnsafeRawBufferPointer(blocks))
     }
 
     /// How much an error in each column of a matrix matters, `[inputs]`: where the input comes out of a norm, it is about

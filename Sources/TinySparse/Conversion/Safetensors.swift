@@ -95,7 +95,7 @@ package struct Safetensors: Sendable {
         guard let offsets = value["data_offsets"]?.array, offsets.count == 2,
             let begin = offsets[0].integer, let end = offsets[1].integer,
             0 <= begin, begin <= end
-        else { throw malformed("its data_offsets are no two ascending offsets") }
+        else { throw malformed("its data_offsets are not two ascending offsets") }
         guard Int(end) <= file.size - dataStart else {
             throw FormatError(
                 .truncated, path: file.path, item: name, offset: dataStart,

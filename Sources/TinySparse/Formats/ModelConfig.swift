@@ -44,7 +44,7 @@ public struct ModelConfig: Sendable, Equatable {
     /// True if the feed-forward layer multiplies act(gate) by up.
     package var gated: Bool
     package var positions: Positions
-    /// Divisors of the rotary frequencies, one a pair; empty if there are none.
+    /// Divisors of the rotary frequencies, one per pair; empty if there are none.
     package var ropeFactors: [Float]
     /// True if the output matrix is the embedding.
     package var tiedHead: Bool
