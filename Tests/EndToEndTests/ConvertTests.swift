@@ -15,7 +15,7 @@ final class ConvertTests: XCTestCase {
         defer { withExtendedLifetime(model) {} }
         XCTAssertEqual(
             model.config.positions,
-            .rope(base: 500, scaling: 1, dims: TinyModel.headDim, interleaved: false))
+            .rope(base: 500, scaling: 1, dims: TinyModel.headDim))
         assertEqual(try model.tokenizerSpec(), TinyModel.spec)
         XCTAssertEqual(try model.gguf.string("general.license"), "cc0-1.0")
         for tensor in tensors {
@@ -39,7 +39,7 @@ final class ConvertTests: XCTestCase {
         TinyModel.writeOPT(to: directory)
         let model = try NativeModelFile(image: nativeImage(directory.path), verify: true)
         defer { withExtendedLifetime(model) {} }
-        XCTAssertEqual(model.config.positions, .learned(offset: 0))
+        XCTAssertEqual(model.config.positions, .learned)
         XCTAssertEqual(try model.tokenizerSpec().tokens, TinyModel.tokens)
         XCTAssertEqual(try model.tokenizerSpec().eos, 2)
         let names = [
@@ -107,6 +107,51 @@ final class ConvertTests: XCTestCase {
         XCTAssertNoThrow(try nativeImage(directory.path + "/model.safetensors"))
     }
 
+    /// A model without its head has names that begin otherwise.
+    func testNamesMayBeginWithAnotherPrefix() throws {
+        let directory = TemporaryDirectory(), other = TemporaryDirectory()
+        TinyModel.writeOPT(to: directory)
+        let tensors = TinyModel.optTensors().map {
+            ($0.name.replacingOccurrences(of: "model.decoder.", with: "decoder."), $0.type, $0.shape, $0.bytes)
+        }
+        TinyModel.writeOPT(to: other, weights: TinyModel.safetensors(tensors))
+        XCTAssertEqual(try nativeImage(other.path).contents, try nativeImage(directory.path).contents)
+    }
+
+    /// Where llama.cpp interleaves rotary pairs it does so with the biases, too; and only some matrices may have one.
+    func testBiasesOfSomeMatricesAreOrderedAsTheirRows() throws {
+        var random = TestRandom(state: 5)
+        var tensors = TinyModel.llamaTensors()
+        for layer in 0..<TinyModel.layers {
+            for (name, heads) in [
+                ("attn_q", TinyModel.heads), ("attn_k", TinyModel.kvHeads), ("attn_v", TinyModel.kvHeads),
+            ] {
+                let dimensions = [heads * TinyModel.headDim]
+                tensors.append(
+                    ("blk.\(layer).\(name).bias", .f32, dimensions, TinyModel.weights(.f32, dimensions, &random)))
+            }
+        }
+        let image = try nativeImage(GGUF(inMemory(TinyModel.gguf(tensors))))
+        let model = try NativeModelFile(image: image, verify: true)
+        defer { withExtendedLifetime(model) {} }
+        XCTAssertEqual(model.config.biases, [.query, .key, .value])
+        for tensor in tensors where tensor.name.hasSuffix(".bias") {
+            let values = floats(.f32, tensor.bytes).map { [$0] }
+            let wanted = tensor.name.contains("attn_v") ? values : halfSplit(values)
+            XCTAssertEqual(Array(try model.vector(tensor.name)), wanted.map { $0[0] }, tensor.name)
+        }
+        XCTAssertThrowsError(try model.vector("blk.0.attn_output.bias"))
+
+        // A list that names what has no bias.
+        var bytes = image.contents
+        let key = try XCTUnwrap(bytes.firstRange(of: Array("tinysparse.bias_roles".utf8)))
+        let name = try XCTUnwrap(bytes[key.upperBound...].firstRange(of: Array("attn_q".utf8)))
+        bytes.replaceSubrange(name, with: Array("attn_x".utf8))
+        XCTAssertThrowsError(try NativeModelFile(image: inMemory(bytes), verify: false)) {
+            XCTAssertEqual(($0 as? FormatError)?.item, "tinysparse.bias_roles")
+        }
+    }
+
     func testFileAndImageAreTheSame() throws {
         let directory = TemporaryDirectory()
         let input = directory.write(TinyModel.llama(), "tiny.gguf")
@@ -142,7 +187,9 @@ final class ConvertTests: XCTestCase {
         }
         XCTAssertTrue(try message { $0.remove(at: 5) }.contains("blk.0.attn_output.weight: the tensor is missing"))
         XCTAssertTrue(try message { $0[2].dimensions = [64, 16] }.contains("[16, 64]"))
-        XCTAssertTrue(try add("blk.0.attn_q.bias").contains("biases"))
+        XCTAssertTrue(try add("blk.0.attn_q.bias").contains("blk.1.attn_q.bias: the tensor is missing"))
+        XCTAssertTrue(try add("blk.1.attn_q.bias").contains("blk.1.attn_q.bias: biases"))
+        XCTAssertTrue(try add("blk.0.attn_norm.bias").contains("blk.0.attn_norm.bias: biases"))
         XCTAssertEqual(try add("blk.0.surprise.weight"), "fine")
         XCTAssertTrue(
             try message { $0[1].bytes.replaceSubrange(0..<4, with: [0, 0, 0xc0, 0x7f]) }

@@ -15,6 +15,7 @@ final class ExactnessTests: XCTestCase {
         for (name, type) in [
             ("llama", "F32"), ("llama", "BF16"), ("llama-relu", "F16"), ("opt", "F32"), ("opt", "F16"),
             ("opt-gelu", "BF16"),
+            ("llama-biases", "F32"),
         ] {
             let folder = try TemporaryFolder()
             try reference.run("make_tiny.py", "--hf", name, folder.path("model"), "--dtype", type)

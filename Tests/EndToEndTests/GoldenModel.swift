@@ -48,9 +48,10 @@ struct GoldenModel {
     }
 
     static func tiny() throws -> [GoldenModel] {
-        try ["tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu"].map {
-            try .init(tiny: $0)
-        }
+        try [
+            "tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-llama-qkv-biases",
+            "tiny-llama-biases",
+        ].map { try .init(tiny: $0) }
     }
 
     func session(

@@ -179,33 +179,29 @@ final class MutationTests: XCTestCase {
     }
 
     private static func readEverything(_ file: NativeModelFile) throws {
-        let config = file.config
         _ = try? file.tokenizerSpec()
-        for name in ["token_embd", "output"] { touch(try file.matrix(name)) }
-        for layer in 0..<config.nLayers {
-            for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"] {
-                let matrix = try file.matrix("blk.\(layer).\(name)")
-                touch(matrix, scales: name == "ffn_down" ? matrix.cols : matrix.rows)
-                if !config.biases.isEmpty { touch(try file.vector("blk.\(layer).\(name).bias")) }
+        for spec in file.config.tensorSpecs {
+            switch try file.tensor(spec.id) {
+            case .floats(let values):
+                XCTAssertEqual(values.count, spec.sourceShape.reduce(1, *))
+                touch(values)
+            case .int8(let matrix, let isNeuronMajor):
+                touch(matrix, scales: isNeuronMajor ? matrix.cols : matrix.rows)
+            case .fourBit(let matrix):
+                let size =
+                    FourBitMatrix.blockBytes(forColumns: matrix.cols) * FourBitMatrix.blocks(forRows: matrix.rows)
+                touch(UnsafeRawBufferPointer(start: matrix.blocks, count: size))
             }
-            if config.gated { touch(try file.matrix("blk.\(layer).ffn_gate")) }
-            touch(try file.vector("blk.\(layer).attn_norm.weight"))
-            touch(try file.vector("blk.\(layer).ffn_norm.weight"))
         }
-        touch(try file.vector("output_norm.weight"))
-        if case .learned = config.positions {
-            let table = try file.vector("position_embd.weight")
-            XCTAssertEqual(table.count, config.contextLength * config.dModel)
-            touch(table)
-        }
+        XCTAssertNoThrow(try file.tensor(TensorID(.lmHead)))
     }
 
-    private static func touch(_ matrix: Matrix, scales: Int? = nil) {
+    private static func touch(_ matrix: Matrix, scales: Int) {
         XCTAssertLessThanOrEqual(matrix.cols, matrix.stride)
         XCTAssertEqual(Int(bitPattern: matrix.weights) % 64, 0)
         XCTAssertEqual(Int(bitPattern: matrix.scales) % 64, 0)
         touch(UnsafeRawBufferPointer(start: matrix.weights, count: matrix.rows * matrix.stride))
-        touch(UnsafeBufferPointer(start: matrix.scales, count: scales ?? matrix.rows))
+        touch(UnsafeBufferPointer(start: matrix.scales, count: scales))
     }
 
     private static func touch(_ values: UnsafeBufferPointer<Float>) {

@@ -73,22 +73,28 @@ final class SafetensorsTests: XCTestCase {
     func testConfigurations() throws {
         let directory = TemporaryDirectory()
         func read(_ json: String) throws -> ModelConfig {
-            try ModelConfig(huggingFace: directory.write(Array(json.utf8), "config.json"))
+            try SourceConfig(huggingFace: directory.write(Array(json.utf8), "config.json")).config
         }
         let opt = try read(TinyModel.optConfig)
-        XCTAssertEqual(opt.positions, .learned(offset: 2))
+        XCTAssertEqual(opt.positions, .learned)
         XCTAssertEqual(opt.activation, .relu)
         XCTAssertTrue(opt.tiedHead && opt.biases == opt.layerMatrices && !opt.gated)
         let llama = try read(TinyModel.llamaConfig)
         XCTAssertEqual(
-            llama.positions, .rope(base: 500, scaling: 1, dims: TinyModel.headDim, interleaved: false))
+            llama.positions, .rope(base: 500, scaling: 1, dims: TinyModel.headDim))
         XCTAssertEqual(llama.activation, .silu)
+
+        XCTAssertEqual(llama.biases, [])
 
         func with(_ config: String, _ old: String, _ new: String) -> String {
             let result = config.replacingOccurrences(of: old, with: new)
             XCTAssertNotEqual(result, config)
             return result
         }
+        let attention = try read(with(TinyModel.llamaConfig, "\"tie", "\"attention_bias\": true, \"tie"))
+        XCTAssertEqual(attention.biases, [.query, .key, .value, .attentionOutput])
+        let mlp = try read(with(TinyModel.llamaConfig, "\"tie", "\"mlp_bias\": true, \"tie"))
+        XCTAssertEqual(mlp.biases, [.gate, .up, .down])
         let bad = [
             with(TinyModel.optConfig, "before\": true", "before\": false"),
             with(TinyModel.optConfig, "proj_dim\": 32", "proj_dim\": 16"),
@@ -99,7 +105,6 @@ final class SafetensorsTests: XCTestCase {
             with(TinyModel.optConfig, "\"opt\"", "\"bloom\""),
             with(TinyModel.llamaConfig, "500.0", "500.0, \"rope_scaling\": {\"type\": \"yarn\"}"),
             with(TinyModel.llamaConfig, "500.0", "0.5"),
-            with(TinyModel.llamaConfig, "\"tie", "\"attention_bias\": true, \"tie"),
             "[]", "{", "{\"model_type\": 1}",
         ]
         for json in bad {
@@ -117,8 +122,9 @@ final class SafetensorsTests: XCTestCase {
                 "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                 "original_max_position_embeddings": 8192}
                 """)
-        let config = try ModelConfig(
-            huggingFace: directory.write(Array(json.utf8), "config.json"))
+        let config = try SourceConfig(
+            huggingFace: directory.write(Array(json.utf8), "config.json")
+        ).config
         XCTAssertEqual(config.ropeFactors.count, 32)
         XCTAssertEqual(config.ropeFactors.first, 1)
         XCTAssertEqual(config.ropeFactors.last, 32)

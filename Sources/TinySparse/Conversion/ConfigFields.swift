@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyFormats
 import TinySupport
 
-/// Typed access to the fields of a JSON object of a configuration file.
+/// Typed access to the fields of a JSON object of a configuration file, and to what several architectures say alike.
 struct ConfigFields {
     let path: String
     let json: JSON
@@ -13,35 +14,35 @@ struct ConfigFields {
         return value
     }
 
-    func optionalInteger(_ key: String) throws -> Int? {
+    func optionalInteger(_ key: String) throws(FormatError) -> Int? {
         guard let value = value(key) else { return nil }
         guard let integer = value.integer else { throw malformed(key, "a whole number") }
         return Int(integer)
     }
 
-    func integer(_ key: String) throws -> Int {
+    func integer(_ key: String) throws(FormatError) -> Int {
         guard let value = try optionalInteger(key) else { throw missing(key) }
         return value
     }
 
-    func optionalDouble(_ key: String) throws -> Double? {
+    func optionalDouble(_ key: String) throws(FormatError) -> Double? {
         guard let value = value(key) else { return nil }
         guard let double = value.double else { throw malformed(key, "a number") }
         return double
     }
 
-    func double(_ key: String) throws -> Double {
+    func double(_ key: String) throws(FormatError) -> Double {
         guard let value = try optionalDouble(key) else { throw missing(key) }
         return value
     }
 
-    func optionalString(_ key: String) throws -> String? {
+    func optionalString(_ key: String) throws(FormatError) -> String? {
         guard let value = value(key) else { return nil }
         guard let string = value.string else { throw malformed(key, "text") }
         return string
     }
 
-    func string(_ key: String) throws -> String {
+    func string(_ key: String) throws(FormatError) -> String {
         guard let value = try optionalString(key) else { throw missing(key) }
         return value
     }
@@ -49,10 +50,31 @@ struct ConfigFields {
     /// True or false, or nil for anything else.
     func bool(_ key: String) -> Bool? { value(key)?.bool }
 
-    func object(_ key: String) throws -> ConfigFields? {
+    func object(_ key: String) throws(FormatError) -> ConfigFields? {
         guard let value = value(key) else { return nil }
         guard value.object != nil else { throw malformed(key, "a JSON object") }
         return ConfigFields(path: path, json: value)
+    }
+
+    /// The last part of `_name_or_path`, which may be a path on the machine that made the model, or else the architecture.
+    func modelName() throws(FormatError) -> String {
+        let path = try optionalString("_name_or_path") ?? ""
+        if let name = path.split(separator: "/").last { return String(name) }
+        return try string("model_type")
+    }
+
+    /// The activation function under `key`.
+    func activation(
+        _ key: String, default standard: ModelConfig.Activation
+    ) throws(FormatError) -> ModelConfig.Activation {
+        guard let name = try optionalString(key) else { return standard }
+        switch name {
+        case "silu", "swish": return .silu
+        case "relu": return .relu
+        case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": return .gelu
+        default:
+            throw unsupported(key, "\"\(printable(name))\" is not supported; silu, relu and gelu_new are")
+        }
     }
 
     func unsupported(_ key: String, _ message: String) -> FormatError {

@@ -30,13 +30,14 @@ public func convert(
     progress: ConversionProgress = { _ in }
 ) throws {
     let converter = try Converter(openSource(input), weights: weights)
-    var writer = try converter.writer()
-    try writer.write(to: output) { writer, file in try converter.run(&writer, into: file, progress: progress) }
+    let file = try AtomicFile(path: output)
+    try converter.run(into: file, progress: progress)
+    try file.commit()
 }
 
 /// Makes the native file of a source checkpoint in memory.
 ///
-/// Memory: the size of the native file, about one byte a weight.
+/// Memory: the size of the native file, about one byte per weight.
 /// - Throws: `FormatError`, or what `progress` throws.
 package func nativeImage(
     _ input: String, progress: ConversionProgress = { _ in }
@@ -44,7 +45,8 @@ package func nativeImage(
     try nativeImage(openSource(input), progress: progress)
 }
 
-/// Makes the native file of a GGUF checkpoint in memory.
+/// Makes the native file of a source checkpoint in GGUF in memory.
+/// - Throws: `FormatError`, or what `progress` throws.
 package func nativeImage(
     _ gguf: GGUF, progress: ConversionProgress = { _ in }
 ) throws -> MappedFile {
@@ -54,9 +56,7 @@ package func nativeImage(
 private func nativeImage(
     _ source: any ModelSource, progress: ConversionProgress
 ) throws -> MappedFile {
-    let converter = try Converter(source)
-    var writer = try converter.writer()
-    return try writer.image(named: source.path) { writer, memory in
-        try converter.run(&writer, into: memory, progress: progress)
-    }
+    let memory = MemorySink(name: source.path)
+    try Converter(source).run(into: memory, progress: progress)
+    return memory.sealed()
 }

@@ -4,162 +4,148 @@ import Quant
 import TinyFormats
 import TinySupport
 
-/// A source checkpoint with every tensor found and checked, ready to be written as
-/// a native file.
+/// A source checkpoint with every tensor found and checked, ready to be written as a native file.
 struct Converter {
     /// The configuration of the native file.
     let config: ModelConfig
-    /// Tensors of the source nobody needs.
+    /// Tensors of the source that are not needed.
     let notes: [String]
     private let source: any ModelSource
-    private let parts: [(spec: TensorSpec, tensor: SourceTensor)]
+    private let parts: [Part]
+
+    /// A tensor of the native file and what it is made of.
+    private struct Part {
+        let spec: TensorSpec
+        let tensor: SourceTensor
+        /// Rows of the source before the first that is needed.
+        let skippedRows: Int
+    }
 
     /// Finds all tensors before anything is written or allocated.
     /// - Throws: `FormatError` naming the tensor that is missing or does not fit.
-    init(_ source: any ModelSource, weights: WeightFormat = .int8) throws {
+    init(_ source: any ModelSource, weights: WeightFormat = .int8) throws(FormatError) {
         self.source = source
-        config = source.config.native(weights)
-        let names = source.fileNames
-        // Cheaper than to list the parts of a million layers that are not there.
-        guard source.config.nLayers <= names.count else {
+        var config = source.config
+        config.fourBit = FourBitRoles(weights, config)
+        self.config = config
+        let names = source.tensorNames
+        // Cheaper than to list the tensors of a million layers that are not there.
+        guard config.nLayers <= names.count else {
             throw FormatError(
-                .missing, path: source.path,
-                "there are \(names.count) tensors, too few for \(source.config.nLayers) layers")
+                .missing, path: source.path, "there are \(names.count) tensors, too few for \(config.nLayers) layers")
         }
         let spec = try source.tokenizerSpec()
-        guard spec.tokens.count <= source.config.vocabularySize else {
+        guard spec.tokens.count <= config.vocabularySize else {
             throw FormatError(
                 .mismatch, path: source.path, item: "tokenizer",
-                "has \(spec.tokens.count) tokens, but the model only "
-                    + "\(source.config.vocabularySize)")
+                "has \(spec.tokens.count) tokens, but the model only \(config.vocabularySize)")
         }
-        parts = try config.tensorSpecs.map { spec in
-            let name = source.fileName(of: spec.id)
-            guard let tensor = source.tensor(fileName: name) else {
-                throw FormatError(
-                    .missing, path: source.path, item: name,
-                    "the tensor is missing; the file is incomplete or of another architecture")
-            }
-            try Self.check(tensor, fits: spec, of: source.config)
-            return (spec, tensor)
-        }
+        parts = try config.tensorSpecs.map { spec throws(FormatError) in try Self.part(spec, of: source) }
         try Self.checkSize(parts, path: source.path)
-        notes = try Self.extraTensors(names, used: Set(parts.map(\.tensor.name)), source)
+        notes = try Self.extraTensors(names, used: Set(parts.map { $0.tensor.name }), source)
     }
 
-    /// Rows are padded to 64 columns, so a file of absurdly narrow matrices would
-    /// grow beyond measure. Real models grow less than twofold.
-    private static func checkSize(
-        _ parts: [(spec: TensorSpec, tensor: SourceTensor)], path: String
-    ) throws {
-        let before = parts.reduce(0) { $0 + $1.tensor.bytes.count }
-        let after = parts.flatMap(\.spec.tensors).reduce(0) {
-            $0 + $1.format.byteCount(of: $1.dimensions.reduce(1, *))!
-        }
-        guard after <= 4 * before + (1 << 26) else {
+    /// Finds the tensor that becomes a native one, and checks it.
+    private static func part(_ spec: TensorSpec, of source: any ModelSource) throws(FormatError) -> Part {
+        let name = source.map.name(of: spec.id)
+        guard let tensor = source.tensor(name) else {
             throw FormatError(
-                .unsupported, path: path,
-                "its matrices are so narrow that \(before) bytes would become \(after)")
+                .missing, path: source.path, item: name,
+                "the tensor is missing; the file is incomplete or of another architecture")
         }
-    }
-
-    private static func check(
-        _ tensor: SourceTensor, fits spec: TensorSpec, of config: ModelConfig
-    ) throws {
-        var shape = spec.sourceShape
-        if case .table(let rows, _) = spec.storage, case .learned(let offset) = config.positions,
-            tensor.shape.first == rows + offset
-        {
-            shape[0] += offset
+        var (shape, skippedRows) = (spec.sourceShape, 0)
+        if let slot = source.map.slots[spec.id.role], tensor.shape.first == shape[0] + slot.skippedRows {
+            skippedRows = slot.skippedRows
+            shape[0] += skippedRows
         }
         guard tensor.shape == shape else {
             throw tensor.error(
                 .mismatch, "has the shape \(tensor.shape), but the configuration demands \(shape)")
         }
         guard let format = tensor.format else {
-            let supported = BlockFormat.allCases.filter { $0 != .i8 }.map(\.name)
+            let supported = BlockFormat.allCases.filter { $0 != .i8 }.map { $0.name }.joined(separator: ", ")
             throw tensor.error(
                 .unsupported,
-                "its type, \(tensor.typeName), is not supported; supported are "
-                    + supported.joined(separator: ", ") + "; get another version of the model")
+                "its type, \(tensor.typeName), is not supported; supported are \(supported); "
+                    + "get another version of the model")
         }
         guard format != .i8, format.byteCount(of: shape[shape.count - 1]) != nil else {
-            throw tensor.error(
-                .unsupported, "its type, \(tensor.typeName), does not fit the shape \(shape)")
+            throw tensor.error(.unsupported, "its type, \(tensor.typeName), does not fit the shape \(shape)")
+        }
+        return Part(spec: spec, tensor: tensor, skippedRows: skippedRows)
+    }
+
+    /// Rows are padded to 64 columns, so a file of absurdly narrow matrices would grow beyond measure. Real models grow
+    /// less than twofold.
+    private static func checkSize(_ parts: [Part], path: String) throws(FormatError) {
+        let before = parts.reduce(0) { $0 + $1.tensor.bytes.count }
+        let after = parts.flatMap { $0.spec.tensors }.reduce(0) {
+            $0 + $1.format.byteCount(of: $1.dimensions.reduce(1, *))!
+        }
+        guard after <= 4 * before + (1 << 26) else {
+            throw FormatError(
+                .unsupported, path: path, "its matrices are so narrow that \(before) bytes would become \(after)")
         }
     }
 
-    /// Notes about tensors not used. A bias of a model that has none would
-    /// change what the model says, so that is an error.
+    /// Notes about tensors not used. A bias of a matrix that has none here would change what the model computes, so that
+    /// is an error.
     private static func extraTensors(
         _ names: [String], used: Set<String>, _ source: any ModelSource
-    ) throws -> [String] {
-        var expected = used
-        expected.insert(GGUFFields.ropeFactorsName)  // part of the configuration
-        return try names.filter { !expected.contains($0) }.sorted().compactMap { name in
-            let isTiedHead = source.config.tiedHead && name == source.fileName(of: TensorID(.lmHead))
-            if isTiedHead || name.hasSuffix("rotary_emb.inv_freq") { return nil }
+    ) throws(FormatError) -> [String] {
+        let tiedHead = source.config.tiedHead ? source.map.name(of: TensorID(.lmHead)) : nil
+        var notes: [String] = []
+        for name in names.filter({ !used.contains($0) }).sorted() {
+            if name == tiedHead || source.map.derived.contains(where: { name.hasSuffix($0) }) { continue }
             guard !name.hasSuffix(".bias") else {
                 throw FormatError(
                     .unsupported, path: source.path, item: name,
-                    "biases of \(source.config.architecture) models are not supported here")
+                    "biases of such a tensor are not supported in \(source.config.architecture) models")
             }
-            return "ignored the tensor \(printable(name))"
+            notes.append("ignored the tensor \(printable(name))")
         }
+        return notes
     }
 
-    /// The writer of the native file.
-    func writer() throws -> NativeModelWriter {
-        try NativeModelWriter(config) { writer in
-            writer.add("general.quantization_version", UInt32(2))
-            try source.writeMetadata(to: &writer)
-        }
-    }
-
-    /// Converts tensor after tensor. Memory: that of one converted tensor.
-    func run(
-        _ writer: inout NativeModelWriter, into sink: some ByteSink, progress: ConversionProgress
-    ) throws {
+    /// Converts tensor after tensor into `sink`, and the header last. Memory: that of one converted tensor.
+    /// - Throws: `FormatError`, or what `progress` throws.
+    func run(into sink: some ByteSink, progress: ConversionProgress) throws {
         for note in notes { try progress(.note(note)) }
-        for (number, (spec, tensor)) in parts.enumerated() {
-            try progress(.tensor(tensor.name, number: number + 1, of: parts.count))
-            func write(_ bytes: UnsafeRawBufferPointer) throws { try writer.write(bytes, to: sink) }
-            switch spec.storage {
-            case .vector, .table: try decoded(spec, tensor, write)
-            case .int8, .neuronMajor: try quantized(spec, tensor, write)
-            case .fourBit: try quantizedToFourBits(spec, tensor, write)
+        var writer = try NativeModelWriter(config, into: sink) { metadata throws(FormatError) in
+            metadata.add("general.quantization_version", UInt32(2))
+            try source.writeMetadata(to: &metadata)
+        }
+        for (number, part) in parts.enumerated() {
+            try progress(.tensor(part.tensor.name, number: number + 1, of: parts.count))
+            switch part.spec.storage {
+            case .vector, .table: try writeFloats(part, to: &writer)
+            case .int8, .neuronMajor: try writeInt8(part, to: &writer)
+            case .fourBit: try writeFourBit(part, to: &writer)
             }
         }
+        try writer.finish()
     }
 
-    private func decoded(
-        _ spec: TensorSpec, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
-        let count = spec.sourceShape.reduce(1, *)
-        let format = tensor.format!  // checked by init
-        // A table of positions may start with rows that stand for none.
-        let skipped = tensor.shape.reduce(1, *) - count
-        let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
-        defer { values.deallocate() }
-        decodeRow(
-            format, from: tensor.bytes.baseAddress! + format.byteCount(of: skipped)!, count: count,
-            into: values.baseAddress!)
+    private func writeFloats(
+        _ part: Part, to writer: inout NativeModelWriter<some ByteSink>
+    ) throws(FormatError) {
+        let values = decoded(part)
         if let bad = values.firstIndex(where: { !$0.isFinite }) {
-            throw tensor.error(.notFinite, "value \(bad) is not finite; the model is damaged")
+            throw part.tensor.error(.notFinite, "value \(bad) is not finite; the model is damaged")
         }
-        if spec.id.isBias {
-            // The biases of rows that are put into another order go with them.
-            let order = rowOrder(of: spec), source = [Float](values)
-            for row in 0..<count { values[row] = source[order(row)] }
+        let order = rowOrder(of: part)
+        // Biases are rows of one value.
+        let ordered = part.spec.id.isBias ? values.indices.map { values[order($0)] } : values
+        try ordered.withUnsafeBufferPointer { ordered throws(FormatError) in
+            try writer.write(UnsafeRawBufferPointer(ordered))
         }
-        try write(UnsafeRawBufferPointer(values))
     }
 
-    private func quantized(
-        _ spec: TensorSpec, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
-        let matrix = try encoded(tensor)
-        let dimensions = spec.tensors[0].dimensions
+    private func writeInt8(
+        _ part: Part, to writer: inout NativeModelWriter<some ByteSink>
+    ) throws(FormatError) {
+        let matrix = try encoded(part.tensor)
+        let dimensions = part.spec.tensors[0].dimensions
         let (stride, storedRows) = (dimensions[0], dimensions[1])
         let weights = UnsafeMutableBufferPointer<Int8>.allocate(capacity: stride * storedRows)
         let scales = UnsafeMutableBufferPointer<Float>.allocate(capacity: matrix.rows)
@@ -167,45 +153,54 @@ struct Converter {
             weights.deallocate()
             scales.deallocate()
         }
-        let bad: Int?
-        if case .neuronMajor = spec.storage {
-            bad = quantizeTransposed(
+        let bad =
+            part.spec.isNeuronMajor
+            ? quantizeTransposed(
                 matrix, weights: weights.baseAddress!, stride: stride, scales: scales.baseAddress!)
-        } else {
-            bad = quantize(
-                matrix, sourceRow: rowOrder(of: spec), weights: weights.baseAddress!,
-                stride: stride, scales: scales.baseAddress!)
-        }
-        if let bad { throw notFinite(tensor, row: bad) }
-        try write(UnsafeRawBufferPointer(weights))
-        try write(UnsafeRawBufferPointer(scales))
+            : quantize(
+                matrix, sourceRow: rowOrder(of: part), weights: weights.baseAddress!, stride: stride,
+                scales: scales.baseAddress!)
+        if let bad { throw notFinite(part.tensor, row: bad) }
+        try writer.write(UnsafeRawBufferPointer(weights))
+        try writer.write(UnsafeRawBufferPointer(scales))
     }
 
-    private func quantizedToFourBits(
-        _ spec: TensorSpec, _ tensor: SourceTensor, _ write: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
-        let size = spec.tensors[0].dimensions.reduce(1, *)
+    private func writeFourBit(
+        _ part: Part, to writer: inout NativeModelWriter<some ByteSink>
+    ) throws(FormatError) {
+        let size = part.spec.tensors[0].dimensions.reduce(1, *)
         let blocks = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: Matrix.alignment)
         defer { blocks.deallocate() }
         let bad = quantizeToFourBits(
-            try encoded(tensor), importance: importance(of: spec), sourceRow: rowOrder(of: spec),
+            try encoded(part.tensor), importance: importance(of: part), sourceRow: rowOrder(of: part),
             blocks: blocks.baseAddress!)
-        if let bad { throw notFinite(tensor, row: bad) }
-        try write(UnsafeRawBufferPointer(blocks))
+        if let bad { throw notFinite(part.tensor, row: bad) }
+        try writer.write(UnsafeRawBufferPointer(blocks))
     }
 
-    /// What an error in each column of a matrix counts: where the input comes out of a norm, it is about as
-    /// large as the norm's weight.
-    private func importance(of spec: TensorSpec) -> [Float] {
-        guard let norm = spec.id.role.inputNorm,
-            let (vector, tensor) = parts.first(where: { $0.spec.id == spec.id.sibling(norm) })
-        else { return [Float](repeating: 1, count: spec.sourceShape[1]) }
-        var weights = [Float](repeating: 0, count: vector.sourceShape[0])
-        decodeRow(tensor.format!, from: tensor.bytes.baseAddress!, count: weights.count, into: &weights)
-        return weights.map { $0 * $0 }
+    /// How much an error in each column of a matrix matters, `[inputs]`: where the input comes out of a norm, it is about
+    /// as large as the norm's weight.
+    private func importance(of part: Part) -> [Float] {
+        let norm = part.spec.id.role.inputNorm.map { part.spec.id.sibling($0) }
+        guard let norm = parts.first(where: { $0.spec.id == norm }) else {
+            return [Float](repeating: 1, count: part.spec.sourceShape[1])
+        }
+        return decoded(norm).map { $0 * $0 }
     }
 
-    private func encoded(_ tensor: SourceTensor) throws -> EncodedMatrix {
+    /// The values of a tensor, without those of skipped rows.
+    private func decoded(_ part: Part) -> [Float] {
+        let format = part.tensor.format!  // checked by init
+        let skipped = part.skippedRows * part.spec.sourceShape.dropFirst().reduce(1, *)
+        let start = part.tensor.bytes.baseAddress! + format.byteCount(of: skipped)!
+        let total = part.spec.sourceShape.reduce(1, *)
+        return [Float](unsafeUninitializedCapacity: total) { values, count in
+            decodeRow(format, from: start, count: total, into: values.baseAddress!)
+            count = total
+        }
+    }
+
+    private func encoded(_ tensor: SourceTensor) throws(FormatError) -> EncodedMatrix {
         guard
             let matrix = EncodedMatrix(
                 format: tensor.format!, bytes: tensor.bytes.baseAddress!, rows: tensor.shape[0],
@@ -218,33 +213,15 @@ struct Converter {
         tensor.error(.notFinite, "row \(row) has a weight that is not finite; the model is damaged")
     }
 
-    /// The row of the source that becomes row r: of interleaved rotary pairs
-    /// (2i, 2i + 1), queries and keys are put into half-split order
-    /// (i, i + d/2), so that the runtime knows one order only.
-    private func rowOrder(of spec: TensorSpec) -> @Sendable (Int) -> Int {
-        guard case .rope(_, _, _, interleaved: true) = source.config.positions,
-            spec.id.role.hasRotaryRows
-        else { return { $0 } }
+    /// The row of the source that becomes row r, of weights and of biases: where rotary pairs are interleaved
+    /// (2i, 2i + 1), queries and keys are put into half-split order (i, i + d/2), so that the runtime knows one order only.
+    private func rowOrder(of part: Part) -> @Sendable (Int) -> Int {
+        guard source.map.hasInterleavedPairs, part.spec.id.role.hasRotaryRows else { return { $0 } }
         let headDim = config.headDim
         return { row in
             let (head, inHead) = (row / headDim, row % headDim)
             let (half, pair) = (inHead / (headDim / 2), inHead % (headDim / 2))
             return head * headDim + 2 * pair + half
         }
-    }
-}
-
-extension ModelConfig {
-    /// This configuration once converted: half-split rotary pairs, or a table of
-    /// positions without offset.
-    func native(_ weights: WeightFormat) -> ModelConfig {
-        var config = self
-        config.fourBit = FourBitRoles(weights, self)
-        switch positions {
-        case .rope(let base, let scaling, let dims, _):
-            config.positions = .rope(base: base, scaling: scaling, dims: dims, interleaved: false)
-        case .learned: config.positions = .learned(offset: 0)
-        }
-        return config
     }
 }

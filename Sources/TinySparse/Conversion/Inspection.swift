@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TinyFormats
+import TinySupport
 import TinyTokenizer
 
 // What a model says of itself, read without touching its weights.
@@ -8,15 +9,23 @@ import TinyTokenizer
 extension ModelConfig {
     /// The configuration of a model in any format this package reads.
     /// - Throws: `FormatError`.
-    package init(path: String) throws {
-        self = try GGUF.nativeModel(at: path).map { try ModelConfig(native: $0) } ?? openSource(path).config
+    package init(path: String) throws(FormatError) {
+        if let native = GGUF.nativeModel(at: path) {
+            self = try ModelConfig(native: native)
+        } else {
+            self = try openSource(path).config
+        }
     }
 }
 
 extension TokenizerSpec {
     /// The vocabulary of a model in any format this package reads.
     /// - Throws: `FormatError`.
-    package init(path: String) throws {
-        self = try GGUF.nativeModel(at: path).map { try TokenizerSpec(gguf: $0) } ?? openSource(path).tokenizerSpec()
+    package init(path: String) throws(FormatError) {
+        if let native = GGUF.nativeModel(at: path) {
+            self = try TokenizerSpec(gguf: native)
+        } else {
+            self = try openSource(path).tokenizerSpec()
+        }
     }
 }

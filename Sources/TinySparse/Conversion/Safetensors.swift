@@ -33,12 +33,12 @@ package struct Safetensors: Sendable {
 
     /// Maps and reads the file at `path`.
     /// - Throws: `FormatError` naming the tensor and the byte offset.
-    package init(path: String) throws {
+    package init(path: String) throws(FormatError) {
         try self.init(MappedFile(path: path))
     }
 
     /// Reads an already mapped file.
-    package init(_ file: MappedFile) throws {
+    package init(_ file: MappedFile) throws(FormatError) {
         var reader = ByteReader(file)
         let length = try reader.count(of: 1, limit: Self.headerLimit, "the length of the header")
         let start = try reader.skip(length, "the header")
@@ -46,7 +46,7 @@ package struct Safetensors: Sendable {
         let json = try JSON.read(header, path: file.path, offset: start)
         guard let members = json.object else {
             throw FormatError(
-                .malformed, path: file.path, offset: start, "the header is no JSON object")
+                .malformed, path: file.path, offset: start, "the header is not a JSON object")
         }
         var tensors: [Tensor] = []
         var index: [String: Int] = [:]
@@ -74,7 +74,7 @@ package struct Safetensors: Sendable {
 
     private static func tensor(
         _ name: String, _ value: JSON, file: MappedFile, dataStart: Int
-    ) throws -> Tensor {
+    ) throws(FormatError) -> Tensor {
         func malformed(_ message: String) -> FormatError {
             FormatError(
                 .malformed, path: file.path, item: name, "\(message); the file is damaged, get it again")
@@ -88,7 +88,7 @@ package struct Safetensors: Sendable {
         var shape: [Int] = []
         var bitCount = bits
         for size in sizes {
-            guard let size = size.integer, size >= 0 else { throw malformed("its shape is no list of sizes") }
+            guard let size = size.integer, size >= 0 else { throw malformed("its shape is not a list of sizes") }
             let (product, overflow) = bitCount.multipliedReportingOverflow(by: Int(size))
             guard !overflow else { throw malformed("its size overflows 64 bits") }
             bitCount = product
@@ -97,7 +97,7 @@ package struct Safetensors: Sendable {
         guard let offsets = value["data_offsets"]?.array, offsets.count == 2,
             let begin = offsets[0].integer, let end = offsets[1].integer,
             0 <= begin, begin <= end
-        else { throw malformed("its data_offsets are no two ascending offsets") }
+        else { throw malformed("its data_offsets are not two ascending offsets") }
         guard Int(end) <= file.size - dataStart else {
             throw FormatError(
                 .truncated, path: file.path, item: name, offset: dataStart,
@@ -126,7 +126,7 @@ package struct Safetensors: Sendable {
     ]
 
     /// Tensors that share bytes are a sign of an attack or of damage.
-    private static func requireNoOverlap(_ tensors: [Tensor], path: String) throws {
+    private static func requireNoOverlap(_ tensors: [Tensor], path: String) throws(FormatError) {
         let sorted = tensors.sorted { $0.range.lowerBound < $1.range.lowerBound }
         for (tensor, next) in zip(sorted, sorted.dropFirst())
         where tensor.range.upperBound > next.range.lowerBound {
@@ -139,7 +139,7 @@ package struct Safetensors: Sendable {
 
 extension JSON {
     /// Parses `bytes`, which start at byte `offset` of the file at `path`.
-    static func read(_ bytes: UnsafeRawBufferPointer, path: String, offset: Int = 0) throws -> JSON {
+    static func read(_ bytes: UnsafeRawBufferPointer, path: String, offset: Int = 0) throws(FormatError) -> JSON {
         do throws(JSONError) {
             return try parse(bytes)
         } catch {
@@ -150,12 +150,13 @@ extension JSON {
 
     /// Parses a whole, small file.
     /// - Throws: `FormatError`, also for files above `limit` bytes.
-    static func read(path: String, limit: Int = 1 << 24) throws -> JSON {
+    static func read(path: String, limit: Int = 1 << 24) throws(FormatError) -> JSON {
         let file = try MappedFile(path: path)
         guard file.size <= limit else {
             throw FormatError(
                 .unsupported, path: path, "has \(file.size) bytes; at most \(limit) are supported")
         }
-        return try withExtendedLifetime(file) { try read(file.bytes, path: path) }
+        defer { withExtendedLifetime(file) {} }
+        return try read(file.bytes, path: path)
     }
 }

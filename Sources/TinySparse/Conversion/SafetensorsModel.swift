@@ -13,7 +13,7 @@ package struct SafetensorsModel: Sendable {
 
     /// Opens one file, or all shards of a directory.
     /// - Throws: `FormatError` naming the file.
-    package init(path: String) throws {
+    package init(path: String) throws(FormatError) {
         guard isDirectory(path) else {
             try self.init(path: path, files: [path])
             return
@@ -26,7 +26,7 @@ package struct SafetensorsModel: Sendable {
         try self.init(path: path, files: Self.files(ofIndex: indexPath).map { path + "/" + $0 })
     }
 
-    private init(path: String, files: [String]) throws {
+    private init(path: String, files: [String]) throws(FormatError) {
         var shards: [Safetensors] = []
         var shardOf: [String: Int] = [:]
         for file in files {
@@ -52,9 +52,9 @@ package struct SafetensorsModel: Sendable {
     }
 
     /// The names of the shards, sorted. They stay inside the directory.
-    private static func files(ofIndex path: String) throws -> [String] {
+    private static func files(ofIndex path: String) throws(FormatError) -> [String] {
         guard let map = try JSON.read(path: path)["weight_map"]?.object else {
-            throw FormatError(.malformed, path: path, item: "weight_map", "is no JSON object")
+            throw FormatError(.malformed, path: path, item: "weight_map", "is not a JSON object")
         }
         var names: Set<String> = []
         for (tensor, value) in map {
@@ -63,7 +63,7 @@ package struct SafetensorsModel: Sendable {
             else {
                 throw FormatError(
                     .malformed, path: path, item: tensor,
-                    "its shard is no name of a .safetensors file in the same directory")
+                    "its shard is not the name of a .safetensors file in the same directory")
             }
             names.insert(name)
             guard names.count <= 1000 else {

@@ -69,7 +69,7 @@ package struct GGUF: Sendable {
                 throw FormatError(
                     .malformed, path: file.path, item: "general.alignment",
                     offset: entries[index].range.lowerBound,
-                    "\(alignment) is no power of two up to 1 MiB")
+                    "\(alignment) is not a power of two up to 1 MiB")
             }
         }
 
@@ -173,7 +173,7 @@ private struct TensorHeader {
             FormatError(kind, path: file.path, item: name, offset: start, message)
         }
         guard dataOffset % UInt64(alignment) == 0 else {
-            throw fail(.malformed, "its place, \(dataOffset), is no multiple of \(alignment)")
+            throw fail(.malformed, "its place, \(dataOffset), is not a multiple of \(alignment)")
         }
         guard dataStart <= file.size, dataOffset <= UInt64(file.size - dataStart) else {
             throw fail(
@@ -189,7 +189,7 @@ private struct TensorHeader {
             else {
                 throw fail(
                     .malformed,
-                    "a row of \(dimensions[0]) is no whole number of \(format.name) blocks")
+                    "a row of \(dimensions[0]) is not a whole number of \(format.name) blocks")
             }
             guard bytes <= file.size - first else {
                 throw fail(

@@ -20,7 +20,7 @@ package enum GGUFType: UInt32, Sendable {
 }
 
 /// One metadata key with the place of its value, which is decoded on demand:
-/// a vocabulary costs nothing until somebody asks for it.
+/// a vocabulary costs nothing until it is read.
 package struct GGUFEntry: Sendable {
     package let key: String
     package let type: GGUFType
@@ -75,7 +75,7 @@ package struct GGUFEntry: Sendable {
         guard let type = GGUFType(rawValue: number) else {
             throw FormatError(
                 .malformed, path: reader.path, item: key, offset: start,
-                "\(number) is no metadata type; the file is damaged, get it again")
+                "\(number) is not a metadata type; the file is damaged, get it again")
         }
         return type
     }

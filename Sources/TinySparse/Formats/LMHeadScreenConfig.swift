@@ -40,7 +40,7 @@ package struct LMHeadScreenConfig: Sendable, Equatable {
         }
         func margin(_ name: String) throws(FormatError) -> Float {
             let value = Float(try gguf.double(Self.key + name))
-            guard value.isFinite, value >= 0 else { throw wrong(name, "is no margin: a finite number from 0 on is") }
+            guard value.isFinite, value >= 0 else { throw wrong(name, "is not a finite number from 0 on") }
             return value
         }
         func wrong(_ name: String, _ message: String) -> FormatError {

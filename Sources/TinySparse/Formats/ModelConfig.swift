@@ -15,13 +15,11 @@ public struct ModelConfig: Sendable, Equatable {
     }
     /// How a token's position enters.
     package enum Positions: Sendable, Equatable {
-        /// Rotary: pair i of the first `dims` values of a head turns by
-        /// (position / scaling) · base^(−2i / dims). A pair is (2i, 2i + 1) if
-        /// `interleaved`, otherwise (i, i + dims / 2); native files never are.
-        case rope(base: Double, scaling: Double, dims: Int, interleaved: Bool)
-        /// A row of a learned table, `offset` rows into the table of the source.
-        /// Native files have dropped those: their row p is position p.
-        case learned(offset: Int)
+        /// Rotary: pair i, the values i and i + dims / 2 of the first `dims` of a head, is rotated by
+        /// (position / scaling) · base^(−2i / dims).
+        case rope(base: Double, scaling: Double, dims: Int)
+        /// Row p of a learned table is position p.
+        case learned
     }
 
     /// `llama`, `opt`: where the model comes from. What it computes is said by the rest.
@@ -50,7 +48,7 @@ public struct ModelConfig: Sendable, Equatable {
     /// True if the feed-forward layer multiplies act(gate) by up.
     package var gated: Bool
     package var positions: Positions
-    /// Divisors of the rotary frequencies, one a pair; empty if there are none.
+    /// Divisors of the rotary frequencies, one per pair; empty if there are none.
     package var ropeFactors: [Float]
     /// True if the output matrix is the embedding.
     package var tiedHead: Bool
@@ -131,7 +129,7 @@ extension ModelConfig {
         try require(
             normEpsilon >= 0 && normEpsilon <= 1, "norm epsilon", "\(normEpsilon) is not in 0...1")
         switch positions {
-        case .rope(let base, let scaling, let dims, _):
+        case .rope(let base, let scaling, let dims):
             try check("rope dimensions", dims, 2...headDim)
             try require(dims % 2 == 0, "rope dimensions", "\(dims) is odd")
             try require(base >= 1 && base <= 1e15, "rope base", "\(base) is not in 1...1e15")
@@ -143,8 +141,7 @@ extension ModelConfig {
             try require(
                 ropeFactors.allSatisfy { $0 >= 1e-6 && $0 <= 1e6 }, "rope factors",
                 "one is not in 1e-6...1e6")
-        case .learned(let offset):
-            try check("position offset", offset, 0...1024)
+        case .learned:
             try require(ropeFactors.isEmpty, "rope factors", "learned positions have none")
         }
     }

@@ -9,7 +9,7 @@ extension ModelConfig {
     /// The key that says that a GGUF file is a native file, and of which version.
     package static let nativeFormatKey = "tinysparse.format"
 
-    /// Writes every field as metadata, so that reading back needs no guess.
+    /// Writes every field as metadata, so that nothing has to be guessed on reading.
     package func write(to writer: inout GGUFWriter) {
         writer.add("general.architecture", architecture)
         writer.add("general.name", name)
@@ -27,13 +27,13 @@ extension ModelConfig {
         writer.add("tinysparse.activation", activation.rawValue)
         writer.add("tinysparse.gated", gated)
         writer.add("tinysparse.tied_head", tiedHead)
+        // Programs that do not know the list of roles expect every bias then, and refuse the file.
         writer.add("tinysparse.has_biases", !biases.isEmpty)
         if !biases.isEmpty, biases != layerMatrices {
-            let names = TensorRole.allCases.filter { biases.contains($0) }.map { Array($0.rawValue.utf8) }
-            writer.add(Self.biasRolesKey, names)
+            writer.add(Self.biasRolesKey, of: TensorRole.allCases.filter { biases.contains($0) })
         }
         switch positions {
-        case .rope(let base, let scaling, let dims, _):
+        case .rope(let base, let scaling, let dims):
             writer.add("tinysparse.positions", "rope")
             writer.add("tinysparse.rope.base", base)
             writer.add("tinysparse.rope.scaling", scaling)
@@ -51,14 +51,8 @@ extension ModelConfig {
 
     private func biasRoles(_ gguf: GGUF) throws(FormatError) -> Set<TensorRole> {
         guard let entry = gguf.entry(Self.biasRolesKey) else { return layerMatrices }
-        let names = try entry.byteStrings(in: gguf.file).map { String(decoding: $0, as: UTF8.self) }
-        let roles = Set(layerMatrices.filter { names.contains($0.rawValue) })
-        guard roles.count == names.count, !names.isEmpty else {
-            throw FormatError(
-                .unsupported, path: gguf.path, item: Self.biasRolesKey,
-                "lists matrices that have no bias here; convert the original model again")
-        }
-        return roles
+        let all = layerMatrices
+        return Set(try TensorRole.list(entry, in: gguf, of: TensorRole.allCases.filter { all.contains($0) }))
     }
 
     /// Reads the configuration of a native file.
@@ -102,9 +96,9 @@ extension ModelConfig {
             positions = .rope(
                 base: try gguf.double("tinysparse.rope.base"),
                 scaling: try gguf.double("tinysparse.rope.scaling"),
-                dims: try gguf.integer("tinysparse.rope.dimensions"), interleaved: false)
+                dims: try gguf.integer("tinysparse.rope.dimensions"))
         case "learned":
-            positions = .learned(offset: 0)
+            positions = .learned
         default:
             throw FormatError(
                 .unsupported, path: gguf.path, item: "tinysparse.positions",

@@ -98,7 +98,7 @@ package final class NativeModelFile: @unchecked Sendable {
 
     private func missing(_ id: TensorID) -> FormatError {
         FormatError(
-            .missing, path: path, item: id.stem + (id.isBias ? ".bias" : ""), "this kind of model has no such tensor")
+            .missing, path: path, item: id.name, "this kind of model has no such tensor")
     }
 }
 

@@ -12,9 +12,9 @@ package struct PredictorConfig: Sendable, Equatable {
     package var neuronGroup = 1
     /// Layers whose neurons are chosen by their own gate instead of by a predictor; empty for none.
     package var gates: [Bool] = []
-    /// A neuron with a score at least this high is active, one a layer.
+    /// A neuron with a score at least this high is active; one per layer.
     package var neuronThresholds: [Float] = []
-    /// A head with a score at least this high is active, one a layer.
+    /// A head with a score at least this high is active; one per layer.
     package var headThresholds: [Float] = []
     /// Neurons are predicted from the norm before the attention of their layer, so that they are known
     /// before it runs, and not from the norm before the MLP.
@@ -24,7 +24,7 @@ package struct PredictorConfig: Sendable, Equatable {
 
     package init() {}
 
-    /// Whether there are no predictors; there may be a screen all the same.
+    /// Whether there are no predictors; there may still be a screen.
     package var isEmpty: Bool { neuronRanks.isEmpty && headRanks.isEmpty }
 
     /// Whether a layer's heads are predicted.
@@ -57,7 +57,7 @@ package struct PredictorConfig: Sendable, Equatable {
             guard let entry = gguf.entry(Self.key + name) else { throw gguf.missing(Self.key + name) }
             let values = try entry.int32s(in: gguf.file).map(Int.init)
             guard values.count == layers, values.allSatisfy({ (0...4096).contains($0) }) else {
-                throw wrong(name, "holds no rank in 0...4096 for each of \(layers) layers")
+                throw wrong(name, "does not hold a rank in 0...4096 for each of \(layers) layers")
             }
             return values
         }
@@ -65,7 +65,7 @@ package struct PredictorConfig: Sendable, Equatable {
             guard let entry = gguf.entry(Self.key + name) else { throw gguf.missing(Self.key + name) }
             let values = try entry.floats(in: gguf.file)
             guard values.count == layers, values.allSatisfy({ $0.isFinite }) else {
-                throw wrong(name, "holds no finite threshold for each of \(layers) layers")
+                throw wrong(name, "does not hold a finite threshold for each of \(layers) layers")
             }
             return values
         }
@@ -88,7 +88,7 @@ package struct PredictorConfig: Sendable, Equatable {
         let marks = try entry.int32s(in: gguf.file)
         guard gated, marks.count == layers, marks.allSatisfy({ 0...1 ~= $0 }),
             zip(marks, neuronRanks).allSatisfy({ $0 == 0 || $1 == 0 })
-        else { throw wrong("gates", "names layers that have no gate, or that have a predictor of neurons too") }
+        else { throw wrong("gates", "names layers without a gate, or with a predictor of neurons as well") }
         gates = marks.map { $0 == 1 }
     }
 }

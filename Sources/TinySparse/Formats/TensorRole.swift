@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinySupport
+
 /// What a tensor of a model is for. The raw value is its name in native files, and in GGUF files of source checkpoints.
 ///
 /// The order of the cases is the order of the tensors in a native file, layer by layer. What loading, converting, writing
@@ -81,6 +83,31 @@ extension TensorRole {
     }
 }
 
+// Roles in metadata: the list of their names.
+
+extension TensorRole {
+    /// Reads a list of roles.
+    /// - Parameter possible: what may be in it, in the order of the cases.
+    /// - Throws: `FormatError` naming the key for anything else, or another order.
+    static func list(
+        _ entry: GGUFEntry, in gguf: GGUF, of possible: [TensorRole]
+    ) throws(FormatError) -> [TensorRole] {
+        let names = try entry.byteStrings(in: gguf.file).map { String(decoding: $0, as: UTF8.self) }
+        let roles = possible.filter { names.contains($0.rawValue) }
+        guard roles.map({ $0.rawValue }) == names else {
+            throw FormatError(
+                .unsupported, path: gguf.path, item: entry.key,
+                "lists a tensor that it cannot apply to; convert the original model again")
+        }
+        return roles
+    }
+}
+
+extension GGUFWriter {
+    /// Adds a list of roles, which `TensorRole.list` reads.
+    mutating func add(_ key: String, of roles: [TensorRole]) { add(key, roles.map { Array($0.rawValue.utf8) }) }
+}
+
 /// One tensor of a model, or its bias.
 package struct TensorID: Hashable, Sendable {
     package let role: TensorRole
@@ -101,4 +128,7 @@ package struct TensorID: Hashable, Sendable {
 
     /// `blk.3.attn_q`: what native files and GGUF checkpoints call it, without `.weight` or `.bias`.
     package var stem: String { (layer.map { "blk.\($0)." } ?? "") + role.rawValue }
+
+    /// `blk.3.attn_q.weight`, `blk.3.attn_q.bias`: the same in full.
+    package var name: String { role == .gateGain ? stem : stem + (isBias ? ".bias" : ".weight") }
 }

@@ -55,8 +55,8 @@ package struct TensorSpec: Equatable {
     /// The tensors of the native file, dimensions as in GGUF: contiguous first.
     package var tensors: [(name: String, format: BlockFormat, dimensions: [Int])] {
         switch storage {
-        case .vector(let count): [(vectorName, .f32, [count])]
-        case .table(let rows, let cols): [(vectorName, .f32, [cols, rows])]
+        case .vector(let count): [(id.name, .f32, [count])]
+        case .table(let rows, let cols): [(id.name, .f32, [cols, rows])]
         case .int8(let rows, let cols):
             [
                 (stem + ".weight", .i8, [Matrix.stride(forColumns: cols), rows]),
@@ -75,11 +75,6 @@ package struct TensorSpec: Equatable {
                 (stem + ".scale", .f32, [outputs]),
             ]
         }
-    }
-
-    private var vectorName: String {
-        if id.isBias { return id.stem + ".bias" }
-        return id.role == .gateGain ? id.stem : id.stem + ".weight"
     }
 }
 
@@ -120,8 +115,7 @@ extension ModelConfig {
         switch id.role {
         case .tokenEmbedding: return matrix(vocabularySize, dModel)
         case .positions:
-            if case .learned = positions { return .table(rows: contextLength, cols: dModel) }
-            return nil
+            return positions == .learned ? .table(rows: contextLength, cols: dModel) : nil
         case .attentionNorm, .mlpNorm, .outputNorm: return .vector(count: dModel)
         case .query: return matrix(dQuery, dModel)
         case .key, .value: return matrix(dKV, dModel)

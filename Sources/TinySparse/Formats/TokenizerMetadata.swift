@@ -27,7 +27,7 @@ extension TokenizerSpec {
             guard let id = Int32(exactly: value) else {
                 throw FormatError(
                     .malformed, path: file.path, item: entry.key, offset: entry.range.lowerBound,
-                    "\(value) is no token id")
+                    "\(value) is not a token id")
             }
             return id
         }

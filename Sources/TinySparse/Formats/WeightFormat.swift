@@ -10,7 +10,7 @@ public enum WeightFormat: String, Sendable, CaseIterable {
     /// 4 bits would cost the most there. So do the MLP's matrices of models with a sparse activation, which skip
     /// neurons: sixteen rows of 4-bit weights form a block, and a single row cannot be read without the other fifteen.
     case w4
-    /// The same and the embedding and the output matrix too: the smallest, at a price in quality.
+    /// The same, and the embedding and the LM head as well: the smallest, at a cost in quality.
     case w4all = "w4-all"
 }
 
@@ -41,19 +41,13 @@ package struct FourBitRoles: Sendable, Equatable {
 
     func write(to writer: inout GGUFWriter) {
         guard !isEmpty else { return }
-        writer.add(Self.key, roles.map { Array($0.rawValue.utf8) })
+        writer.add(Self.key, of: roles)
     }
 
     /// Reads what a native file says; empty if it says nothing.
     /// - Throws: `FormatError` naming the key.
     init(_ gguf: GGUF) throws(FormatError) {
         guard let entry = gguf.entry(Self.key) else { return }
-        let names = try entry.byteStrings(in: gguf.file).map { String(decoding: $0, as: UTF8.self) }
-        roles = Self.possible.filter { names.contains($0.rawValue) }
-        guard roles.map({ $0.rawValue }) == names else {
-            throw FormatError(
-                .unsupported, path: gguf.path, item: Self.key,
-                "lists matrices that cannot have 4-bit weights; convert the original model again")
-        }
+        roles = try TensorRole.list(entry, in: gguf, of: Self.possible)
     }
 }

@@ -2,19 +2,32 @@
 
 import TinyPlatform
 
-/// Something of a known size that bytes can be put into at any place.
+/// Something that bytes can be put into at any place, once it has its size.
 package protocol ByteSink {
+    /// Makes room for `size` bytes, all zero; called once, before anything is written.
+    func setSize(_ size: Int) throws(FormatError)
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FormatError)
 }
 
-/// Memory; the caller keeps it alive.
-package struct MemorySink: ByteSink {
-    let memory: UnsafeMutableRawBufferPointer
+/// Memory that looks like a file.
+package final class MemorySink: ByteSink {
+    private let name: String
+    private var file: MappedFile?
 
-    package init(memory: UnsafeMutableRawBufferPointer) { self.memory = memory }
+    /// - Parameter name: what errors about the bytes name.
+    package init(name: String) { self.name = name }
+
+    /// - Throws: `FormatError` if there is no memory.
+    package func setSize(_ size: Int) throws(FormatError) { file = try MappedFile(memoryNamed: name, size: size) }
 
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
-        UnsafeMutableRawBufferPointer(rebasing: memory[offset...]).copyMemory(from: bytes)
+        UnsafeMutableRawBufferPointer(rebasing: file!.writable[offset...]).copyMemory(from: bytes)
+    }
+
+    /// The bytes, which nobody can change from now on.
+    package func sealed() -> MappedFile {
+        file!.seal()
+        return file!
     }
 }
 
@@ -32,7 +45,7 @@ package final class AtomicFile: ByteSink {
     package init(path: String) throws(FormatError) {
         guard !fileExists(path) || isRegularFile(path) else {
             throw FormatError(
-                .system(EEXIST), path: path, "is no regular file; name the file to write")
+                .system(EEXIST), path: path, "is not a regular file; name the file to write")
         }
         self.path = path
         temporaryPath = "\(path).tmp.\(getpid())"

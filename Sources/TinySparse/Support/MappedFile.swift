@@ -21,7 +21,7 @@ package final class MappedFile: @unchecked Sendable {
     package var size: Int { bytes.count }
 
     /// Maps a file.
-    /// - Throws: `FormatError` if it cannot be opened, is empty, or is no regular file.
+    /// - Throws: `FormatError` if it cannot be opened, is empty, or is not a regular file.
     package init(path: String) throws(FormatError) {
         let descriptor = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
         guard descriptor >= 0 else { throw .system("open", path: path) }
@@ -31,7 +31,7 @@ package final class MappedFile: @unchecked Sendable {
             throw .system("inspect", path: path)
         }
         guard info.st_mode & S_IFMT == S_IFREG else {
-            let what = info.st_mode & S_IFMT == S_IFDIR ? "is a directory" : "is no regular file"
+            let what = info.st_mode & S_IFMT == S_IFDIR ? "is a directory" : "is not a regular file"
             throw FormatError(.malformed, path: path, "\(what); name a model file")
         }
         guard info.st_size > 0 else {
@@ -87,7 +87,7 @@ package final class MappedFile: @unchecked Sendable {
     /// Ends the writing: from now on a write faults.
     package func seal() { _ = mprotect(writable.baseAddress!, bytes.count, PROT_READ) }
 
-    /// Memory of somebody else, who keeps it as it is for the lifetime of this object.
+    /// Memory owned by the caller, who keeps it unchanged for the lifetime of this object.
     package init(borrowing bytes: UnsafeRawBufferPointer, named path: String) {
         self.path = path
         self.bytes = bytes

@@ -5,7 +5,7 @@ import TinyFormats
 import TinyRuntime
 import TinySupport
 
-/// A native file with other predictors: everything else is copied as it is.
+/// A native file with new predictors: everything else is copied unchanged.
 struct PredictorFile {
     /// By layer; nil stands for a layer that runs dense.
     var neurons: [NeuronChooser?]
@@ -37,46 +37,44 @@ struct PredictorFile {
 
     /// Writes the file, which appears when it is complete.
     /// - Throws: `FormatError`.
-    func write(_ model: NativeModelFile, to path: String) throws {
-        var writer = writer(model)
-        try writer.write(to: path) { writer, file in try write(model, &writer, into: file) }
+    func write(_ model: NativeModelFile, to path: String) throws(FormatError) {
+        let file = try AtomicFile(path: path)
+        try write(model, into: file)
+        try file.commit()
     }
 
     /// The same in memory.
-    func image(_ model: NativeModelFile) throws -> MappedFile {
-        var writer = writer(model)
-        return try writer.image(named: model.path) { writer, memory in try write(model, &writer, into: memory) }
+    func image(_ model: NativeModelFile) throws(FormatError) -> MappedFile {
+        let memory = MemorySink(name: model.path)
+        try write(model, into: memory)
+        return memory.sealed()
     }
 
-    private func writer(_ model: NativeModelFile) -> NativeModelWriter {
+    private func write(_ model: NativeModelFile, into sink: some ByteSink) throws(FormatError) {
         var config = model.config
         config.predictors = self.config
-        let own: Set = ["general.architecture", "general.name", "general.alignment"]
-        return NativeModelWriter(config) { writer in
+        var writer = try NativeModelWriter(config, into: sink) { metadata in
+            let own: Set = ["general.architecture", "general.name", "general.alignment"]
             for entry in model.gguf.entries where !own.contains(entry.key) && !entry.key.hasPrefix("tinysparse.") {
-                writer.copy(entry, from: model.gguf.file)
+                metadata.copy(entry, from: model.gguf.file)
             }
         }
-    }
-
-    private func write(
-        _ model: NativeModelFile, _ writer: inout NativeModelWriter, into sink: some ByteSink
-    ) throws(FormatError) {
         for spec in writer.specs {
             if let tensors = trained(spec.id) {
-                for bytes in tensors { try writer.write(bytes, to: sink) }
+                for bytes in tensors { try writer.write(bytes) }
             } else if let transposed = try transposedOutput(spec, model) {
-                try writer.write(raw(transposed.weights), to: sink)
-                try writer.write(transposed.scales, to: sink)
+                try writer.write(raw(transposed.weights))
+                try writer.write(transposed.scales)
             } else {
                 for tensor in spec.tensors {
                     guard let found = model.gguf.tensor(tensor.name) else {
                         throw FormatError(.missing, path: model.path, item: tensor.name, "the tensor is missing")
                     }
-                    try writer.write(model.gguf.bytes(of: found), to: sink)
+                    try writer.write(model.gguf.bytes(of: found))
                 }
             }
         }
+        try writer.finish()
     }
 
     /// The file's tensors of what is new; nil for what the model has.

@@ -49,6 +49,10 @@ MODELS = {
                            factors=[1 + i * i / 16 for i in range(12)]),
     "opt-gelu": shape(OPT, 48, 1, 3, 3, 16, 100, 64, activation="gelu", tied_head=False,
                       vocabulary_size=300),
+    # Biases: of some matrices, and of all with a gate among them.
+    "llama-qkv-biases": shape(LLAMA, 64, 1, 4, 2, 16, 72, 64, vocabulary_size=300, has_biases=True,
+                              biases=["attn_q", "attn_k", "attn_v"]),
+    "llama-biases": shape(LLAMA, 64, 1, 4, 2, 16, 100, 64, vocabulary_size=300, has_biases=True),
     # Predictors: of odd ranks and more than a group, of some layers only, that name none or all.
     "opt-predictors": shape(OPT, 64, 4, 4, 4, 16, 192, 64, predictors=dict(
         neuron_ranks=[8, 0, 70, 5], neuron_thresholds=[0.2, 0.0, -0.1, 1e9],
@@ -124,7 +128,9 @@ def weights(config, seed):
     dkv = config["kv_head_count"] * config["head_dimension"]
     w = {}
 
-    def matrix(name, rows, columns, gain=1.0, bias=config["has_biases"]):
+    def matrix(name, rows, columns, gain=1.0, bias=None):
+        if bias is None:
+            bias = config["has_biases"] and name.split(".")[-1] in config.get("biases", [name.split(".")[-1]])
         # Rows of unlike sizes, so that a scale that belongs to another output shows.
         sizes = random.uniform(0.5, 1.5, (rows, 1))
         w[name + ".weight"] = random.standard_normal((rows, columns)) * sizes * gain / columns**0.5
@@ -234,6 +240,8 @@ def native_metadata(config, name, tensors):
         s = config["screen"]
         meta += [("tinysparse.predictors.screen_" + key, gg.U32, s[key]) for key in ("rank", "rows")]
         meta += [("tinysparse.predictors.screen_" + key, gg.F32, s[key]) for key in ("margin", "wide_margin")]
+    if "biases" in config:
+        meta += [("tinysparse.bias_roles", (gg.ARRAY, gg.STRING), config["biases"])]
     if "four_bit" in config:
         meta += [("tinysparse.four_bit", (gg.ARRAY, gg.STRING), config["four_bit"])]
     end = len(vocabulary) - 1
@@ -283,7 +291,7 @@ def hf_config(config):
                   bos_token_id=config["vocabulary_size"] - 1,
                   eos_token_id=config["vocabulary_size"] - 1)
     if config["architecture"] == "llama":
-        if config["factors"] or config["rope_dimensions"] != config["head_dimension"]:
+        if config["factors"] or config["rope_dimensions"] != config["head_dimension"] or "biases" in config:
             raise SystemExit("this model has no Hugging Face form")
         scaling = config["rope_scaling"]
         return dict(common, architectures=["LlamaForCausalLM"], model_type="llama",
@@ -291,7 +299,7 @@ def hf_config(config):
                     num_key_value_heads=config["kv_head_count"], head_dim=config["head_dimension"],
                     rms_norm_eps=config["norm_epsilon"], rope_theta=config["rope_base"],
                     rope_scaling=None if scaling == 1 else {"type": "linear", "factor": scaling},
-                    attention_bias=False, mlp_bias=False)
+                    attention_bias=config["has_biases"], mlp_bias=config["has_biases"])
     activation = {"gelu": "gelu_new"}.get(config["activation"], config["activation"])  # tanh form
     return dict(common, architectures=["OPTForCausalLM"], model_type="opt",
                 activation_function=activation, ffn_dim=config["feed_forward_length"],

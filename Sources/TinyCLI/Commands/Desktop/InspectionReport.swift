@@ -103,7 +103,7 @@ struct InspectionReport {
     private func describe(_ config: ModelConfig) -> [(String, String)] {
         let positions =
             switch config.positions {
-            case .rope(let base, _, let dims, _):
+            case .rope(let base, _, let dims):
                 "rotary, base \(fixed(base, 0)), \(dims) of \(config.headDim) dimensions"
             case .learned: "learned"
             }

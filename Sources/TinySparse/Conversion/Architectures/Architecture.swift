@@ -3,48 +3,68 @@
 import TinyFormats
 import TinySupport
 
-/// An architecture: how its source checkpoints say what a model is, and which of their tensors become ours.
+/// What is to know about a family of models in order to convert it: how its settings become a `ModelConfig`, and where its
+/// tensors are.
 ///
-/// To add one, write a file like `Llama.swift` and list it in `architectures`. What it computes is data for the runtime
-/// (`ModelConfig`): a new kind of layer comes first there, in docs/NUMERICS.md and in the reference implementation.
-protocol Architecture: Sendable {
-    /// `model_type` in the config.json of a Hugging Face folder, and `general.architecture` in GGUF files.
-    var name: String { get }
+/// To add an architecture, copy `Llama.swift`, change what differs, and add the type to `architectures`. What the
+/// runtime cannot express has to be refused here, by the name of the setting.
+protocol Architecture: SendableMetatype {
+    /// Its name in GGUF files (`general.architecture`) and in `config.json` (`model_type`).
+    static var name: String { get }
 
-    /// What config.json says.
-    /// - Throws: `FormatError` naming the field.
-    func config(_ fields: ConfigFields) throws -> ModelConfig
-
-    /// What the metadata of a GGUF file says.
+    /// The configuration that the metadata of a GGUF file describes.
     /// - Throws: `FormatError` naming the key.
-    func config(_ fields: GGUFFields) throws(FormatError) -> ModelConfig
+    static func config(_ fields: GGUFFields) throws(FormatError) -> ModelConfig
 
-    /// What the names of all tensors but the LM head may start with in a Hugging Face folder, the usual prefix first.
-    var prefixes: [String] { get }
+    /// The configuration that the `config.json` of a Hugging Face model describes.
+    /// - Throws: `FormatError` naming the field.
+    static func config(_ fields: ConfigFields) throws(FormatError) -> ModelConfig
 
-    /// The names of tensors in a Hugging Face folder, without prefix, layer, and `.weight` or `.bias`. GGUF files use ours.
-    var tensorNames: [TensorRole: String] { get }
+    /// The tensors of a GGUF file.
+    static var ggufTensors: TensorMap { get }
+
+    /// The tensors of a Hugging Face model.
+    static var huggingFaceTensors: TensorMap { get }
 }
 
-extension Architecture {
-    /// The name of a tensor in a Hugging Face folder.
-    func huggingFaceName(_ id: TensorID, prefix: String) -> String {
-        let suffix = id.isBias ? ".bias" : ".weight"
-        if id.role == .lmHead { return "lm_head" + suffix }
-        let layer = id.layer.map { "layers.\($0)." } ?? ""
-        return prefix + layer + (tensorNames[id.role] ?? id.role.rawValue) + suffix
-    }
-}
+/// What can be converted.
+private let architectures: [any Architecture.Type] = [Llama.self, OPT.self]
 
-/// All architectures that can be converted.
-let architectures: [any Architecture] = [Llama(), OPT()]
-
-/// The architecture that a checkpoint names.
-/// - Throws: `FormatError` naming the field, if it is not one of ours.
-func findArchitecture(named name: String, path: String, item: String) throws(FormatError) -> any Architecture {
-    if let found = architectures.first(where: { $0.name == name }) { return found }
+/// The architecture called `name`.
+/// - Parameters:
+///   - path: the file that names it.
+///   - item: the key it is under.
+/// - Throws: `FormatError` that lists what is supported.
+func architecture(_ name: String, path: String, item: String) throws(FormatError) -> any Architecture.Type {
+    for architecture in architectures where architecture.name == name { return architecture }
+    let supported = architectures.map { $0.name }.joined(separator: ", ")
     throw FormatError(
         .unsupported, path: path, item: item,
-        "architecture \"\(printable(name))\" is not supported; supported are "
-            + architectures.map { $0.name }.joined(separator: ", "))
+        "architecture \"\(printable(name))\" is not supported; supported are \(supported)")
+}
+
+/// A configuration with the architecture it was read by.
+package struct SourceConfig {
+    package let config: ModelConfig
+    let architecture: any Architecture.Type
+
+    /// Reads the metadata of a GGUF file made by the converters of llama.cpp or its relatives.
+    /// - Throws: `FormatError` naming the key.
+    package init(gguf: GGUF) throws(FormatError) {
+        let key = "general.architecture"
+        let name = try gguf.string(key)
+        architecture = try TinyConversion.architecture(name, path: gguf.path, item: key)
+        config = try architecture.config(GGUFFields(gguf: gguf, architecture: name))
+        try config.validate(path: gguf.path)
+    }
+
+    /// Reads the `config.json` of a Hugging Face model.
+    /// - Throws: `FormatError` naming the field.
+    package init(huggingFace path: String) throws(FormatError) {
+        let fields = ConfigFields(path: path, json: try JSON.read(path: path, limit: 1 << 20))
+        let key = "model_type"
+        architecture = try TinyConversion.architecture(fields.string(key), path: path, item: key)
+        config = try architecture.config(fields)
+        try config.validate(path: path)
+    }
 }

@@ -28,7 +28,7 @@ final class Attention {
     ) throws(RuntimeError) {
         self.context = context
         self.cache = cache
-        if case .rope(let base, let scaling, let dims, _) = config.positions {
+        if case .rope(let base, let scaling, let dims) = config.positions {
             rotary = try RotaryTable(
                 base: base, scaling: scaling, dims: dims, factors: config.ropeFactors, positions: cache.limit,
                 in: memory)

@@ -108,7 +108,7 @@ struct Floats: @unchecked Sendable {
 }
 
 /// Names the neurons of a gated MLP that matter by the gates themselves, which are then computed for all: neuron i
-/// does if |act(gate_i)| reach_i is at least the threshold. See docs/NUMERICS.md, 10.
+/// does if |act(gate_i)| gain_i is at least the threshold. See docs/NUMERICS.md, 10.
 struct GateRule: @unchecked Sendable {
     /// [dFF]: how much of the residual stream a gate of 1 usually lets through.
     let gain: UnsafePointer<Float>
