@@ -21,19 +21,22 @@ func groupProducts(
     while i < end {
         // Neurons past the end, which are repeats, have an activation of zero.
         @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(neurons, 0, neuronCount, i &+ k) }
+        let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: 4, bytes: width)
+        let stepAhead = ahead == nil ? 1 : 4
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
-            w.prefetchRow(neurons, 0, neuronCount, i &+ k &+ prefetchDistance)
+            ahead.map { $0 + k &* 64 } ?? w.prefetchRow(neurons, 0, neuronCount, i &+ k &+ prefetchDistance)
         }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
         let q = _mm256_set1_epi32(UnsafeRawPointer(x.values + i).loadUnaligned(as: Int32.self))
         var at = 0
         while at < width {
-            if shouldPrefetch {
-                prefetch(p0 + at)
-                prefetch(p1 + at)
-                prefetch(p2 + at)
-                prefetch(p3 + at)
+            if shouldPrefetch, at & 32 == 0 {
+                let to = at &* stepAhead
+                prefetch(p0 + to)
+                prefetch(p1 + to)
+                prefetch(p2 + to)
+                prefetch(p3 + to)
             }
             let a = load32(r0 + at), b = load32(r1 + at), c = load32(r2 + at), d = load32(r3 + at)
             let abLow = _mm256_unpacklo_epi8(a, b), abHigh = _mm256_unpackhi_epi8(a, b)
@@ -49,7 +52,7 @@ func groupProducts(
     }
 }
 
-/// Neurons from the one being added to the one whose row is prefetched.
+/// Of scattered neurons, those from the one being added to the one whose row is prefetched.
 private let prefetchDistance = 16
 
 @inline(__always)

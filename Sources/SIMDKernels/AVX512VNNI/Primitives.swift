@@ -9,6 +9,10 @@ let setName = "avx512"
 
 typealias Bytes64 = __m512i
 
+/// Bytes from the rows being read to what is prefetched after them, at least. (Zen 4, width 576: 9,216 was the
+/// best of 1,024 to 18,432.)
+let leastPrefetchBytes = 9216
+
 /// How many sums of sixteen lanes the registers hold beside what is added to them.
 let accumulators = 16
 

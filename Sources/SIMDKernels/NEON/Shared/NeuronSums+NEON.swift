@@ -19,8 +19,10 @@ func groupProducts(
     while i < end {
         // Neurons past the end, which are repeats, have an activation of zero.
         @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(neurons, 0, neuronCount, i &+ k) }
+        let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: 8, bytes: width)
+        let stepAhead = ahead == nil ? 1 : 8
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
-            w.prefetchRow(neurons, 0, neuronCount, i &+ k &+ prefetchDistance)
+            ahead.map { $0 + k &* 64 } ?? w.prefetchRow(neurons, 0, neuronCount, i &+ k &+ prefetchDistance)
         }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
@@ -32,8 +34,8 @@ func groupProducts(
         var at = 0
         while at < width {
             if shouldPrefetch, at & 63 == 0 {
-                prefetch(p0, p1, p2, p3, at)
-                prefetch(p4, p5, p6, p7, at)
+                prefetch(p0, p1, p2, p3, at &* stepAhead)
+                prefetch(p4, p5, p6, p7, at &* stepAhead)
             }
             let (a0, a1, a2, a3) = interleave(r0 + at, r1 + at, r2 + at, r3 + at)
             let (b0, b1, b2, b3) = interleave(r4 + at, r5 + at, r6 + at, r7 + at)
@@ -48,7 +50,7 @@ func groupProducts(
     }
 }
 
-/// Neurons from the one being added to the one whose row is prefetched.
+/// Of scattered neurons, those from the one being added to the one whose row is prefetched.
 private let prefetchDistance = 16
 
 @inline(__always)

@@ -17,6 +17,10 @@ func fourTimes(_ a: F16, _ b: F16, _ f: (float32x4_t, float32x4_t) -> float32x4_
             lowHalf: f(a.highHalf.lowHalf, b.highHalf.lowHalf), highHalf: f(a.highHalf.highHalf, b.highHalf.highHalf)))
 }
 
+/// Bytes from the rows being read to what is prefetched after them, at least. (Chosen like that of AVX2, not
+/// measured.)
+let leastPrefetchBytes = 2048
+
 /// How many sums of sixteen lanes the registers hold beside what is added to them.
 let accumulators = 4
 

@@ -6,7 +6,8 @@
 
 import KernelTable
 
-/// Rows from the one being read to the one being prefetched. (On ARM chosen like the other sets', not measured.)
+/// Of scattered rows, those from the one being read to the one being prefetched. (On ARM chosen like the other sets',
+/// not measured.)
 private let prefetchDistance = 8
 
 func rowDots(
@@ -17,8 +18,10 @@ func rowDots(
     var i = 0
     while i < count {
         @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(list, first, count, i &+ k) }
+        let ahead = w.adjacentRowsAhead(list, first, count, i, rows: 4, bytes: x.groups &* groupSize)
+        let stepAhead = ahead == nil ? groupSize : 4 &* groupSize
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
-            w.prefetchRow(list, first, count, i &+ k &+ prefetchDistance)
+            ahead.map { $0 + k &* 64 } ?? w.prefetchRow(list, first, count, i &+ k &+ prefetchDistance)
         }
         let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
@@ -26,10 +29,11 @@ func rowDots(
         for g in 0..<x.groups {
             let at = g &* groupSize
             if shouldPrefetch {
-                prefetch(p0 + at)
-                prefetch(p1 + at)
-                prefetch(p2 + at)
-                prefetch(p3 + at)
+                let to = g &* stepAhead
+                prefetch(p0 + to)
+                prefetch(p1 + to)
+                prefetch(p2 + to)
+                prefetch(p3 + to)
             }
             total += fourDots(x.values, r0, r1, r2, r3, at) * x.scales[g]
         }

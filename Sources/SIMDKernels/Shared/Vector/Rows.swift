@@ -22,8 +22,31 @@ extension WeightRows {
 }
 
 extension WeightRows {
-    /// What to prefetch for row i. Without a list it goes on past the end, into what the file has next and what will
-    /// mostly be read next; prefetching unmapped memory does nothing.
+    /// Where the next rows to be read begin, if they lie one after another in memory; nil if they are scattered.
+    ///
+    /// Kernels read `rows` rows side by side, for the sake of their registers. To memory that is as many short streams,
+    /// which most processors' prefetchers do not follow: a Zen 3 and a Zen 4 then read at 40 to 60 % of their bandwidth.
+    /// So a kernel prefetches what comes next in the order of memory: the first lines of it while it reads the first
+    /// columns of all its rows, and so on. Only scattered rows are prefetched side by side.
+    ///
+    /// Without a list it goes on past the end, into what the file has next and what will mostly be read next;
+    /// prefetching unmapped memory does nothing.
+    /// - Parameters:
+    ///   - i: the first of the rows being read.
+    ///   - bytes: those of a row that are read.
+    @inline(__always)
+    func adjacentRowsAhead(
+        _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int, rows: Int, bytes: Int
+    ) -> UnsafeRawPointer? {
+        guard bytes == stride else { return nil }
+        let start = UnsafeRawPointer(weights)
+        guard let list else { return start + ((first &+ i) &* stride &+ Swift.max(rows &* stride, leastPrefetchBytes)) }
+        let next = i &+ rows
+        guard next &+ rows <= count, list[next &+ rows &- 1] &- list[next] == Int32(rows &- 1) else { return nil }
+        return start + Int(list[next]) &* stride
+    }
+
+    /// What to prefetch for row i of scattered rows, while the same place of an earlier row is read.
     @inline(__always)
     func prefetchRow(_ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int) -> UnsafeRawPointer {
         guard list == nil else { return row(list, first, count, i) }
