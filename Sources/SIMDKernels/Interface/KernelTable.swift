@@ -36,6 +36,7 @@ package final class KernelTable: Sendable {
     package let byteScores: ByteScores
     package let byteValues: ByteValues
     package let fourBit: FourBitKernels
+    package let limits: LimitProbes
 
     package init(
         name: String, rowDots: @escaping RowDots, neuronSums: @escaping NeuronSums,
@@ -49,7 +50,7 @@ package final class KernelTable: Sendable {
         attentionScores: @escaping AttentionScores, softmaxWeights: @escaping SoftmaxWeights,
         weightedValues: @escaping WeightedValues, toBytes: @escaping ToBytes,
         byteScores: @escaping ByteScores, byteValues: @escaping ByteValues,
-        fourBit: FourBitKernels
+        fourBit: FourBitKernels, limits: LimitProbes
     ) {
         self.name = name
         self.rowDots = rowDots
@@ -79,6 +80,7 @@ package final class KernelTable: Sendable {
         self.byteScores = byteScores
         self.byteValues = byteValues
         self.fourBit = fourBit
+        self.limits = limits
     }
 }
 

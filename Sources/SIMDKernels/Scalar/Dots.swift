@@ -99,3 +99,17 @@ func tileDots(
         }
     }
 }
+
+// MARK: Limits
+
+let multiplyAddsPerTurn = 64
+
+func multiplyAdds(_ operands: UnsafeRawPointer, _ turns: Int) -> Int32 {
+    let values = operands.assumingMemoryBound(to: Int8.self)
+    var sum: Int32 = 0
+    for turn in 0..<turns {
+        let row = values + 64 &* (turn & 15)
+        for j in 0..<64 { sum &+= Int32(row[j]) &* Int32(values[j]) }
+    }
+    return sum
+}

@@ -23,6 +23,7 @@ extension Command {
             Option("text", value: "FILE", "take the tokens from a text"),
             Option("depth", "d", value: "N", "tokens in the KV cache before the measurement (default: 0)"),
             Option("stages", "report the time of each stage of decoding"),
+            Option("limit", "measure the machine, too: its read bandwidth, its int8 peak, and the share reached"),
             Option("repetitions", "r", value: "N", "measured repetitions (default: 5)"),
             .json,
         ],
@@ -30,6 +31,7 @@ extension Command {
             ("-t 2", "the default model on two threads"),
             ("-m smollm2.gguf --prompt-tokens 512 --generate 128 -r 3 --json", "more tokens, as JSON"),
             ("--kernels scalar", "without SIMD"),
+            ("-m smollm2.gguf --limit", "how near the machine's limits it comes"),
         ],
         run: benchCommand)
 }
@@ -59,18 +61,24 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
     defer { progress.clear() }
     try session.prefillInterruptibly(Array(ids[..<depth]))
 
+    let sample = arguments.has("limit") ? try sampleMemory() : nil
+
     /// Speeds of one kind of work, without the first run.
     func measure(_ name: String, _ count: Int, _ work: () throws(Failure) -> Void) throws(Failure) -> Speeds? {
         guard count > 0 else { return nil }
         var speeds: [Double] = []
+        var limits: [MachineLimits] = []
         for repetition in 0...repetitions {
             progress.show("\(name) \(repetition)/\(repetitions)")
             session.rewind(to: depth)
             let start = ContinuousClock.now
             try work()
-            if repetition > 0 { speeds.append(Double(count) / seconds(since: start)) }
+            guard repetition > 0 else { continue }
+            speeds.append(Double(count) / seconds(since: start))
+            // Beside every repetition, because the machine's speed drifts.
+            if let sample { limits.append(MachineLimits(session, sample)) }
         }
-        return Speeds(speeds)
+        return Speeds(speeds, limits)
     }
     let prefill = try measure("prefill", promptCount) { () throws(Failure) in
         try session.prefillInterruptibly(Array(ids[..<promptCount]))
@@ -92,7 +100,7 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
 }
 
 /// What a benchmark found.
-private struct BenchReport {
+struct BenchReport {
     let session: Session
     let isDense: Bool
     /// The option as given.
@@ -103,10 +111,10 @@ private struct BenchReport {
     let activity: Activity
     let screened: LMHeadScreenActivity?
 
-    private var model: Model { session.model }
+    var model: Model { session.model }
 
     /// Bytes of weights read per decoded token.
-    private var bytesPerToken: Int {
+    var bytesPerToken: Int {
         let layers = isDense ? model.bytesPerToken : model.bytesRead(activity, heads: true)
         guard let screened, screened.tokens > 0 else { return layers }
         return layers
@@ -136,6 +144,7 @@ private struct BenchReport {
             ("decode_tokens_per_second_min", decode.json { $0.slowest }),
             ("decode_tokens_per_second_max", decode.json { $0.fastest }),
             ("parameters", .number(model.config.parameterCount)),
+            ("limits", limitsJSON),
             ("bytes_read_per_token", .number(bytesPerToken)), ("neurons_computed", .double(activity.neuronShare)),
             ("heads_computed", .double(activity.headShare)), ("lm_head_screen", screened?.json ?? .null),
             ("peak_rss_bytes", .number(peakMemory())),
@@ -155,6 +164,7 @@ private struct BenchReport {
             let count = "\(decodeCount)".leftPadded(to: 5)
             lines.append("decode  \(count) tokens: \(decode), \(fixed(bandwidth, 1)) GB/s of weights")
         }
+        lines += limitLines
         if activity.neuronShare < 1 || activity.headShare < 1 {
             lines.append(
                 "skipped: \(fixed(100 * (1 - activity.neuronShare), 1)) % of neurons, "
@@ -171,27 +181,8 @@ private struct BenchReport {
     }
 }
 
-/// Speeds in tokens per second.
-private struct Speeds: CustomStringConvertible {
-    let median, slowest, fastest: Double
-
-    init(_ speeds: [Double]) {
-        let sorted = speeds.sorted()
-        let middle = sorted.count / 2
-        median = sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-        slowest = sorted[0]
-        fastest = sorted[sorted.count - 1]
-    }
-
-    var description: String {
-        "\(fixed(median)) tokens/s (\(fixed(slowest)) to \(fixed(fastest)))"
-    }
-}
-
-extension Optional<Speeds> {
-    fileprivate func json(_ field: (Speeds) -> Double) -> JSON {
-        map { .double(field($0)) } ?? .null
-    }
+private func sampleMemory() throws(Failure) -> MappedFile {
+    do { return try MachineLimits.sampleMemory() } catch { throw Failure(error) }
 }
 
 /// The first tokens of a text file, or pseudo-random ones.

@@ -18,5 +18,7 @@ package func kernels() -> KernelTable {
         weightedValues: weightedValues, toBytes: toBytes, byteScores: byteScores, byteValues: byteValues,
         fourBit: FourBitKernels(
             halfSums: halfSums, rowDots: fourBitDots, tileBlocks: tileBlocks, packRows: packBlocks,
-            tileDots: blockTileDots, expandRow: expandFourBitRow))
+            tileDots: blockTileDots, expandRow: expandFourBitRow),
+        limits: LimitProbes(
+            readBytes: readBytes, multiplyAdds: multiplyAdds, multiplyAddsPerTurn: multiplyAddsPerTurn))
 }

@@ -28,4 +28,13 @@ extension Model {
         let rows = denseShare + (1 - denseShare) * rowsPerToken / Double(config.vocabularySize)
         return Int(Double(weights.head.bytes) * (1 - rows)) - screen.bytes
     }
+
+    /// Products of a weight and an activation that each token of prefill takes in the layers: the LM head has one a
+    /// prompt, attention's own grow with the context.
+    package var multiplyAddsPerPrefillToken: Int {
+        weights.layers.reduce(0) { sum, layer in
+            let maps = [layer.query, layer.key, layer.value, layer.output, layer.up, layer.gate, layer.down]
+            return sum + maps.reduce(0) { $0 + ($1.map { $0.inputs * $0.outputs } ?? 0) }
+        }
+    }
 }
