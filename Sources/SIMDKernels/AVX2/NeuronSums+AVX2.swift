@@ -20,13 +20,12 @@ func groupProducts(
     var i = g &* groupSize
     while i < end {
         // Neurons past the end, which are repeats, have an activation of zero.
-        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(neurons, 0, neuronCount, i &+ k) }
         let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: 4, bytes: width)
         let stepAhead = ahead == nil ? 1 : 4
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
             ahead.map { $0 + k &* 64 } ?? w.prefetchRow(neurons, 0, neuronCount, i &+ k &+ prefetchDistance)
         }
-        let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
+        let (r0, r1, r2, r3) = w.fourRows(neurons, 0, neuronCount, i)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
         let q = _mm256_set1_epi32(UnsafeRawPointer(x.values + i).loadUnaligned(as: Int32.self))
         var at = 0

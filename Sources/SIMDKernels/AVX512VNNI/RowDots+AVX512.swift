@@ -14,14 +14,13 @@ func rowDots(
     let shouldPrefetch = w.shouldPrefetch(list)
     var i = 0
     while i < count {
-        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(list, first, count, i &+ k) }
         let ahead = w.adjacentRowsAhead(list, first, count, i, rows: 8, bytes: x.groups &* groupSize)
         let stepAhead = ahead == nil ? groupSize : 8 &* groupSize
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
             ahead.map { $0 + k &* 64 } ?? w.prefetchRow(list, first, count, i &+ k &+ prefetchDistance)
         }
-        let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
-        let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
+        let (r0, r1, r2, r3) = w.fourRows(list, first, count, i)
+        let (r4, r5, r6, r7) = w.fourRows(list, first, count, i &+ 4)
         var acc = SIMD8<Float>.zero
         if shouldPrefetch {
             let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)

@@ -18,14 +18,13 @@ func groupProducts(
     var i = g &* groupSize
     while i < end {
         // Neurons past the end, which are repeats, have an activation of zero.
-        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(neurons, 0, neuronCount, i &+ k) }
         let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: 8, bytes: width)
         let stepAhead = ahead == nil ? 1 : 8
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
             ahead.map { $0 + k &* 64 } ?? w.prefetchRow(neurons, 0, neuronCount, i &+ k &+ prefetchDistance)
         }
-        let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
-        let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
+        let (r0, r1, r2, r3) = w.fourRows(neurons, 0, neuronCount, i)
+        let (r4, r5, r6, r7) = w.fourRows(neurons, 0, neuronCount, i &+ 4)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
         let p4 = next(4), p5 = next(5), p6 = next(6), p7 = next(7)
         let q = UnsafeRawPointer(x.values + i)

@@ -17,13 +17,12 @@ func rowDots(
     let shouldPrefetch = w.shouldPrefetch(list)
     var i = 0
     while i < count {
-        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer { w.row(list, first, count, i &+ k) }
         let ahead = w.adjacentRowsAhead(list, first, count, i, rows: 4, bytes: x.groups &* groupSize)
         let stepAhead = ahead == nil ? groupSize : 4 &* groupSize
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
             ahead.map { $0 + k &* 64 } ?? w.prefetchRow(list, first, count, i &+ k &+ prefetchDistance)
         }
-        let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
+        let (r0, r1, r2, r3) = w.fourRows(list, first, count, i)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
         var total = SIMD4<Float>.zero
         for g in 0..<x.groups {
@@ -37,10 +36,17 @@ func rowDots(
             }
             total += fourDots(x.values, r0, r1, r2, r3, at) * x.scales[g]
         }
-        for k in 0..<Swift.min(4, count &- i) {
-            let r = list.map { Int($0[i &+ k]) } ?? first &+ i &+ k
-            let y = total[k] * w.scales[r]
-            out[i &+ k] = w.bias.map { y + $0[r] } ?? y
+        if list == nil, i &+ 4 <= count {
+            let at = first &+ i
+            var y = total * UnsafeRawPointer(w.scales + at).loadUnaligned(as: SIMD4<Float>.self)
+            if let bias = w.bias { y += UnsafeRawPointer(bias + at).loadUnaligned(as: SIMD4<Float>.self) }
+            UnsafeMutableRawPointer(out + i).storeBytes(of: y, as: SIMD4<Float>.self)
+        } else {
+            for k in 0..<Swift.min(4, count &- i) {
+                let r = list.map { Int($0[i &+ k]) } ?? first &+ i &+ k
+                let y = total[k] * w.scales[r]
+                out[i &+ k] = w.bias.map { y + $0[r] } ?? y
+            }
         }
         i &+= 4
     }

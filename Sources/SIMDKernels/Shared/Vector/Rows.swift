@@ -19,6 +19,16 @@ extension WeightRows {
         let i = Swift.min(i, count &- 1)
         return UnsafeRawPointer(weights + (list.map { Int($0[i]) } ?? first &+ i) &* stride)
     }
+
+    /// The rows i to i + 3.
+    @inline(__always)
+    func fourRows(
+        _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int
+    ) -> (UnsafeRawPointer, UnsafeRawPointer, UnsafeRawPointer, UnsafeRawPointer) {
+        let r = row(list, first, count, i)
+        if list == nil, i &+ 4 <= count { return (r, r + stride, r + 2 &* stride, r + 3 &* stride) }
+        return (r, row(list, first, count, i &+ 1), row(list, first, count, i &+ 2), row(list, first, count, i &+ 3))
+    }
 }
 
 extension WeightRows {
