@@ -161,7 +161,11 @@ struct Products {
         var out = [Float](repeating: 0, count: count)
         m.with { w in
             x.with { x in
-                if let list { set.rowDots(w, list, 0, count, x, &out) } else { set.rowDots(w, nil, 0, count, x, &out) }
+                if let list {
+                    set.rowDots(w, list, 0, count, x, 1, &out, 0)
+                } else {
+                    set.rowDots(w, nil, 0, count, x, 1, &out, 0)
+                }
             }
         }
         return out
@@ -175,9 +179,9 @@ struct Products {
                 scratch.withUnsafeMutableBytes { scratch in
                     let room = scratch.baseAddress!
                     if let list {
-                        set.neuronSums(w, list, active, count, x, room, &out)
+                        set.neuronSums(w, list, active, count, x, 1, room, &out, 0)
                     } else {
-                        set.neuronSums(w, nil, active, count, x, room, &out)
+                        set.neuronSums(w, nil, active, count, x, 1, room, &out, 0)
                     }
                 }
             }

@@ -42,13 +42,14 @@ extension KernelTable {
     }
 
     fileprivate func fourBitDots(
-        _ w: TestBlocks, _ list: [Int32]?, _ first: Int, _ count: Int, _ x: TestRows, token: Int = 0, of tokens: Int = 1
+        _ w: TestBlocks, _ list: [Int32]?, _ first: Int, _ count: Int, _ x: TestRows, token: Int = 0,
+        of tokens: Int = 1, together: Int = 1
     ) -> [Float] {
-        let out = Output<Float>(count), halves = halfSums(x, tokens: tokens)
+        let out = Output<Float>(together * count), halves = halfSums(x, tokens: tokens)
         let rows = list.map { Guarded($0) }
         fourBit.rowDots(
-            w.rows, rows.map { UnsafePointer($0.pointer) }, first, count, x.row(token),
-            halves.pointer + 2 * token * x.groups, out.pointer)
+            w.rows, rows.map { UnsafePointer($0.pointer) }, first, count, x.row(token), together,
+            halves.pointer + 2 * token * x.groups, out.pointer, count)
         return out.values("\(name) fourBit.rowDots")
     }
 
@@ -131,6 +132,30 @@ final class FourBitTests: XCTestCase {
                 let what = "\(set.name) \(count) rows of \(groups) groups, turn \(turn)"
                 assertSameBits(set.fourBitDots(w, nil, first, count, x), whole, what)
                 assertSameBits(set.fourBitDots(w, list, 0, list.count, x), gathered, what + ", gathered")
+            }
+        }
+    }
+
+    func testSeveralTokensGiveTheBitsOfEachAlone() throws {
+        let scalar = try scalarKernels()
+        var random = Random(24)
+        for turn in 0..<100 {
+            let count = turn % 41 + 1, groups = random.int(1...5), tokens = turn % 8 + 1
+            let total = count + random.int(1...20), first = random.int(0...total - count)
+            let w = TestBlocks(&random, rows: total, groups: groups, bias: turn % 2 == 0, extreme: turn % 5 == 0)
+            let x = self.tokens(&random, groups: groups, tokens: tokens, extreme: turn % 7 == 0)
+            let list = random.list(random.int(0...total), below: total)
+            func each(_ list: [Int32]?, _ first: Int, _ count: Int) -> [Float] {
+                (0..<tokens).flatMap { scalar.fourBitDots(w, list, first, count, x, token: $0, of: tokens) }
+            }
+            let whole = each(nil, first, count), gathered = each(list, 0, list.count)
+            forEverySet { set in
+                let what = "\(set.name) \(count) rows of \(groups) groups, \(tokens) tokens"
+                assertSameBits(
+                    set.fourBitDots(w, nil, first, count, x, of: tokens, together: tokens), whole, what)
+                assertSameBits(
+                    set.fourBitDots(w, list, 0, list.count, x, of: tokens, together: tokens), gathered,
+                    what + ", gathered")
             }
         }
     }

@@ -76,6 +76,36 @@ final class KernelEqualityTests: XCTestCase {
         }
     }
 
+    func testSeveralTokensGiveTheBitsOfEachAlone() throws {
+        let scalar = try scalarKernels()
+        var random = Random(8)
+        for turn in 0..<120 {
+            let (a, b, scale) = kinds(turn)
+            let count = turn % 37 + 1, groups = random.int(1...5), tokens = turn % 8 + 1
+            let total = max(count, groups * 64) + random.int(0...9)
+            let w = matrix(
+                &random, rows: total, stride: groups * 64, outputs: total, bias: turn % 2 == 0, a, scale)
+            let x = rows(&random, groups: groups, tokens: tokens, b, scale)
+            let list = random.list(random.int(0...total), below: total)
+            let dots = (0..<tokens).flatMap { scalar.rowDots(w, nil, 2, count - 1, x.row($0)) }
+            let gathered = (0..<tokens).flatMap { scalar.rowDots(w, list, 0, list.count, x.row($0)) }
+            // As many neurons as there are activations, and as many columns as a row has.
+            let neurons = groups * 64, chosen = Array(random.list(total, below: total).prefix(neurons))
+            let sums = (0..<tokens).flatMap { scalar.neuronSums(w, nil, neurons, count, x.row($0)) }
+            let some = (0..<tokens).flatMap { scalar.neuronSums(w, chosen, neurons, count, x.row($0)) }
+            forEverySet { set in
+                let what = "\(set.name) \(count) outputs, \(groups) groups, \(tokens) tokens"
+                assertSameBits(set.rowDots(w, nil, 2, count - 1, x.row(), tokens: tokens), dots, what)
+                assertSameBits(
+                    set.rowDots(w, list, 0, list.count, x.row(), tokens: tokens), gathered, what + ", gathered")
+                assertSameBits(
+                    set.neuronSums(w, nil, neurons, count, x.row(), tokens: tokens), sums, what + ", neurons")
+                assertSameBits(
+                    set.neuronSums(w, chosen, neurons, count, x.row(), tokens: tokens), some, what + ", listed neurons")
+            }
+        }
+    }
+
     func testRowDotsOfNoRowsAndOfOneRowGiveTheSameBits() throws {
         let scalar = try scalarKernels()
         var random = Random(2)

@@ -180,20 +180,24 @@ struct TestMatrix {
 }
 
 extension KernelTable {
-    /// `rowDots` into guarded memory.
-    func rowDots(_ w: TestMatrix, _ list: [Int32]?, _ first: Int, _ count: Int, _ x: QuantizedRows) -> [Float] {
-        let out = Output<Float>(count)
+    /// `rowDots` into guarded memory: `[tokens, count]`.
+    func rowDots(
+        _ w: TestMatrix, _ list: [Int32]?, _ first: Int, _ count: Int, _ x: QuantizedRows, tokens: Int = 1
+    ) -> [Float] {
+        let out = Output<Float>(tokens * count)
         let rows = list.map { Guarded($0) }
-        rowDots(w.rows, rows.map { UnsafePointer($0.pointer) }, first, count, x, out.pointer)
+        rowDots(w.rows, rows.map { UnsafePointer($0.pointer) }, first, count, x, tokens, out.pointer, count)
         return out.values("\(name) rowDots")
     }
 
-    func neuronSums(_ w: TestMatrix, _ list: [Int32]?, _ neurons: Int, _ count: Int, _ x: QuantizedRows) -> [Float] {
-        let out = Output<Float>(count), scratch = Output<UInt8>((count + 63) / 64 * 64 * 8)
+    func neuronSums(
+        _ w: TestMatrix, _ list: [Int32]?, _ neurons: Int, _ count: Int, _ x: QuantizedRows, tokens: Int = 1
+    ) -> [Float] {
+        let out = Output<Float>(tokens * count), scratch = Output<UInt8>(tokens * ((count + 63) / 64 * 64 * 8))
         let rows = list.map { Guarded($0) }
         neuronSums(
-            w.rows, rows.map { UnsafePointer($0.pointer) }, neurons, count, x,
-            UnsafeMutableRawPointer(scratch.pointer), out.pointer)
+            w.rows, rows.map { UnsafePointer($0.pointer) }, neurons, count, x, tokens,
+            UnsafeMutableRawPointer(scratch.pointer), out.pointer, count)
         _ = scratch.values("\(name) neuronSums' scratch")
         return out.values("\(name) neuronSums")
     }

@@ -8,15 +8,16 @@ import _Builtin_intrinsics.intel
 // of eight columns. The interleaving leaves the columns of a block of 32 in another order (see `place`),
 // which does not matter until the end.
 
-/// The exact sums of one group of neurons over `width` columns.
+/// The exact sums of one group of neurons over `width` columns: `sums[t * width + c]`, four bytes each. What is made of
+/// the rows serves all tokens.
 @inline(__always)
 func groupProducts(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
-    _ x: QuantizedRows, _ g: Int, _ sums: UnsafeMutableRawPointer
+    _ x: QuantizedRows, _ tokens: Int, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
     let shouldPrefetch = w.shouldPrefetch(neurons)
     let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
-    for b in 0..<width / 8 { (sums + b &* 32).storeBytes(of: _mm256_setzero_si256(), as: __m256i.self) }
+    for b in 0..<tokens &* width / 8 { (sums + b &* 32).storeBytes(of: _mm256_setzero_si256(), as: __m256i.self) }
     var i = g &* groupSize
     while i < end {
         // Neurons past the end, which are repeats, have an activation of zero.
@@ -27,7 +28,7 @@ func groupProducts(
         }
         let (r0, r1, r2, r3) = w.fourRows(neurons, 0, neuronCount, i)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
-        let q = _mm256_set1_epi32(UnsafeRawPointer(x.values + i).loadUnaligned(as: Int32.self))
+        let values = UnsafeRawPointer(x.values + i)
         var at = 0
         while at < width {
             if shouldPrefetch, at & 32 == 0 {
@@ -40,11 +41,16 @@ func groupProducts(
             let a = load32(r0 + at), b = load32(r1 + at), c = load32(r2 + at), d = load32(r3 + at)
             let abLow = _mm256_unpacklo_epi8(a, b), abHigh = _mm256_unpackhi_epi8(a, b)
             let cdLow = _mm256_unpacklo_epi8(c, d), cdHigh = _mm256_unpackhi_epi8(c, d)
-            let s = sums + at &* 4
-            accumulate(s, _mm256_unpacklo_epi16(abLow, cdLow), q)
-            accumulate(s + 32, _mm256_unpackhi_epi16(abLow, cdLow), q)
-            accumulate(s + 64, _mm256_unpacklo_epi16(abHigh, cdHigh), q)
-            accumulate(s + 96, _mm256_unpackhi_epi16(abHigh, cdHigh), q)
+            let w0 = _mm256_unpacklo_epi16(abLow, cdLow), w1 = _mm256_unpackhi_epi16(abLow, cdLow)
+            let w2 = _mm256_unpacklo_epi16(abHigh, cdHigh), w3 = _mm256_unpackhi_epi16(abHigh, cdHigh)
+            for t in 0..<tokens {
+                let q = _mm256_set1_epi32((values + t &* x.groups &* groupSize).loadUnaligned(as: Int32.self))
+                let s = sums + 4 &* (t &* width &+ at)
+                accumulate(s, w0, q)
+                accumulate(s + 32, w1, q)
+                accumulate(s + 64, w2, q)
+                accumulate(s + 96, w3, q)
+            }
             at &+= 32
         }
         i &+= 4

@@ -8,17 +8,20 @@ import _Builtin_intrinsics.intel
 // of sixteen columns. The interleaving leaves the columns of a block of 64 in another order (see `place`),
 // which does not matter until the end.
 
-/// The exact sums of one group of neurons over `width` columns.
+/// The exact sums of one group of neurons over `width` columns: `sums[t * width + c]`, four bytes each. What is made of
+/// the rows serves all tokens.
 @inline(__always)
 func groupProducts(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
-    _ x: QuantizedRows, _ g: Int, _ sums: UnsafeMutableRawPointer
+    _ x: QuantizedRows, _ tokens: Int, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
     let shouldPrefetch = w.shouldPrefetch(neurons)
     let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
     // The correction for the unsigned weights is where the sums start.
-    let origin = _mm512_set1_epi32(0 &- x.sums[g])
-    for b in 0..<width / 16 { (sums + b &* 64).storeBytes(of: origin, as: __m512i.self) }
+    for t in 0..<tokens {
+        let origin = _mm512_set1_epi32(0 &- x.row(t).sums[g]), s = sums + 4 &* t &* width
+        for b in 0..<width / 16 { (s + b &* 64).storeBytes(of: origin, as: __m512i.self) }
+    }
     var i = g &* groupSize
     while i < end {
         // Neurons past the end, which are repeats, have an activation of zero.
@@ -31,22 +34,25 @@ func groupProducts(
         let (r4, r5, r6, r7) = w.fourRows(neurons, 0, neuronCount, i &+ 4)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
         let p4 = next(4), p5 = next(5), p6 = next(6), p7 = next(7)
-        let q = UnsafeRawPointer(x.values + i)
-        let q0 = _mm512_set1_epi32(q.loadUnaligned(as: Int32.self))
-        let q1 = _mm512_set1_epi32((q + 4).loadUnaligned(as: Int32.self))
+        let values = UnsafeRawPointer(x.values + i)
         var at = 0
         while at < width {
             if shouldPrefetch {
                 prefetch(p0, p1, p2, p3, at &* stepAhead)
                 prefetch(p4, p5, p6, p7, at &* stepAhead)
             }
-            let s = sums + at &* 4
             let (a0, a1, a2, a3) = interleave(r0 + at, r1 + at, r2 + at, r3 + at)
             let (b0, b1, b2, b3) = interleave(r4 + at, r5 + at, r6 + at, r7 + at)
-            accumulate(s, a0, q0, b0, q1)
-            accumulate(s + 64, a1, q0, b1, q1)
-            accumulate(s + 128, a2, q0, b2, q1)
-            accumulate(s + 192, a3, q0, b3, q1)
+            for t in 0..<tokens {
+                let q = values + t &* x.groups &* groupSize
+                let q0 = _mm512_set1_epi32(q.loadUnaligned(as: Int32.self))
+                let q1 = _mm512_set1_epi32((q + 4).loadUnaligned(as: Int32.self))
+                let s = sums + 4 &* (t &* width &+ at)
+                accumulate(s, a0, q0, b0, q1)
+                accumulate(s + 64, a1, q0, b1, q1)
+                accumulate(s + 128, a2, q0, b2, q1)
+                accumulate(s + 192, a3, q0, b3, q1)
+            }
             at &+= 64
         }
         i &+= 8

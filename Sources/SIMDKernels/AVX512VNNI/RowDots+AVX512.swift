@@ -8,8 +8,8 @@ import _Builtin_intrinsics.intel
 private let prefetchDistance = 8
 
 func rowDots(
-    _ w: WeightRows, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ out: UnsafeMutablePointer<Float>
+    _ w: WeightRows, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
+    _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
     let shouldPrefetch = w.shouldPrefetch(list)
     var i = 0
@@ -21,31 +21,43 @@ func rowDots(
         }
         let (r0, r1, r2, r3) = w.fourRows(list, first, count, i)
         let (r4, r5, r6, r7) = w.fourRows(list, first, count, i &+ 4)
-        var acc = SIMD8<Float>.zero
-        if shouldPrefetch {
-            let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
-            let p4 = next(4), p5 = next(5), p6 = next(6), p7 = next(7)
-            for g in 0..<x.groups {
-                prefetch(p0, p1, p2, p3, g &* stepAhead)
-                prefetch(p4, p5, p6, p7, g &* stepAhead)
-                acc = step(acc, g, x, r0, r1, r2, r3, r4, r5, r6, r7)
+        for t in 0..<tokens {
+            let x = x.row(t)
+            var acc = SIMD8<Float>.zero
+            if shouldPrefetch, t == 0 {
+                let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
+                let p4 = next(4), p5 = next(5), p6 = next(6), p7 = next(7)
+                for g in 0..<x.groups {
+                    prefetch(p0, p1, p2, p3, g &* stepAhead)
+                    prefetch(p4, p5, p6, p7, g &* stepAhead)
+                    acc = step(acc, g, x, r0, r1, r2, r3, r4, r5, r6, r7)
+                }
+            } else {
+                for g in 0..<x.groups { acc = step(acc, g, x, r0, r1, r2, r3, r4, r5, r6, r7) }
             }
-        } else {
-            for g in 0..<x.groups { acc = step(acc, g, x, r0, r1, r2, r3, r4, r5, r6, r7) }
-        }
-        if list == nil, i &+ 8 <= count {
-            let at = first &+ i
-            var y = acc * UnsafeRawPointer(w.scales + at).loadUnaligned(as: SIMD8<Float>.self)
-            if let bias = w.bias { y += UnsafeRawPointer(bias + at).loadUnaligned(as: SIMD8<Float>.self) }
-            UnsafeMutableRawPointer(out + i).storeBytes(of: y, as: SIMD8<Float>.self)
-        } else {
-            for k in 0..<Swift.min(8, count &- i) {
-                let r = list.map { Int($0[i &+ k]) } ?? first &+ i &+ k
-                let y = acc[k] * w.scales[r]
-                out[i &+ k] = w.bias.map { y + $0[r] } ?? y
-            }
+            finishEight(acc, w, list, first, count, i, out + t &* outStride)
         }
         i &+= 8
+    }
+}
+
+/// Scales the products of the rows i to i + 7, as far as they are wanted, and adds the bias.
+@inline(__always)
+private func finishEight(
+    _ acc: SIMD8<Float>, _ w: WeightRows, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int,
+    _ out: UnsafeMutablePointer<Float>
+) {
+    if list == nil, i &+ 8 <= count {
+        let at = first &+ i
+        var y = acc * UnsafeRawPointer(w.scales + at).loadUnaligned(as: SIMD8<Float>.self)
+        if let bias = w.bias { y += UnsafeRawPointer(bias + at).loadUnaligned(as: SIMD8<Float>.self) }
+        UnsafeMutableRawPointer(out + i).storeBytes(of: y, as: SIMD8<Float>.self)
+    } else {
+        for k in 0..<Swift.min(8, count &- i) {
+            let r = list.map { Int($0[i &+ k]) } ?? first &+ i &+ k
+            let y = acc[k] * w.scales[r]
+            out[i &+ k] = w.bias.map { y + $0[r] } ?? y
+        }
     }
 }
 

@@ -78,13 +78,13 @@ package typealias HalfSums =
         _ x: QuantizedRows, _ tokens: Int, _ out: UnsafeMutablePointer<Float>
     ) -> Void
 
-/// `out[i] = dot(row r_i, x)` for `i < count`, where `r_i` is `rows[i]`, or `first + i` without a list. A
-/// block of which one row is wanted is read whole, and once if the list ascends. `halves` are the half
-/// sums of `x`.
+/// `out[t * outStride + i] = dot(row r_i, x[t])` for `i < count` and `tokens` tokens, where `r_i` is `rows[i]`, or
+/// `first + i` without a list. A block of which one row is wanted is read whole, and from memory once for all tokens if
+/// the list ascends. `halves` are the half sums of `x`.
 package typealias FourBitDots =
     @Sendable (
-        _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
-        _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
+        _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
+        _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
     ) -> Void
 
 /// Expands the blocks of `count` rows (at most `tileBlocks` blocks) from row `first` on, a multiple of 16,

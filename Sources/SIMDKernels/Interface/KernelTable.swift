@@ -150,22 +150,25 @@ package struct QuantizedRows {
     }
 }
 
-/// `out[i] = dot(row r_i, x)` for `i < count`, where `r_i` is `rows[i]`, or `first + i` without a list.
+/// `out[t * outStride + i] = dot(row r_i, x[t])` for `i < count` and `tokens` tokens, where `r_i` is `rows[i]`, or
+/// `first + i` without a list. A row is read from memory once for all tokens.
 package typealias RowDots =
     @Sendable (
-        _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
-        _ out: UnsafeMutablePointer<Float>
+        _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
+        _ out: UnsafeMutablePointer<Float>, _ outStride: Int
     ) -> Void
 
-/// `out[c] = sum over the active neurons of x * W[neuron][c]`, for the first `count` columns, neuron `i` being
-/// `neurons[i]`, or `i` without a list. `scratch` takes 8 bytes per column, the columns rounded up to 64.
+/// `out[t * outStride + c] = sum over the active neurons of x[t] * W[neuron][c]`, for the first `count` columns and
+/// `tokens` tokens, neuron `i` being `neurons[i]`, or `i` without a list. A row is read from memory once for all tokens.
+/// `scratch` takes 8 bytes per column and token, the columns rounded up to 64.
 package typealias NeuronSums =
     @Sendable (
         _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ count: Int,
-        _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
+        _ x: QuantizedRows, _ tokens: Int, _ scratch: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>,
+        _ outStride: Int
     ) -> Void
 
-/// The first step of `NeuronSums` alone, so that groups of neurons can be split among threads:
+/// The first step of `NeuronSums` alone and for one token, so that groups of neurons can be split among threads:
 /// `contributions[g]` is what group g adds, in the kernel set's own order of columns, the columns rounded
 /// up to 64. `scratch` takes 4 bytes per column.
 package typealias NeuronGroups =

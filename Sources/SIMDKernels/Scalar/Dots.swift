@@ -7,13 +7,16 @@ import KernelTable
 let tileRows = 16
 
 func rowDots(
-    _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ out: UnsafeMutablePointer<Float>
+    _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
+    _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
     for i in 0..<count {
         let row = rows.map { Int($0[i]) } ?? first &+ i
-        let product = dot(w.weights + row &* w.stride, x.values, x.scales, x.groups)
-        out[i] = finish(product, w, row)
+        for t in 0..<tokens {
+            let x = x.row(t)
+            let product = dot(w.weights + row &* w.stride, x.values, x.scales, x.groups)
+            out[t &* outStride &+ i] = finish(product, w, row)
+        }
     }
 }
 
@@ -38,18 +41,20 @@ func finish(_ product: Float, _ w: WeightRows, _ output: Int) -> Float {
     return w.bias.map { y + $0[output] } ?? y
 }
 
-/// The exact sums of one group of neurons over `width` columns.
+/// The exact sums of one group of neurons over `width` columns: `sums[t * width + c]`.
 func groupProducts(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
-    _ x: QuantizedRows, _ g: Int, _ sums: UnsafeMutableRawPointer
+    _ x: QuantizedRows, _ tokens: Int, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
     let sums = sums.assumingMemoryBound(to: Int32.self)
-    for c in 0..<width { sums[c] = 0 }
+    for c in 0..<tokens &* width { sums[c] = 0 }
     let start = g &* groupSize
     for i in start..<Swift.min(start &+ groupSize, neuronCount) {
         let row = w.weights + (neurons.map { Int($0[i]) } ?? i) &* w.stride
-        let q = Int32(x.values[i])
-        for c in 0..<width { sums[c] &+= Int32(row[c]) &* q }
+        for t in 0..<tokens {
+            let q = Int32(x.row(t).values[i]), sums = sums + t &* width
+            for c in 0..<width { sums[c] &+= Int32(row[c]) &* q }
+        }
     }
 }
 

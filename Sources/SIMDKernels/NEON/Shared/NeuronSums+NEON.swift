@@ -4,17 +4,17 @@
 import KernelTable
 import _Builtin_intrinsics.arm.neon
 
-/// The exact sums of one group of neurons over `width` columns. Eight neurons' rows are interleaved byte by
+/// The exact sums of one group of neurons over `width` columns: `sums[t * width + c]`, four bytes each. Eight neurons' rows are interleaved byte by
 /// byte in registers, four and four, so that a product step adds the products of four neurons to four
 /// columns; the sums lie in memory, in the order of the columns, and travel once for eight neurons.
 @inline(__always)
 func groupProducts(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
-    _ x: QuantizedRows, _ g: Int, _ sums: UnsafeMutableRawPointer
+    _ x: QuantizedRows, _ tokens: Int, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
     let shouldPrefetch = w.shouldPrefetch(neurons)
     let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
-    for b in 0..<width / 4 { (sums + b &* 16).storeBytes(of: .zero, as: int32x4_t.self) }
+    for b in 0..<tokens &* width / 4 { (sums + b &* 16).storeBytes(of: .zero, as: int32x4_t.self) }
     var i = g &* groupSize
     while i < end {
         // Neurons past the end, which are repeats, have an activation of zero.
@@ -27,9 +27,7 @@ func groupProducts(
         let (r4, r5, r6, r7) = w.fourRows(neurons, 0, neuronCount, i &+ 4)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
         let p4 = next(4), p5 = next(5), p6 = next(6), p7 = next(7)
-        let q = UnsafeRawPointer(x.values + i)
-        let q0 = spread(q.loadUnaligned(as: Int32.self))
-        let q1 = spread((q + 4).loadUnaligned(as: Int32.self))
+        let values = UnsafeRawPointer(x.values + i)
         var at = 0
         while at < width {
             if shouldPrefetch, at & 63 == 0 {
@@ -38,11 +36,16 @@ func groupProducts(
             }
             let (a0, a1, a2, a3) = interleave(r0 + at, r1 + at, r2 + at, r3 + at)
             let (b0, b1, b2, b3) = interleave(r4 + at, r5 + at, r6 + at, r7 + at)
-            let s = sums + at &* 4
-            add(s, a0, q0, b0, q1)
-            add(s + 16, a1, q0, b1, q1)
-            add(s + 32, a2, q0, b2, q1)
-            add(s + 48, a3, q0, b3, q1)
+            for t in 0..<tokens {
+                let q = values + t &* x.groups &* groupSize
+                let q0 = spread(q.loadUnaligned(as: Int32.self))
+                let q1 = spread((q + 4).loadUnaligned(as: Int32.self))
+                let s = sums + 4 &* (t &* width &+ at)
+                add(s, a0, q0, b0, q1)
+                add(s + 16, a1, q0, b1, q1)
+                add(s + 32, a2, q0, b2, q1)
+                add(s + 48, a3, q0, b3, q1)
+            }
             at &+= 16
         }
         i &+= 8

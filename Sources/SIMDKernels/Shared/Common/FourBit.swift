@@ -44,20 +44,24 @@ func expandFourBitRow(
 
 /// Every block of which rows are wanted is multiplied as a whole; its rows then go where they belong.
 func fourBitDots(
-    _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
+    _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
+    _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
     var i = 0
     while i < count {
         let row = rows.map { Int($0[i]) } ?? first &+ i
         let block = row &>> 4
-        let y = blockDots(w.blocks + block &* w.blockBytes, x, halves)
-        if rows == nil, row & 15 == 0, i &+ 16 <= count {
-            store(w.bias.map { y + load($0 + row) } ?? y, out + i)
-            i &+= 16
-        } else {
-            i &+= place(y, w, rows, first, block, i, count, out)
+        var stored = 16
+        for t in 0..<tokens {
+            let y = blockDots(w.blocks + block &* w.blockBytes, x.row(t), halves + 2 &* t &* x.groups)
+            let out = out + t &* outStride
+            if rows == nil, row & 15 == 0, i &+ 16 <= count {
+                store(w.bias.map { y + load($0 + row) } ?? y, out + i)
+            } else {
+                stored = place(y, w, rows, first, block, i, count, out)
+            }
         }
+        i &+= stored
     }
 }
 

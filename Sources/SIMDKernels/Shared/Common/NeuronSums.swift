@@ -1,28 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Compiled once in every instruction set's target, like Elementwise.swift: sums over neuron-major rows
-// (docs/NUMERICS.md, 4). Each set defines `groupProducts`, the exact sums of one group, in an order of
+// (docs/NUMERICS.md, 4). Each set defines `groupProducts`, the exact sums of one group for some tokens, in an order of
 // columns of its own, and `place(ofColumns:)`, which undoes that order.
 
 import KernelTable
 
 func neuronSums(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ count: Int,
-    _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
+    _ x: QuantizedRows, _ tokens: Int, _ scratch: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>,
+    _ outStride: Int
 ) {
     let width = (count &+ 63) & ~63
-    let totals = (scratch + width &* 4).assumingMemoryBound(to: Float.self)
-    totals.update(repeating: 0, count: width)
+    let totals = (scratch + tokens &* width &* 4).assumingMemoryBound(to: Float.self)
+    totals.update(repeating: 0, count: tokens &* width)
     for g in 0..<x.groups {
-        groupProducts(w, neurons, neuronCount, width, x, g, scratch)
-        let scale = x.scales[g]
-        var c = 0
-        while c < width {
-            store(load(totals + c) + integersAsFloats(scratch + c &* 4) * scale, totals + c)
-            c &+= 16
+        // One token, the usual case, is compiled by itself.
+        if tokens == 1 {
+            groupProducts(w, neurons, neuronCount, width, x, 1, g, scratch)
+        } else {
+            groupProducts(w, neurons, neuronCount, width, x, tokens, g, scratch)
+        }
+        for t in 0..<tokens {
+            let scale = x.row(t).scales[g]
+            var c = t &* width
+            while c < (t &+ 1) &* width {
+                store(load(totals + c) + integersAsFloats(scratch + c &* 4) * scale, totals + c)
+                c &+= 16
+            }
         }
     }
-    finish(totals, w, count, out)
+    for t in 0..<tokens { finish(totals + t &* width, w, count, out + t &* outStride) }
 }
 
 func neuronGroups(
@@ -31,7 +39,7 @@ func neuronGroups(
 ) {
     let width = (count &+ 63) & ~63
     for g in 0..<x.groups {
-        groupProducts(w, neurons, neuronCount, width, x, g, scratch)
+        groupProducts(w, neurons, neuronCount, width, x, 1, g, scratch)
         let scale = x.scales[g]
         let to = contributions + g &* width
         var c = 0

@@ -6,6 +6,10 @@ import SIMDKernels
 package enum Selection {
     case all
     case indices(ActiveSets)
+
+    /// Below this many tokens, what is selected is computed token by token. More tokens select nearly everything between
+    /// them, and are cheaper dense.
+    static let fewTokens = 4
 }
 
 /// For each token of a block, the ascending list of what is active: neurons, or heads.

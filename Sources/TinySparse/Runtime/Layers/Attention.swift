@@ -79,7 +79,7 @@ final class Attention {
 
     /// The output matrix. Where heads are left out, so is what they would multiply.
     private func combine(_ map: Linear, _ tokens: Int, _ active: ActiveSets?, _ out: UnsafeMutablePointer<Float>) {
-        guard let active, map.isNeuronMajor, tokens < MatrixProducts.tileThreshold else {
+        guard let active, map.isNeuronMajor, tokens < Selection.fewTokens else {
             return context.multiply(quantized, tokens: tokens, ProductTarget(map: map, out: out))
         }
         for t in 0..<tokens {
@@ -92,7 +92,7 @@ final class Attention {
     /// Queries of the active heads, keys and values of all.
     private func project(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int, _ active: ActiveSets?) {
         let shape = context.shape
-        guard let active, tokens < MatrixProducts.tileThreshold else {
+        guard let active, tokens < Selection.fewTokens else {
             // Many tokens are cheaper dense; an inactive head's query is then not used.
             context.products.multiply(
                 x.rows(), tokens: tokens, ProductTarget(map: layer.query, out: query.pointer),

@@ -30,7 +30,7 @@ package final class MLP {
     /// | tokens | neurons | regime |
     /// | --- | --- | --- |
     /// | 1 (each of a few, if some are selected) | all or some, rows of `down` by neuron | `fusedDecode` |
-    /// | below `tileThreshold` | some | `smallBatch`, then `project` |
+    /// | below `fewTokens` | some | `smallBatch`, then `project` |
     /// | any | all; some of many | `prefill`, then `project` |
     ///
     /// - Parameter gatesAreComputed: `computeGates` has run for these tokens.
@@ -39,7 +39,7 @@ package final class MLP {
         into out: UnsafeMutablePointer<Float>
     ) {
         count(selection, tokens)
-        let isFew = tokens < MatrixProducts.tileThreshold
+        let isFew = tokens < Selection.fewTokens
         switch selection {
         case .all where tokens == 1 && layer.down.isNeuronMajor:
             fusedDecode(layer, x.row(0), nil, 0, into: out)
@@ -90,9 +90,9 @@ package final class MLP {
         let hidden = quantized.row(t)
         func activateNeurons(_ first: Int, _ some: Int) {
             let rows = list.map { $0 + first }, firstRow = list == nil ? first : 0
-            products.rows(layer.up, rows, firstRow, some, x, 0, into: neurons.pointer + (start + first))
+            products.rows(layer.up, rows, firstRow, some, x, 1, into: neurons.pointer + (start + first))
             if let gate = layer.gate {
-                products.rows(gate, rows, firstRow, some, x, 0, into: gates.pointer + (start + first))
+                products.rows(gate, rows, firstRow, some, x, 1, into: gates.pointer + (start + first))
             }
             finish(t, first, some)
             quantized.set(t, from: first, neurons.pointer + (start + first), some, context.kernels)

@@ -4,7 +4,7 @@ import SIMDKernels
 
 /// Products of matrices and quantized activations on a team of threads.
 ///
-/// Few tokens: every output is a dot product of a row read in place, and the weights stream through once.
+/// Few tokens: every output is a dot product of a row read in place, from memory once for all of them.
 /// Many tokens: tiles of the weights are packed in the worker's scratch, once for all tokens, so that products need no
 /// sums across lanes. Both give the same bits, so the choice is one of speed alone.
 final class MatrixProducts {
@@ -15,7 +15,7 @@ final class MatrixProducts {
     private let subgroupSums: AlignedBuffer<Float>
 
     /// Below this many tokens packing tiles costs more than it saves.
-    static let tileThreshold = 4
+    static let tileThreshold = 8
 
     /// - Parameters:
     ///   - widest: the largest number of inputs of any map.
@@ -40,9 +40,7 @@ final class MatrixProducts {
             }
         } else {
             split(targets, into: { ($0.outputs, rowsPerTask($0.outputs, $0)) }) { target, first, count, _ in
-                for t in 0..<tokens {
-                    rows(target.map, nil, first, count, x, t, into: target.out + (t * target.map.outputs + first))
-                }
+                rows(target.map, nil, first, count, x, tokens, into: target.out + first)
             }
         }
     }
@@ -59,7 +57,7 @@ final class MatrixProducts {
     func gather(_ x: QuantizedRows, rows list: UnsafePointer<Int32>, count: Int, _ targets: ProductTarget...) {
         sumSubgroups(x, 1, targets)
         split(targets, into: { (count, rowsPerTask(count, $0)) }) { target, first, count, _ in
-            rows(target.map, list + first, 0, count, x, 0, into: target.out + first)
+            rows(target.map, list + first, 0, count, x, 1, into: target.out + first)
         }
     }
 
@@ -74,30 +72,30 @@ final class MatrixProducts {
         let tasks = (count + some - 1) / some
         // The runs come last: they are the smallest tasks, and even out what the others leave.
         split(targets, into: { ($0.outputs, rowsPerTask($0.outputs, $0)) }, more: tasks) { target, first, count, _ in
-            rows(target.map, nil, first, count, x, 0, into: target.out + first)
+            rows(target.map, nil, first, count, x, 1, into: target.out + first)
         } rest: { task in
             for r in task * some..<min((task + 1) * some, count) {
                 let first = Int(runs[r]) * length
-                rows(partial.map, nil, first, length, x, 0, into: partial.out + first)
+                rows(partial.map, nil, first, length, x, 1, into: partial.out + first)
             }
         }
     }
 
     // MARK: On the calling thread
 
-    /// Rows of a map times token `t` of `x`, whose subgroup sums are at hand if the map is 4-bit (`sumSubgroups`).
+    /// Rows of a map times the tokens of `x`, whose subgroup sums are at hand if the map is 4-bit (`sumSubgroups`).
     /// - Parameters:
     ///   - list: which rows; nil for those from `first` on.
-    ///   - out: a product for each row, contiguous.
+    ///   - out: a product for each row, contiguous; from one token to the next, `map.outputs`.
     func rows(
-        _ map: Linear, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ t: Int,
+        _ map: Linear, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
         into out: UnsafeMutablePointer<Float>
     ) {
         switch map.rows {
-        case .int8(let weights): kernels.rowDots(weights, list, first, count, x.row(t), out)
+        case .int8(let weights): kernels.rowDots(weights, list, first, count, x, tokens, out, map.outputs)
         case .fourBit(let weights):
             kernels.fourBit.rowDots(
-                weights, list, first, count, x.row(t), subgroupSums.pointer + 2 * t * x.groups, out)
+                weights, list, first, count, x, tokens, subgroupSums.pointer, out, map.outputs)
         }
     }
 

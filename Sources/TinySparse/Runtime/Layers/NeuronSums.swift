@@ -10,6 +10,8 @@ final class NeuronSums {
     let kernels: KernelTable
     let pool: WorkerPool
     let scratch: WorkerScratch
+    /// More tokens than this go through tiles.
+    static let mostTokens = MatrixProducts.tileThreshold - 1
 
     init(kernels: KernelTable, pool: WorkerPool, scratch: WorkerScratch) {
         self.kernels = kernels
@@ -24,9 +26,10 @@ final class NeuronSums {
         guard tokens > 1 else {
             return multiply(x, active?.list(0), active?.count(0) ?? map.inputs, target)
         }
+        guard let active else { return splitOutputs(map, nil, map.inputs, x.rows(), tokens, target.out) }
         pool.run(tokens) { t, worker in
-            let count = active?.count(t) ?? map.inputs
-            sum(map, active?.list(t), count, x.row(t, count: count), into: target.out + t * map.outputs, worker)
+            let count = active.count(t)
+            sum(map, active.list(t), count, x.row(t, count: count), into: target.out + t * map.outputs, worker)
         }
     }
 
@@ -34,7 +37,7 @@ final class NeuronSums {
     private func multiply(_ x: Activations, _ list: UnsafePointer<Int32>?, _ count: Int, _ target: ProductTarget) {
         let all = x.row(0, count: count)
         let some = pool.partition.rowsPerTask(count, rowBytes: target.map.rowBytes) / groupSize * groupSize
-        guard some > 0, count > some else { return splitOutputs(target.map, list, count, all, target.out) }
+        guard some > 0, count > some else { return splitOutputs(target.map, list, count, all, 1, target.out) }
         pool.run((count + some - 1) / some) { task, worker in
             let first = task * some
             sumGroups(target.map, list, first, min(some, count - first), all, worker)
@@ -42,9 +45,10 @@ final class NeuronSums {
         addGroups(target, count)
     }
 
-    /// Few neurons: outputs are split, if there is enough to do.
+    /// Few neurons, or several tokens: outputs are split, if there is enough to do.
+    /// - Parameter tokens: at most `mostTokens`.
     private func splitOutputs(
-        _ map: Linear, _ list: UnsafePointer<Int32>?, _ count: Int, _ x: QuantizedRows,
+        _ map: Linear, _ list: UnsafePointer<Int32>?, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
         _ out: UnsafeMutablePointer<Float>
     ) {
         let least = (1 << 15) / max(count, 1)
@@ -56,7 +60,8 @@ final class NeuronSums {
             rows.scales += first
             rows.bias = rows.bias.map { $0 + first }
             kernels.neuronSums(
-                rows, list, count, min(some, map.outputs - first), x, scratch.space(worker), out + first)
+                rows, list, count, min(some, map.outputs - first), x, tokens, scratch.space(worker), out + first,
+                map.outputs)
         }
     }
 
@@ -70,7 +75,7 @@ final class NeuronSums {
         _ map: Linear, _ list: UnsafePointer<Int32>?, _ count: Int, _ x: QuantizedRows,
         into out: UnsafeMutablePointer<Float>, _ worker: Int
     ) {
-        kernels.neuronSums(map.int8, list, count, map.outputs, x, scratch.space(worker), out)
+        kernels.neuronSums(map.int8, list, count, map.outputs, x, 1, scratch.space(worker), out, map.outputs)
     }
 
     /// What the `count` neurons from place `first` of a token's list on add, group by group; `first` is a multiple of

@@ -39,15 +39,15 @@ package struct Predictor: Sendable {
         let values = (scratch + at.values).assumingMemoryBound(to: Int8.self)
         let scales = (scratch + at.scales).assumingMemoryBound(to: Float.self)
         let groupSums = (scratch + at.groupSums).assumingMemoryBound(to: Int32.self)
-        kernels.rowDots(reduce.int8, nil, 0, rank, x, inner)
+        kernels.rowDots(reduce.int8, nil, 0, rank, x, 1, inner, 0)
         // Zeros up to the end of the group change nothing, and quantizing whole groups is faster.
         (inner + rank).update(repeating: 0, count: at.groups * groupSize - rank)
         kernels.quantize(inner, at.groups * groupSize, values, scales, groupSums)
         let reduced = QuantizedRows(values: values, scales: scales, sums: groupSums, groups: at.groups)
         if expand.isNeuronMajor {
-            kernels.neuronSums(expand.int8, nil, rank, expand.outputs, reduced, scratch + at.sums, out)
+            kernels.neuronSums(expand.int8, nil, rank, expand.outputs, reduced, 1, scratch + at.sums, out, 0)
         } else {
-            kernels.rowDots(expand.int8, nil, 0, expand.outputs, reduced, out)
+            kernels.rowDots(expand.int8, nil, 0, expand.outputs, reduced, 1, out, 0)
         }
     }
 
