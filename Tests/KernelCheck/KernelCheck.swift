@@ -221,7 +221,7 @@ struct Products {
                                 set.packRows(w, first, count, x.groups, tile.baseAddress!)
                             }
                             set.tileDots(
-                                UnsafeRawPointer(tile.baseAddress!), w, first, count, x, tokens,
+                                UnsafeRawPointer(tile.baseAddress!), w, first, count, x, tokens, nil,
                                 out.baseAddress! + first, outputs)
                         }
                     }

@@ -244,7 +244,7 @@ extension KernelTable {
         _ = packed.values("\(name) pack")
         let marker = Float(bitPattern: 0xDEAD_BEEF)
         let out = Output<Float>([Float](repeating: marker, count: (tokens - 1) * outStride + count))
-        tileDots(tile, w.rows, first, count, x.row(), tokens, out.pointer, outStride)
+        tileDots(tile, w.rows, first, count, x.row(), tokens, tile, out.pointer, outStride)
         let values = out.values("\(name) tileDots")
         for i in values.indices where i % outStride >= count {
             XCTAssertEqual(values[i].bitPattern, marker.bitPattern, "\(name) tileDots wrote between two tokens")

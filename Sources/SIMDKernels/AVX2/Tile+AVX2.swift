@@ -11,14 +11,44 @@ let tileRows = 16
 func packRows(
     _ w: WeightRows, _ first: Int, _ count: Int, _ groups: Int, _ tile: UnsafeMutableRawPointer
 ) {
-    for i in 0..<tileRows {
-        let row = UnsafeRawPointer(w.weights + (first &+ Swift.min(i, count &- 1)) &* w.stride)
-        let to = tile + i &* 4
-        for quad in 0..<groups &* 16 {
-            (to + quad &* 64).storeBytes(
-                of: (row + quad &* 4).loadUnaligned(as: Int32.self), as: Int32.self)
+    for half in 0..<2 {
+        // Rows past the end are repeats; nobody stores their sums.
+        @inline(__always) func row(_ k: Int) -> UnsafeRawPointer {
+            UnsafeRawPointer(w.weights + (first &+ Swift.min(half &* 8 &+ k, count &- 1)) &* w.stride)
+        }
+        let r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3)
+        let r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7)
+        for at in stride(from: 0, to: groups &* groupSize, by: 32) {
+            // Four rows a register lane of 128 bits, then the lanes of the rows above and below.
+            let (a0, a1, a2, a3) = transposed(load32(r0 + at), load32(r1 + at), load32(r2 + at), load32(r3 + at))
+            let (b0, b1, b2, b3) = transposed(load32(r4 + at), load32(r5 + at), load32(r6 + at), load32(r7 + at))
+            let to = tile + (at &* 16 &+ half &* 32)
+            storeQuad(a0, b0, to)
+            storeQuad(a1, b1, to + 64)
+            storeQuad(a2, b2, to + 128)
+            storeQuad(a3, b3, to + 192)
         }
     }
+}
+
+/// In every lane of 128 bits, the transpose of four rows of four quads: quads 0 to 3, and in the high lanes 4 to 7.
+@inline(__always)
+private func transposed(
+    _ a: Bytes32, _ b: Bytes32, _ c: Bytes32, _ d: Bytes32
+) -> (Bytes32, Bytes32, Bytes32, Bytes32) {
+    let abLow = _mm256_unpacklo_epi32(a, b), abHigh = _mm256_unpackhi_epi32(a, b)
+    let cdLow = _mm256_unpacklo_epi32(c, d), cdHigh = _mm256_unpackhi_epi32(c, d)
+    return (
+        _mm256_unpacklo_epi64(abLow, cdLow), _mm256_unpackhi_epi64(abLow, cdLow),
+        _mm256_unpacklo_epi64(abHigh, cdHigh), _mm256_unpackhi_epi64(abHigh, cdHigh)
+    )
+}
+
+/// A quad of eight rows, and the quad four later.
+@inline(__always)
+private func storeQuad(_ a: Bytes32, _ b: Bytes32, _ p: UnsafeMutableRawPointer) {
+    p.storeBytes(of: SIMD4(lowHalf: a.lowHalf, highHalf: b.lowHalf), as: Bytes32.self)
+    (p + 256).storeBytes(of: SIMD4(lowHalf: a.highHalf, highHalf: b.highHalf), as: Bytes32.self)
 }
 
 func packColumns(
@@ -72,13 +102,16 @@ func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
 }
 
 @inline(__always)
-func fourTokens(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> (F16, F16, F16, F16) {
+func fourTokens(
+    _ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int, _ next: UnsafeRawPointer?
+) -> (F16, F16, F16, F16) {
     var ta = F16.zero, tb = F16.zero, tc = F16.zero, td = F16.zero
     let n = x.groups
     let width = n &* groupSize
     var w = tile
     var v = UnsafeRawPointer(x.values) + t &* width
     for g in 0..<n {
+        prefetchTile(next, group: g)
         var a0 = _mm256_setzero_si256()
         var a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0
         for _ in 0..<16 {

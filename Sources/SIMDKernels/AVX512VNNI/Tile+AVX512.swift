@@ -72,7 +72,7 @@ func packColumns(
 
 func tileDots(
     _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+    _ tokens: Int, _ next: UnsafeRawPointer?, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
     withUnsafeTemporaryAllocation(byteCount: 16 * 64, alignment: 64) { scratch in
         let sums = scratch.baseAddress!.assumingMemoryBound(to: F16.self)
@@ -80,8 +80,8 @@ func tileDots(
         while t < tokens {
             let step = tokens &- t >= 8 ? 8 : (tokens &- t >= 4 ? 4 : 1)
             switch step {
-            case 8: eight(tile, x, t, sums)
-            case 4: fourTokens(tile, x, t, sums)
+            case 8: eight(tile, x, t, t == 0 ? next : nil, sums)
+            case 4: fourTokens(tile, x, t, t == 0 ? next : nil, sums)
             default: one(tile, x, t, sums)
             }
             for k in 0..<step {
@@ -123,12 +123,15 @@ private func one(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int, _ sums:
     }
 }
 
-private func fourTokens(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int, _ sums: UnsafeMutablePointer<F16>) {
+private func fourTokens(
+    _ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int, _ next: UnsafeRawPointer?, _ sums: UnsafeMutablePointer<F16>
+) {
     for k in 0..<8 { sums[k] = .zero }
     let width = x.groups &* groupSize
     var w = tile
     var v = UnsafeRawPointer(x.values) + t &* width
     for g in 0..<x.groups {
+        prefetchTile(next, group: g)
         let s = x.sums + (t &* x.groups &+ g), scales = x.scales + (t &* x.groups &+ g)
         var a0 = _mm512_set1_epi32(0 &- s[0]), a1 = a0
         var b0 = _mm512_set1_epi32(0 &- s[x.groups]), b1 = b0
@@ -156,7 +159,9 @@ private func fourTokens(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int, 
     }
 }
 
-private func eight(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int, _ sums: UnsafeMutablePointer<F16>) {
+private func eight(
+    _ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int, _ next: UnsafeRawPointer?, _ sums: UnsafeMutablePointer<F16>
+) {
     for k in 0..<16 { sums[k] = .zero }
     let n = x.groups
     let width = n &* groupSize
@@ -165,6 +170,7 @@ private func eight(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int, _ sum
     var u = v + 4 &* width
     let width3 = 3 &* width
     for g in 0..<n {
+        prefetchTile(next, group: g)
         let s = x.sums + (t &* n &+ g), scales = x.scales + (t &* n &+ g)
         var a0 = _mm512_set1_epi32(0 &- s[0]), a1 = a0
         var b0 = _mm512_set1_epi32(0 &- s[n]), b1 = b0

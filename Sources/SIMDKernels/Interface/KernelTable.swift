@@ -200,11 +200,12 @@ package typealias PackColumns =
     ) -> Void
 
 /// One packed tile times `tokens` tokens: `out[t * outStride + i]` for outputs `first + i`, `i < count`.
-/// `w` gives scales and bias.
+/// `w` gives scales and bias. `next` is where the rows of the next tile lie, one after another: they are prefetched
+/// meanwhile.
 package typealias TileDots =
     @Sendable (
         _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
-        _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+        _ tokens: Int, _ next: UnsafeRawPointer?, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
     ) -> Void
 
 /// Quantizes `count` floats to whole groups (docs/NUMERICS.md, 3).

@@ -93,7 +93,7 @@ func packColumns(
 
 func tileDots(
     _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+    _ tokens: Int, _ next: UnsafeRawPointer?, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
     let width = x.groups &* groupSize
     let rows = tile.assumingMemoryBound(to: Int8.self)

@@ -87,13 +87,16 @@ func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
     return total
 }
 
-func fourTokens(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> (F16, F16, F16, F16) {
+func fourTokens(
+    _ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int, _ next: UnsafeRawPointer?
+) -> (F16, F16, F16, F16) {
     var ta = F16.zero, tb = F16.zero, tc = F16.zero, td = F16.zero
     let n = x.groups
     let width = n &* groupSize
     var w = tile.assumingMemoryBound(to: int8x16_t.self)
     var v = UnsafeRawPointer(x.values) + t &* width
     for g in 0..<n {
+        prefetchTile(next, group: g)
         var a = Sums(), b = Sums(), c = Sums(), d = Sums()
         for _ in 0..<4 {
             let qa = quads(v), qb = quads(v + width)

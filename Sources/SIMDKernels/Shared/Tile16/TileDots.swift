@@ -7,12 +7,12 @@ import KernelTable
 
 func tileDots(
     _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+    _ tokens: Int, _ next: UnsafeRawPointer?, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
     var t = 0
     while t < tokens {
         if tokens &- t >= 4 {
-            let (a, b, c, d) = fourTokens(tile, x, t)
+            let (a, b, c, d) = fourTokens(tile, x, t, t == 0 ? next : nil)
             finish(a, w, first, count, out + t &* outStride)
             finish(b, w, first, count, out + (t &+ 1) &* outStride)
             finish(c, w, first, count, out + (t &+ 2) &* outStride)

@@ -83,6 +83,14 @@ func prefetch(
     prefetch(d + at)
 }
 
+/// Prefetches a group's part of the rows of the next tile, which lie one after another from `next` on.
+@inline(__always)
+func prefetchTile(_ next: UnsafeRawPointer?, group g: Int) {
+    guard let next else { return }
+    let part = next + g &* tileRows &* groupSize
+    for k in 0..<tileRows { prefetch(part + k &* 64) }
+}
+
 /// Writes `first + l` for every bit l that is set, contiguously; returns how many.
 @inline(__always)
 func storeIndices(_ first: Int32, _ mask: UInt32, _ out: UnsafeMutablePointer<Int32>) -> Int {

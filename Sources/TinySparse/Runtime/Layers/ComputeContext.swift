@@ -54,7 +54,7 @@ package final class ComputeContext {
     func multiply(_ x: Activations, tokens: Int, _ target: ProductTarget) {
         if !target.map.isNeuronMajor {
             products.multiply(x.rows(), tokens: tokens, target)
-        } else if tokens >= MatrixProducts.tileThreshold {
+        } else if tokens >= NeuronSums.tileThreshold {
             products.multiplyTiled(x.rows(), tokens: tokens, target)
         } else {
             neuronSums.multiply(x, tokens: tokens, active: nil, target)

@@ -118,12 +118,14 @@ final class MatrixProducts {
         case .int8(let rows):
             for start in stride(from: first, to: first + count, by: kernels.tileRows) {
                 let width = min(kernels.tileRows, first + count - start)
+                var next: UnsafeRawPointer?
                 if map.isNeuronMajor {
                     kernels.packColumns(rows, map.inputs, start, x.groups, space)
                 } else {
                     kernels.packRows(rows, start, width, x.groups, space)
+                    if rows.exceedsCache { next = UnsafeRawPointer(rows.weights + (start + width) * rows.stride) }
                 }
-                kernels.tileDots(space, rows, start, width, x, tokens, target.out + start, map.outputs)
+                kernels.tileDots(space, rows, start, width, x, tokens, next, target.out + start, map.outputs)
             }
         case .fourBit(let rows):
             let height = kernels.fourBit.tileBlocks * FourBitRows.blockRows

@@ -10,8 +10,10 @@ final class NeuronSums {
     let kernels: KernelTable
     let pool: WorkerPool
     let scratch: WorkerScratch
-    /// More tokens than this go through tiles.
-    static let mostTokens = MatrixProducts.tileThreshold - 1
+    /// From this many tokens on, tiles are faster. (Later than for rows by output: tiles of columns are costly to pack.)
+    static let tileThreshold = 16
+    /// Tokens that a kernel sums at once: the sums of more would leave the first level of cache.
+    static let tokensAtOnce = 8
 
     init(kernels: KernelTable, pool: WorkerPool, scratch: WorkerScratch) {
         self.kernels = kernels
@@ -46,7 +48,6 @@ final class NeuronSums {
     }
 
     /// Few neurons, or several tokens: outputs are split, if there is enough to do.
-    /// - Parameter tokens: at most `mostTokens`.
     private func splitOutputs(
         _ map: Linear, _ list: UnsafePointer<Int32>?, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
         _ out: UnsafeMutablePointer<Float>
@@ -59,9 +60,11 @@ final class NeuronSums {
             rows.weights += first
             rows.scales += first
             rows.bias = rows.bias.map { $0 + first }
-            kernels.neuronSums(
-                rows, list, count, min(some, map.outputs - first), x, tokens, scratch.space(worker), out + first,
-                map.outputs)
+            for t in stride(from: 0, to: tokens, by: Self.tokensAtOnce) {
+                kernels.neuronSums(
+                    rows, list, count, min(some, map.outputs - first), x.row(t), min(Self.tokensAtOnce, tokens - t),
+                    scratch.space(worker), out + (t * map.outputs + first), map.outputs)
+            }
         }
     }
 

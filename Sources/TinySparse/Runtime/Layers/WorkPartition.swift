@@ -38,7 +38,7 @@ final class WorkerScratch {
         let tile = max(
             groups * groupSize * kernels.tileRows,
             FourBitRows.tileBytes(blocks: kernels.fourBit.tileBlocks, groups: groups))
-        size = (max(tile, NeuronSums.mostTokens * 8 * (tallest + 64)) + 4095) & ~4095
+        size = (max(tile, NeuronSums.tokensAtOnce * 8 * (tallest + 64)) + 4095) & ~4095
         bytes = try AlignedBuffer(threads * size, in: memory)
         groupSums = try AlignedBuffer((widest / groupSize + 1) * (tallest + 64), in: memory)
     }
