@@ -19,7 +19,7 @@ func groupProducts(
     let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
     // The correction for the unsigned weights is where the sums start.
     for t in 0..<tokens {
-        let origin = _mm512_set1_epi32(0 &- x.row(t).sums[g]), s = sums + 4 &* t &* width
+        let origin = _mm512_set1_epi32(0 &- x.token(t).sums[g]), s = sums + 4 &* t &* width
         for b in 0..<width / 16 { (s + b &* 64).storeBytes(of: origin, as: __m512i.self) }
     }
     var i = g &* groupSize

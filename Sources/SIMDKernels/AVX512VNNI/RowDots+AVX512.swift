@@ -22,7 +22,7 @@ func rowDots(
         let (r0, r1, r2, r3) = w.fourRows(list, first, count, i)
         let (r4, r5, r6, r7) = w.fourRows(list, first, count, i &+ 4)
         for t in 0..<tokens {
-            let x = x.row(t)
+            let x = x.token(t)
             var acc = SIMD8<Float>.zero
             if shouldPrefetch, t == 0 {
                 let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)

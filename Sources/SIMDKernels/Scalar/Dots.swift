@@ -13,7 +13,7 @@ func rowDots(
     for i in 0..<count {
         let row = rows.map { Int($0[i]) } ?? first &+ i
         for t in 0..<tokens {
-            let x = x.row(t)
+            let x = x.token(t)
             let product = dot(w.weights + row &* w.stride, x.values, x.scales, x.groups)
             out[t &* outStride &+ i] = finish(product, w, row)
         }
@@ -52,7 +52,7 @@ func groupProducts(
     for i in start..<Swift.min(start &+ groupSize, neuronCount) {
         let row = w.weights + (neurons.map { Int($0[i]) } ?? i) &* w.stride
         for t in 0..<tokens {
-            let q = Int32(x.row(t).values[i]), sums = sums + t &* width
+            let q = Int32(x.token(t).values[i]), sums = sums + t &* width
             for c in 0..<width { sums[c] &+= Int32(row[c]) &* q }
         }
     }

@@ -53,7 +53,7 @@ func fourBitDots(
         let block = row &>> 4
         var stored = 16
         for t in 0..<tokens {
-            let y = blockDots(w.blocks + block &* w.blockBytes, x.row(t), halves + 2 &* t &* x.groups)
+            let y = blockDots(w.blocks + block &* w.blockBytes, x.token(t), halves + 2 &* t &* x.groups)
             let out = out + t &* outStride
             if rows == nil, row & 15 == 0, i &+ 16 <= count {
                 store(w.bias.map { y + load($0 + row) } ?? y, out + i)

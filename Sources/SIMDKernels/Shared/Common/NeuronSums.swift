@@ -22,7 +22,7 @@ func neuronSums(
             groupProducts(w, neurons, neuronCount, width, x, tokens, g, scratch)
         }
         for t in 0..<tokens {
-            let scale = x.row(t).scales[g]
+            let scale = x.token(t).scales[g]
             var c = t &* width
             while c < (t &+ 1) &* width {
                 store(load(totals + c) + integersAsFloats(scratch + c &* 4) * scale, totals + c)

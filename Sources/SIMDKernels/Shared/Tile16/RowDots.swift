@@ -25,7 +25,7 @@ func rowDots(
         let (r0, r1, r2, r3) = w.fourRows(list, first, count, i)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
         for t in 0..<tokens {
-            let x = x.row(t)
+            let x = x.token(t)
             var total = SIMD4<Float>.zero
             for g in 0..<x.groups {
                 if shouldPrefetch, t == 0 {

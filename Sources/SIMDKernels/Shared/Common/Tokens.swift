@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Compiled once in every instruction set's target.
+
+import KernelTable
+
+extension QuantizedRows {
+    /// One token's row. (`row` and the initializer are of another module and not inlined: a call between tiles empties the
+    /// registers.)
+    @inline(__always)
+    func token(_ t: Int) -> QuantizedRows {
+        var row = self
+        row.values += t &* groups &* groupSize
+        row.scales += t &* groups
+        row.sums += t &* groups
+        return row
+    }
+}
