@@ -144,8 +144,12 @@ case("byte level no expression, prefix space", "bytes", pre_tokenizer={**PLAIN, 
 case("byte level offsets", "bytes", pre_tokenizer={**BYTE_LEVEL, "trim_offsets": False})
 for name, expression in [("llama 3", LLAMA3), ("qwen 2", QWEN2), ("gpt 2", GPT2)]:
     case(f"split {name}", "bytes", pre_tokenizer=sequence("pretokenizers", split({"Regex": expression}), PLAIN))
-case("split llama 3, ignore merges", "bytes", pre_tokenizer=sequence("pretokenizers", split({"Regex": LLAMA3}), PLAIN),
-     model={"ignore_merges": True, "vocab": {"unknown": B, "\u0120isn": B + 1, "\u0120STRASSE": B + 2, "Q\u00c3\u00a9\u00cc\u0123\u00cc\u0123": B + 3}})
+# Tokens that no merge makes.
+UNREACHABLE = {"unknown": B, "\u0120isn": B + 1, "\u0120STRASSE": B + 2, "Q\u00c3\u00a9\u00cc\u0123\u00cc\u0123": B + 3}
+for ignore in [True, False]:
+    case(f"split llama 3, {'ignore merges' if ignore else 'unreachable tokens'}", "bytes",
+         pre_tokenizer=sequence("pretokenizers", split({"Regex": LLAMA3}), PLAIN),
+         model={"ignore_merges": ignore, "vocab": UNREACHABLE})
 case("split unknown expression", "bytes", pre_tokenizer=sequence("pretokenizers", split({"Regex": r"\p{L}+"}), PLAIN))
 for behavior in ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]:
     for invert in [False, True]:
