@@ -152,6 +152,10 @@ final class CommandLineTests: CommandLineTestCase {
         XCTAssertNotNil(report["metadata"] as? [Any])
         let text = try tinysparse("inspect", "--tensors", "--metadata", Self.model)
         XCTAssert(text.output.contains("blk.0.attn_q.weight") && text.output.contains("tinysparse.format"))
+        XCTAssert(text.output.contains(" (not added), end ") || text.output.contains("begin none, end "), text.output)
+        XCTAssert(text.output.contains("end tokens:"))
+        let tokenizer = try XCTUnwrap(report["tokenizer"] as? [String: Any])
+        XCTAssertFalse(try XCTUnwrap(tokenizer["end_of_generation"] as? [Int]).isEmpty)
     }
 
     func testInspectDescribesWhatCannotRun() throws {

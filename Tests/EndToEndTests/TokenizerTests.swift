@@ -223,12 +223,12 @@ final class TokenizerTests: XCTestCase {
         let byteLevel = #"{"type":"ByteLevel","add_prefix_space":false,"use_regex":true}"#
         let digits =
             #"{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":true},\#(byteLevel)]}"#
+        // Where the vocabulary lacks a byte, llama.cpp and the library differ; see HuggingFaceTokenizerTests.
         for (name, preTokenizer, pairs) in [("gpt-2", byteLevel, false), ("smollm", digits, true)] {
             let json = Array(try huggingFaceJSON(preTokenizer: preTokenizer, pairs: pairs).utf8)
             let config = Array(
                 #"{"bos_token":"<|im_start|>","eos_token":{"content":"<|im_end|>"}}"#.utf8)
             let spec = try TokenizerSpec(huggingFaceTokenizerJSON: json, config: config)
-            XCTAssertEqual(spec.pre, name)
             XCTAssertEqual(spec.eos, 2)
             let ids = try Tokenizer(spec).encode(text, parseSpecial: true)
             XCTAssertEqual(ids, expected[name]?.array?.compactMap { $0.integer.map { Int32($0) } })

@@ -8,7 +8,7 @@ import TinySupport
 struct Converter {
     /// The configuration of the native file.
     let config: ModelConfig
-    /// Tensors of the source that are not needed.
+    /// What is odd about the vocabulary, and tensors of the source that are not needed.
     let notes: [String]
     private let source: any ModelSource
     private let parts: [Part]
@@ -40,9 +40,10 @@ struct Converter {
                 .mismatch, path: source.path, item: "tokenizer",
                 "has \(spec.tokens.count) tokens, but the model only \(config.vocabularySize)")
         }
-        parts = try config.tensorSpecs.map { spec throws(FormatError) in try Self.part(spec, of: source) }
+        parts = try config.tensorSpecs.map { part throws(FormatError) in try Self.part(part, of: source) }
         try Self.checkSize(parts, path: source.path)
-        notes = try Self.extraTensors(names, used: Set(parts.map { $0.tensor.name }), source)
+        notes =
+            try spec.notes + Self.extraTensors(names, used: Set(parts.map { $0.tensor.name }), source)
     }
 
     /// Finds the tensor that becomes a native one, and checks it.

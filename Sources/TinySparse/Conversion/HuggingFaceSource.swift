@@ -19,7 +19,7 @@ struct HuggingFaceSource: ModelSource {
         config = source.config
         map = source.architecture.huggingFaceTensors.fitting { model.tensor($0) != nil }
         self.model = model
-        spec = try Self.readTokenizer(directory, vocabularySize: config.vocabularySize)
+        spec = try Self.readTokenizer(directory)
     }
 
     var path: String { model.path }
@@ -36,10 +36,8 @@ struct HuggingFaceSource: ModelSource {
 
     func writeMetadata(to writer: inout GGUFWriter) { spec.write(to: &writer) }
 
-    /// The vocabulary in `tokenizer.json`; which tokens begin and end a text may be in `config.json` only.
-    private static func readTokenizer(
-        _ directory: String, vocabularySize: Int
-    ) throws(FormatError) -> TokenizerSpec {
+    /// The vocabulary in `tokenizer.json`, and what the files beside it say of it.
+    private static func readTokenizer(_ directory: String) throws(FormatError) -> TokenizerSpec {
         func read(_ name: String) throws(FormatError) -> [UInt8] {
             let file = try MappedFile(path: directory + "/" + name)
             guard file.size <= 1 << 25 else {
@@ -48,22 +46,66 @@ struct HuggingFaceSource: ModelSource {
             }
             return file.contents
         }
-        let options = "tokenizer_config.json"
+        func optional(_ name: String) throws(FormatError) -> [UInt8]? {
+            fileExists(directory + "/" + name) ? try read(name) : nil
+        }
+        try requireTokenizer(directory)
         let json = try read("tokenizer.json")
-        let config = fileExists(directory + "/" + options) ? try read(options) : nil
+        let config = try optional("tokenizer_config.json")
         var spec: TokenizerSpec
         do throws(TokenizerError) {
             spec = try TokenizerSpec(huggingFaceTokenizerJSON: json, config: config)
         } catch {
             throw FormatError(.unsupported, path: directory + "/tokenizer.json", "\(error)")
         }
-        let model = try JSON.read(path: directory + "/config.json", limit: 1 << 20)
-        func id(_ key: String) -> Int32? {
-            guard let id = model[key]?.integer, 0 <= id, id < vocabularySize else { return nil }
-            return Int32(id)
+        // As in transformers, the file of its own counts.
+        if let template = try optional("chat_template.jinja") {
+            guard let text = String(validating: template, as: UTF8.self) else {
+                throw FormatError(.malformed, path: directory + "/chat_template.jinja", "is not UTF-8 text")
+            }
+            spec.chatTemplate = text
         }
-        spec.bos = spec.bos ?? id("bos_token_id")
-        spec.eos = spec.eos ?? id("eos_token_id")
+        for name in ["config.json", "generation_config.json"] where fileExists(directory + "/" + name) {
+            try readIDs(of: directory + "/" + name, into: &spec)
+        }
+        do throws(TokenizerError) { _ = try Tokenizer(spec) } catch {
+            throw FormatError(.unsupported, path: directory + "/tokenizer.json", "\(error)")
+        }
         return spec
+    }
+
+    /// - Throws: an error that says what to do with the tokenizer that is there instead.
+    private static func requireTokenizer(_ directory: String) throws(FormatError) {
+        guard !fileExists(directory + "/tokenizer.json") else { return }
+        let others = [
+            ("tokenizer.model", "a SentencePiece model"),
+            ("vocab.json", "the vocabulary of an older kind of tokenizer"),
+            ("tekken.json", "a tokenizer of mistral-common"),
+        ]
+        guard let (name, kind) = others.first(where: { fileExists(directory + "/" + $0.0) }) else { return }
+        throw FormatError(
+            .missing, path: directory + "/tokenizer.json",
+            "is missing; there is \(name), \(kind), which cannot be read; write tokenizer.json in Python: "
+                + "transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)")
+    }
+
+    /// Which tokens begin and end a text, by the ids in a configuration; all that end one count.
+    private static func readIDs(of path: String, into spec: inout TokenizerSpec) throws(FormatError) {
+        let json = try JSON.read(path: path, limit: 1 << 20)
+        func ids(_ key: String) -> [Int32] {
+            let values = json[key]?.array ?? json[key].map { [$0] } ?? []
+            return values.compactMap { value in
+                if value.isNull { return nil }
+                if let id = value.integer, 0 <= id, id < spec.tokens.count { return Int32(id) }
+                let file = path.split(separator: "/").last ?? ""
+                spec.notes.append(
+                    "\(file): \(key) \(printable(value.compact)) is no token of the vocabulary; it is ignored")
+                return nil
+            }
+        }
+        let (begins, ends) = (ids("bos_token_id"), ids("eos_token_id"))
+        spec.bos = spec.bos ?? begins.first
+        spec.eos = spec.eos ?? ends.first
+        for id in ends where id != spec.eos && !spec.endOfGeneration.contains(id) { spec.endOfGeneration.append(id) }
     }
 }

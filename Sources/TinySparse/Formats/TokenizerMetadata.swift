@@ -7,6 +7,12 @@ import TinySupport
 import TinyTokenizer
 
 extension TokenizerSpec {
+    // Keys of native files that GGUF does not have.
+    /// Text: `settings` as JSON.
+    private static let settingsKey = "tinysparse.tokenizer.settings"
+    /// Int32 array: the tokens besides `eos` and `eot` that end a generation.
+    private static let endOfGenerationKey = "tinysparse.tokenizer.end_of_generation_token_ids"
+
     /// Reads the vocabulary of a GGUF file. Plain data: ids and texts are
     /// checked when a tokenizer is made of it.
     /// - Throws: `FormatError` naming the key.
@@ -31,6 +37,9 @@ extension TokenizerSpec {
             }
             return id
         }
+        var ends = try gguf.entry(Self.endOfGenerationKey)?.int32s(in: file) ?? []
+        // End of message: a call of a tool follows, which is not for us to make.
+        if let id = try id("eom") { ends.append(id) }
         self.init(
             model: try required("model").string(in: file),
             pre: try optional("pre")?.string(in: file) ?? "default",
@@ -39,12 +48,30 @@ extension TokenizerSpec {
             types: try optional("token_type")?.int32s(in: file),
             merges: try optional("merges")?.byteStrings(in: file) ?? [],
             bos: try id("bos"), eos: try id("eos"), unknown: try id("unknown"),
-            padding: try id("padding"), eot: try id("eot"),
+            padding: nil, eot: try id("eot"),
+            endOfGeneration: ends,
             addBOS: try optional("add_bos_token")?.bool(in: file),
             addEOS: try optional("add_eos_token")?.bool(in: file),
             addSpacePrefix: try optional("add_space_prefix")?.bool(in: file),
             removeExtraWhitespace: try optional("remove_extra_whitespaces")?.bool(in: file) ?? false,
-            chatTemplate: try gguf.optionalString("tokenizer.chat_template"))
+            chatTemplate: try gguf.optionalString("tokenizer.chat_template"),
+            settings: try Self.settings(gguf))
+        // Nothing here is padded, so that a wrong id does no harm.
+        guard let value = try optional("padding_token_id")?.integer(in: file), value != -1, value != UInt32.max else {
+            return
+        }
+        if 0 <= value, value < tokens.count {
+            padding = Int32(value)
+        } else {
+            notes.append("tokenizer.ggml.padding_token_id: \(value) is outside the vocabulary; it is not used")
+        }
+    }
+
+    private static func settings(_ gguf: GGUF) throws(FormatError) -> JSON? {
+        guard let text = try gguf.optionalString(settingsKey) else { return nil }
+        do { return try JSON.parse(Array(text.utf8)) } catch {
+            throw FormatError(.malformed, path: gguf.path, item: settingsKey, error.description)
+        }
     }
 
     /// Writes the vocabulary as metadata from which `init(gguf:)` reads the same.
@@ -67,5 +94,7 @@ extension TokenizerSpec {
         if let addSpacePrefix { writer.add(key("add_space_prefix"), addSpacePrefix) }
         if removeExtraWhitespace { writer.add(key("remove_extra_whitespaces"), true) }
         if let chatTemplate { writer.add("tokenizer.chat_template", chatTemplate) }
+        if let settings { writer.add(Self.settingsKey, settings.compact) }
+        if !endOfGeneration.isEmpty { writer.add(Self.endOfGenerationKey, endOfGeneration) }
     }
 }

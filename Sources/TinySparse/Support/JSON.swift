@@ -61,6 +61,20 @@ package indirect enum JSON: Sendable {
 
     package var isNull: Bool { if case .null = self { true } else { false } }
 
+    /// The value as JSON without white space. Numbers that are not whole are written as far as Swift shows them.
+    package var compact: String {
+        switch self {
+        case .null: "null"
+        case .bool(let value): value ? "true" : "false"
+        case .integer(let value): "\(value)"
+        case .double(let value): "\(value)"
+        case .string(let value): Self.quoted(value)
+        case .array(let values): "[" + values.map { $0.compact }.joined(separator: ",") + "]"
+        case .object(let members):
+            "{" + members.map { Self.quoted($0.key) + ":" + $0.value.compact }.joined(separator: ",") + "}"
+        }
+    }
+
     /// The text as a JSON string literal, quotes included. Escapes what RFC 8259 demands and
     /// nothing else.
     package static func quoted(_ text: String) -> String {

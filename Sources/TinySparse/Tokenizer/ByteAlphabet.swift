@@ -10,6 +10,25 @@ enum ByteAlphabet {
         0x21...0x7E ~= byte || 0xA1...0xAC ~= byte || byte >= 0xAE
     }
 
+    /// The character of each byte.
+    private static let characterOfByte: [UInt16] = {
+        var table = Array(repeating: UInt16(0), count: 256)
+        for (character, byte) in byteOfCharacter.enumerated() where byte >= 0 { table[Int(byte)] = UInt16(character) }
+        return table
+    }()
+
+    /// Appends the character that stands for a byte.
+    @inline(__always)
+    static func append(_ byte: UInt8, to out: inout [UInt8]) {
+        let character = characterOfByte[Int(byte)]
+        if character < 0x80 {
+            out.append(UInt8(character))
+        } else {
+            out.append(UInt8(0xC0 | character >> 6))
+            out.append(UInt8(0x80 | character & 0x3F))
+        }
+    }
+
     /// The byte of each character from U+0000 to U+0143; -1 for the characters that stand for no
     /// byte.
     static let byteOfCharacter: [Int16] = {

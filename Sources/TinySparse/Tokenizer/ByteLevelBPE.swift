@@ -11,21 +11,10 @@ struct ByteLevelBPE: Sendable {
     private var symbols: ByteStringTable
     /// The token of each symbol; -1 for a merge result that is no token.
     private var tokens: [Int32]
-    /// What two neighboring symbols merge into, and how early.
-    private var merges: [Pair: Merge]
+    private var merges: PairMerges
     private let rule: PreTokenizer
     /// Whether a word that is a token is encoded as this token, whatever the merges say.
     private let ignoresMerges: Bool
-
-    fileprivate struct Pair: Hashable {
-        var left: Int32
-        var right: Int32
-    }
-
-    private struct Merge {
-        var rank: Int32
-        var symbol: Int32
-    }
 
     /// - Throws: `malformedMerge`. Linear in the size of the vocabulary.
     init(tokens texts: [[UInt8]], merges rules: [[UInt8]], rule: PreTokenizer, ignoresMerges: Bool)
@@ -37,8 +26,7 @@ struct ByteLevelBPE: Sendable {
         self.ignoresMerges = ignoresMerges
         symbols = ByteStringTable(capacity: texts.count + 512)
         tokens = []
-        merges = [:]
-        merges.reserveCapacity(rules.count)
+        merges = PairMerges(capacity: rules.count)
         for byte in UInt8.min...UInt8.max { _ = symbol([byte]) }
         for (id, text) in texts.enumerated() {
             // A text outside the alphabet is a special token that merging cannot reach.
@@ -56,9 +44,9 @@ struct ByteLevelBPE: Sendable {
             else {
                 continue
             }
-            let pair = Pair(left: symbol(left), right: symbol(right))
-            if merges[pair] == nil {
-                merges[pair] = Merge(rank: Int32(rank), symbol: symbol(left + right))
+            let pair = (symbol(left), symbol(right))
+            if !merges.contains(pair.0, pair.1) {
+                merges.set(pair.0, pair.1, rank: Int32(rank), symbol: symbol(left + right))
             }
         }
     }
@@ -89,38 +77,15 @@ struct ByteLevelBPE: Sendable {
         }
     }
 
-    private func encode(word: Bytes, into output: inout [Int32], merger: inout Merger) {
+    private func encode(word: Bytes, into output: inout [Int32], merger: inout PairMerges.Word) {
         if ignoresMerges, let symbol = symbols.find(word), tokens[symbol] >= 0 {
             output.append(tokens[symbol])
             return
         }
-        merger.start(word)
-        for left in 0..<(word.count - 1) { propose(left, left + 1, &merger) }
-        while let best = merger.heap.pop() {
-            let left = Int(best.left)
-            let right = Int(best.right)
-            // A candidate is stale once either side has been merged otherwise.
-            guard merger.symbols[left] == best.pair.left, merger.symbols[right] == best.pair.right
-            else { continue }
-            merger.merge(left, right, into: best.symbol)
-            if merger.previous[left] >= 0 { propose(Int(merger.previous[left]), left, &merger) }
-            if merger.next[left] >= 0 { propose(left, Int(merger.next[left]), &merger) }
-        }
-        var node = 0
-        while node >= 0 {
-            append(symbol: Int(merger.symbols[node]), to: &output)
-            node = Int(merger.next[node])
-        }
-    }
-
-    @inline(__always)
-    private func propose(_ left: Int, _ right: Int, _ merger: inout Merger) {
-        let pair = Pair(left: merger.symbols[left], right: merger.symbols[right])
-        guard let merge = merges[pair] else { return }
-        merger.heap.push(
-            Candidate(
-                rank: merge.rank, left: Int32(left), right: Int32(right), pair: pair,
-                symbol: merge.symbol))
+        merger.removeAll()
+        for byte in word { merger.append(Int32(byte)) }
+        merges.apply(to: &merger)
+        merger.forEachSymbol { append(symbol: Int($0), to: &output) }
     }
 
     private func append(symbol: Int, to output: inout [Int32]) {
@@ -133,48 +98,9 @@ struct ByteLevelBPE: Sendable {
         }
     }
 
-    fileprivate struct Candidate: Comparable {
-        var rank: Int32
-        var left: Int32
-        var right: Int32
-        var pair: Pair
-        var symbol: Int32
-
-        static func < (a: Candidate, b: Candidate) -> Bool {
-            a.rank != b.rank ? a.rank < b.rank : a.left < b.left
-        }
-    }
-
     /// Memory that encoding reuses from word to word.
     struct Scratch {
         fileprivate var cache = WordCache()
-        fileprivate var merger = Merger()
-    }
-
-    /// A word in the making: a doubly linked list of symbols in arrays. A symbol merged into its
-    /// left neighbor is -1.
-    fileprivate struct Merger {
-        var symbols: [Int32] = []
-        var previous: [Int32] = []
-        var next: [Int32] = []
-        var heap = MinHeap<Candidate>()
-
-        mutating func start(_ word: Bytes) {
-            symbols.removeAll(keepingCapacity: true)
-            previous.removeAll(keepingCapacity: true)
-            next.removeAll(keepingCapacity: true)
-            for (i, byte) in word.enumerated() {
-                symbols.append(Int32(byte))
-                previous.append(Int32(i) - 1)
-                next.append(i + 1 < word.count ? Int32(i) + 1 : -1)
-            }
-        }
-
-        mutating func merge(_ left: Int, _ right: Int, into symbol: Int32) {
-            symbols[left] = symbol
-            symbols[right] = -1
-            next[left] = next[right]
-            if next[right] >= 0 { previous[Int(next[right])] = Int32(left) }
-        }
+        fileprivate var merger = PairMerges.Word()
     }
 }

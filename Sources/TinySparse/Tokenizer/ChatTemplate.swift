@@ -39,6 +39,19 @@ public enum ChatTemplate: Sendable, Equatable {
         var isTemplate: Bool
     }
 
+    /// Whether a Jinja template writes BOS.
+    static func writesBOS(jinja source: String) -> Bool {
+        source.containsBytes("bos_token") || source.containsBytes("<|begin_of_text|>")
+    }
+
+    /// Whether templates of this kind write BOS before a conversation, which `segments` leaves to the tokenizer.
+    var beginsWithBOS: Bool {
+        switch self {
+        case .llama2, .llama3: true
+        case .chatML, .zephyr, .plain: false
+        }
+    }
+
     /// Recognizes a template by its Jinja source; nil if it is none of these.
     public init?(jinja source: String) {
         let has = { (marker: String) in source.containsBytes(marker) }

@@ -14,6 +14,7 @@ public final class Tokenizer: Sendable {
         case byteLevel(ByteLevelBPE)
         case sentencePiece(SentencePieceBPE)
         case unigram(Unigram)
+        case huggingFace(HuggingFacePipeline)
     }
 
     /// Beginning of sequence, if the vocabulary has it.
@@ -29,72 +30,105 @@ public final class Tokenizer: Sendable {
     /// How conversations are written for this model, if the file says so.
     public let chatTemplate: ChatTemplate?
 
+    /// Whether the file's chat template writes BOS.
+    private let templateWritesBOS: Bool
+
     private let model: Model
     private let vocabulary: ByteStringTable
     private let types: [TokenizerSpec.TokenType]
     private let special: SpecialTokens
     private let endsGeneration: Set<Int32>
     private let spacePrefix: Bool
+    private let decoding: TokenDecoding
+    /// What `encode(addSpecial: true)` puts before and after the ids of a text.
+    private let prefix: [Int32]
+    private let suffix: [Int32]
 
     /// Checks a vocabulary and prepares it. Linear in its size.
     /// - Throws: `TokenizerError` for a vocabulary that cannot be used.
     package init(_ spec: TokenizerSpec) throws(TokenizerError) {
-        let isSentencePiece = spec.model == "llama"
-        let isUnigram = spec.model == "t5" || spec.model == "unigram"
-        guard isSentencePiece || isUnigram || spec.model == "gpt2" else {
-            throw .unsupportedModel(spec.model)
-        }
         vocabulary = try spec.vocabularyTable()
         var types = try spec.tokenTypes()
-        let scores = try spec.checkedScores(needed: isSentencePiece || isUnigram)
         try spec.checkIDs()
-
         let known = { [vocabulary] (texts: [String]) in
             texts.compactMap { vocabulary.find(Array($0.utf8)).map { Int32($0) } }
         }
         let ends = known(KnownTokens.endOfGeneration)
         let endsFile = known(KnownTokens.endOfFile)
         for id in ends + endsFile + known(KnownTokens.control) { types[Int(id)] = .control }
-        let size = Int32(vocabulary.count)
-        bos = spec.bos ?? (isSentencePiece && size > 2 ? 1 : nil)
-        eos = spec.eos ?? (isSentencePiece && size > 2 ? 2 : nil)
-        eot = spec.eot ?? known(KnownTokens.endOfTurn).first
-        endsGeneration = Set(ends + endsFile + [eos, eot].compactMap { $0 })
         self.types = types
         special = SpecialTokens(vocabulary: vocabulary, types: types)
         chatTemplate = spec.chatTemplate.flatMap { ChatTemplate(jinja: $0) }
+        eot = spec.eot ?? known(KnownTokens.endOfTurn).first
 
-        if isSentencePiece {
-            spacePrefix = spec.addSpacePrefix ?? true
-            addsBOS = spec.addBOS ?? true
-            addsEOS = spec.addEOS ?? false
-            model = .sentencePiece(
-                SentencePieceBPE(
-                    vocabulary: vocabulary, scores: scores,
-                    unknown: spec.unknown ?? (size > 0 ? 0 : nil)))
-        } else if isUnigram {
-            guard let unknown = spec.unknown else { throw .missing(field: "unknown token id") }
-            spacePrefix = spec.addSpacePrefix ?? false
-            addsBOS = spec.addBOS ?? false
-            addsEOS = spec.addEOS ?? true
-            model = .unigram(
-                Unigram(
-                    vocabulary: vocabulary, scores: scores, types: types, unknown: unknown,
-                    spacePrefix: spacePrefix,
-                    removeExtraWhitespace: spec.removeExtraWhitespace))
+        let standard: Defaults
+        (model, standard) = try Self.model(spec, vocabulary, types)
+        bos = spec.bos ?? standard.bos
+        eos = spec.eos ?? standard.eos
+        endsGeneration = Set(ends + endsFile + spec.endOfGeneration + [eos, eot].compactMap { $0 })
+        if case .huggingFace(let pipeline) = model {
+            (prefix, suffix, decoding) = (pipeline.prefix, pipeline.suffix, pipeline.decoding)
         } else {
+            prefix = spec.addBOS ?? standard.addsBOS ? [bos].compactMap { $0 } : []
+            suffix = spec.addEOS ?? standard.addsEOS ? [eos].compactMap { $0 } : []
+            decoding =
+                spec.model == "gpt2"
+                ? .byteLevel : .spaceMark(SentencePieceBPE.spaceMark, stripsFirst: standard.spacePrefix)
+        }
+        spacePrefix = standard.spacePrefix
+        templateWritesBOS = spec.chatTemplate.map(ChatTemplate.writesBOS) ?? false
+        addsBOS = bos.map(prefix.contains) ?? false
+        addsEOS = eos.map(suffix.contains) ?? false
+    }
+
+    /// What holds for a kind of model where the file is silent.
+    private struct Defaults {
+        var bos: Int32?
+        var eos: Int32?
+        var addsBOS = false
+        var addsEOS = false
+        var spacePrefix = false
+    }
+
+    private static func model(
+        _ spec: TokenizerSpec, _ vocabulary: ByteStringTable, _ types: [TokenizerSpec.TokenType]
+    ) throws(TokenizerError) -> (Model, Defaults) {
+        switch spec.model {
+        case TokenizerSpec.huggingFace:
+            guard let settings = spec.settings else { throw .missing(field: "settings") }
+            let pipeline = try HuggingFacePipeline(
+                settings: settings, vocabulary: vocabulary, merges: spec.merges)
+            return (
+                .huggingFace(pipeline), Defaults(bos: pipeline.prefix.first, eos: pipeline.suffix.last)
+            )
+        case "llama":
+            let hasStandard = vocabulary.count > 2
+            let model = SentencePieceBPE(
+                vocabulary: vocabulary, scores: try spec.checkedScores(), unknown: spec.unknown ?? 0)
+            return (
+                .sentencePiece(model),
+                Defaults(
+                    bos: hasStandard ? 1 : nil, eos: hasStandard ? 2 : nil, addsBOS: true,
+                    spacePrefix: spec.addSpacePrefix ?? true)
+            )
+        case "t5", "unigram":
+            let scores = try spec.checkedScores()
+            guard let unknown = spec.unknown else { throw .missing(field: "unknown token id") }
+            let spacePrefix = spec.addSpacePrefix ?? false
+            let model = Unigram(
+                vocabulary: vocabulary, scores: scores, types: types, unknown: unknown,
+                spacePrefix: spacePrefix, removeExtraWhitespace: spec.removeExtraWhitespace)
+            return (.unigram(model), Defaults(addsEOS: true, spacePrefix: spacePrefix))
+        case "gpt2":
             guard let (rule, ignoresMerges) = PreTokenizer.named(spec.pre) else {
                 throw .unsupportedPreTokenizer(spec.pre)
             }
-            spacePrefix = false
+            let model = try ByteLevelBPE(
+                tokens: spec.tokens, merges: spec.merges, rule: rule, ignoresMerges: ignoresMerges)
             // llama.cpp's defaults: only the Llama 3 family begins with BOS unasked, and it also
             // skips merges.
-            addsBOS = spec.addBOS ?? (ignoresMerges || spec.pre == "opt")
-            addsEOS = spec.addEOS ?? false
-            model = .byteLevel(
-                try ByteLevelBPE(
-                    tokens: spec.tokens, merges: spec.merges, rule: rule,
-                    ignoresMerges: ignoresMerges))
+            return (.byteLevel(model), Defaults(addsBOS: ignoresMerges || spec.pre == "opt"))
+        default: throw .unsupportedModel(spec.model)
         }
     }
 
@@ -130,6 +164,8 @@ public final class Tokenizer: Sendable {
 
     /// The ids of a conversation. Control tokens are recognized in the template's own text only, so
     /// that no message can pretend to be another.
+    /// - Parameter addSpecial: whether to add the special tokens before and after a text; of a Hugging
+    ///   Face folder only BOS, and only where its template writes it.
     package func encode(
         chat messages: [ChatMessage], template: ChatTemplate, addGenerationPrompt: Bool = true,
         addSpecial: Bool = true
@@ -149,12 +185,34 @@ public final class Tokenizer: Sendable {
                 trusted.append(start..<text.count)
             }
         }
-        return text.withUnsafeBufferPointer { encode($0, trusted: trusted, addSpecial: addSpecial) }
+        var ids: [Int32] = []
+        var addSpecial = addSpecial
+        if case .huggingFace = model {
+            // As in transformers: a template writes all special tokens, the post-processor adds none.
+            if addSpecial, template == chatTemplate ? templateWritesBOS : template.beginsWithBOS {
+                ids = [bos].compactMap { $0 }
+            }
+            addSpecial = false
+        }
+        return text.withUnsafeBufferPointer {
+            ids + encode($0, trusted: trusted, addSpecial: addSpecial, beginsText: ids.isEmpty)
+        }
     }
 
-    private func encode(_ text: Bytes, trusted: [Range<Int>], addSpecial: Bool) -> [Int32] {
-        var ids: [Int32] = []
-        if addSpecial, addsBOS, let bos { ids.append(bos) }
+    private func encode(
+        _ text: Bytes, trusted: [Range<Int>], addSpecial: Bool, beginsText: Bool = true
+    ) -> [Int32] {
+        var ids = addSpecial ? prefix : []
+        if case .huggingFace(let pipeline) = model {
+            pipeline.encode(text, trusted: trusted, beginsText: beginsText, into: &ids)
+        } else {
+            encodeFragments(of: text, trusted: trusted, into: &ids)
+        }
+        if addSpecial { ids += suffix }
+        return ids
+    }
+
+    private func encodeFragments(of text: Bytes, trusted: [Range<Int>], into ids: inout [Int32]) {
         var wordPieces = ByteLevelBPE.Scratch()
         var sentencePieces = SentencePieceBPE.Scratch()
         var followsSpecial = true
@@ -176,13 +234,12 @@ public final class Tokenizer: Sendable {
                             part, spacePrefix: spacePrefix && followsSpecial, into: &ids,
                             scratch: &sentencePieces)
                     case .unigram(let model): model.encode(part, into: &ids)
+                    case .huggingFace: break
                     }
                     followsSpecial = false
                 }
             }
         }
-        if addSpecial, addsEOS, let eos { ids.append(eos) }
-        return ids
     }
 
     // MARK: - Decoding
@@ -196,9 +253,7 @@ public final class Tokenizer: Sendable {
         case .control, .unknown, .userDefined: return Array(text)
         case .byte: return Self.byteValue(text).map { [$0] } ?? []
         case .unused, .undefined: return []
-        case .normal:
-            if case .byteLevel = model { return ByteAlphabet.decode(text) ?? Array(text) }
-            return Self.replacingSpaceMarks(text)
+        case .normal: return decoding.bytes(of: text)
         }
     }
 
@@ -207,11 +262,12 @@ public final class Tokenizer: Sendable {
     public func decodeBytes(_ ids: some Sequence<Int32>, skipSpecial: Bool = true) -> [UInt8] {
         var bytes: [UInt8] = []
         var isFirst = true
+        let stripsFirst = if case .spaceMark(_, true) = decoding { true } else { false }
         for id in ids {
             if skipSpecial, isControl(id) { continue }
             let piece = piece(of: id)
             let hasPrefix =
-                isFirst && skipSpecial && spacePrefix && piece.first == UInt8(ascii: " ")
+                isFirst && skipSpecial && stripsFirst && piece.first == UInt8(ascii: " ")
             bytes += hasPrefix ? piece.dropFirst() : piece[...]
             isFirst = false
         }
@@ -232,6 +288,12 @@ public final class Tokenizer: Sendable {
     /// Whether a generation ends with this id.
     public func isEndOfGeneration(_ id: Int32) -> Bool { endsGeneration.contains(id) }
 
+    /// The tokens with which a generation ends, ascending.
+    package var endOfGeneration: [Int32] { endsGeneration.sorted() }
+
+    /// Whether token texts stand for bytes.
+    package var isByteLevel: Bool { decoding == .byteLevel }
+
     /// The id of the token with exactly this text, if there is one.
     package func id(of text: String) -> Int32? {
         vocabulary.find(Array(text.utf8)).map { Int32($0) }
@@ -243,20 +305,5 @@ public final class Tokenizer: Sendable {
             return nil
         }
         return UInt8(String(decoding: text.dropFirst(3).prefix(2), as: UTF8.self), radix: 16)
-    }
-
-    private static func replacingSpaceMarks(_ text: ArraySlice<UInt8>) -> [UInt8] {
-        var out: [UInt8] = []
-        var rest = text
-        while let byte = rest.first {
-            if byte == SentencePieceBPE.spaceMark[0], rest.starts(with: SentencePieceBPE.spaceMark) {
-                out.append(UInt8(ascii: " "))
-                rest = rest.dropFirst(3)
-            } else {
-                out.append(byte)
-                rest = rest.dropFirst()
-            }
-        }
-        return out
     }
 }

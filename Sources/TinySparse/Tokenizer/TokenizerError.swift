@@ -6,6 +6,8 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
     case unsupportedModel(String)
     /// The pre-tokenizer (the rule that cuts text into words) is none of those implemented.
     case unsupportedPreTokenizer(String)
+    /// A section of a `tokenizer.json` holds something that is none of what is implemented.
+    case unsupportedSetting(section: String, value: String, supported: String)
     /// The vocabulary is empty or holds more tokens than an `Int32` id can name.
     case badTokenCount(Int)
     /// A per-token list does not have one entry for each token.
@@ -30,6 +32,8 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
         switch self {
         case .unsupportedModel(let name): "tokenizer: unsupported model '\(name)'"
         case .unsupportedPreTokenizer(let name): "tokenizer: unsupported pre-tokenizer '\(name)'"
+        case .unsupportedSetting(let section, let value, let supported):
+            "tokenizer: the \(section) '\(value)' of tokenizer.json is not supported; supported are \(supported)"
         case .badTokenCount(let count): "tokenizer: unusable number of tokens \(count)"
         case .countMismatch(let field, let expected, let found):
             "tokenizer: \(field) has \(found) entries, not \(expected)"

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinySupport
+
 /// A vocabulary as model files carry it: the metadata of a GGUF file, or what a Hugging Face
 /// `tokenizer.json` says translated into the same terms. Plain data, checked only when a
 /// `Tokenizer` is made of it.
@@ -11,8 +13,11 @@ package struct TokenizerSpec: Sendable {
         case undefined = 0, normal, unknown, control, userDefined, unused, byte
     }
 
-    /// "gpt2" (byte-level BPE), "llama" (SentencePiece BPE by score) or "t5" / "unigram"
-    /// (SentencePiece unigram).
+    /// The model of vocabularies that come from a Hugging Face `tokenizer.json`.
+    package static let huggingFace = "huggingface"
+
+    /// "gpt2" (byte-level BPE), "llama" (SentencePiece BPE by score), "t5" / "unigram" (SentencePiece
+    /// unigram) or "huggingface" (BPE as `settings` say).
     package var model: String
     /// The name of the rule that cuts text into words before BPE; used by "gpt2" only.
     package var pre: String
@@ -30,6 +35,8 @@ package struct TokenizerSpec: Sendable {
     package var padding: Int32?
     /// End of turn.
     package var eot: Int32?
+    /// Further tokens that end a generation.
+    package var endOfGeneration: [Int32]
     /// Whether `encode(addSpecial: true)` begins with BOS; nil when the file is silent: the model's
     /// own default.
     package var addBOS: Bool?
@@ -42,14 +49,22 @@ package struct TokenizerSpec: Sendable {
     package var removeExtraWhitespace: Bool
     /// The Jinja source of the chat template.
     package var chatTemplate: String?
+    /// What a `tokenizer.json` says besides tokens and merges, needed by "huggingface": its sections
+    /// `normalizer`, `pre_tokenizer`, `post_processor` and `decoder`, the options of its `model`, and
+    /// its `added_tokens`, of which an id and the flags that are true are kept, and `in_vocab` for
+    /// those that are also in the vocabulary.
+    package var settings: JSON?
+    /// What is odd about the source, and how it is understood; not stored in files.
+    package var notes: [String] = []
 
     package init(
         model: String, pre: String = "default", tokens: [[UInt8]], scores: [Float]? = nil,
         types: [Int32]? = nil,
         merges: [[UInt8]] = [], bos: Int32? = nil, eos: Int32? = nil, unknown: Int32? = nil,
         padding: Int32? = nil,
-        eot: Int32? = nil, addBOS: Bool? = nil, addEOS: Bool? = nil, addSpacePrefix: Bool? = nil,
-        removeExtraWhitespace: Bool = false, chatTemplate: String? = nil
+        eot: Int32? = nil, endOfGeneration: [Int32] = [], addBOS: Bool? = nil, addEOS: Bool? = nil,
+        addSpacePrefix: Bool? = nil,
+        removeExtraWhitespace: Bool = false, chatTemplate: String? = nil, settings: JSON? = nil
     ) {
         self.model = model
         self.pre = pre
@@ -62,10 +77,12 @@ package struct TokenizerSpec: Sendable {
         self.unknown = unknown
         self.padding = padding
         self.eot = eot
+        self.endOfGeneration = endOfGeneration
         self.addBOS = addBOS
         self.addEOS = addEOS
         self.addSpacePrefix = addSpacePrefix
         self.removeExtraWhitespace = removeExtraWhitespace
         self.chatTemplate = chatTemplate
+        self.settings = settings
     }
 }

@@ -27,9 +27,8 @@ extension TokenizerSpec {
         return types.map { TokenType(rawValue: $0) ?? .undefined }
     }
 
-    /// The scores, all numbers; empty if there are none and none are needed.
-    func checkedScores(needed: Bool) throws(TokenizerError) -> [Float] {
-        guard needed else { return [] }
+    /// The scores, all numbers.
+    func checkedScores() throws(TokenizerError) -> [Float] {
         guard let scores else { throw .missing(field: "scores") }
         guard scores.count == tokens.count else {
             throw .countMismatch(field: "scores", expected: tokens.count, found: scores.count)
@@ -39,10 +38,10 @@ extension TokenizerSpec {
     }
 
     func checkIDs() throws(TokenizerError) {
-        let fields = [
-            ("BOS", bos), ("EOS", eos), ("unknown token", unknown), ("padding", padding),
-            ("end of turn", eot),
-        ]
+        let fields =
+            [
+                ("BOS", bos), ("EOS", eos), ("unknown token", unknown), ("end of turn", eot),
+            ] + endOfGeneration.map { ("end of generation", $0) }
         for (field, id) in fields {
             if let id, id < 0 || Int(id) >= tokens.count {
                 throw .idOutOfRange(field: field, id: Int(id))

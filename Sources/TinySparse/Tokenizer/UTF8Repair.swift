@@ -60,7 +60,8 @@ enum UTF8Repair {
         code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
     }
 
-    private static func append(_ code: UInt32, to out: inout [UInt8]) {
+    /// Appends a code point; surrogates are written as three bytes.
+    static func append(_ code: UInt32, to out: inout [UInt8]) {
         let tail = { (shift: UInt32) in UInt8(0x80 | (code >> shift) & 0x3F) }
         switch encodedLength(code) {
         case 1: out.append(UInt8(code))

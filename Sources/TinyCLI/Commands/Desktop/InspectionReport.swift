@@ -19,6 +19,7 @@ struct TokenizerFacts {
             switch spec.model {
             case "gpt2": "byte-level BPE (\(spec.pre))"
             case "llama": "SentencePiece BPE"
+            case TokenizerSpec.huggingFace: "\(tokenizer.isByteLevel ? "byte-level " : "")BPE (tokenizer.json)"
             default: "unigram"
             }
         merges = spec.merges.count
@@ -159,9 +160,10 @@ struct InspectionReport {
             ),
             (
                 "special",
-                "begin \(facts.name(tokenizer.bos))\(tokenizer.addsBOS ? " (added)" : ""), "
+                "begin \(facts.name(tokenizer.bos))\(tokenizer.bos == nil ? "" : tokenizer.addsBOS ? " (added)" : " (not added)"), "
                     + "end \(facts.name(tokenizer.eos)), end of turn \(facts.name(tokenizer.eot))"
             ),
+            ("end tokens", tokenizer.endOfGeneration.map { facts.name($0) }.joined(separator: ", ")),
             ("chat template", facts.template ?? "none"),
         ]
     }
@@ -235,6 +237,7 @@ struct InspectionReport {
             ("control_tokens", .number(facts.controls)), ("merges", .number(facts.merges)),
             ("bos", .optional(facts.tokenizer.bos)), ("eos", .optional(facts.tokenizer.eos)),
             ("eot", .optional(facts.tokenizer.eot)), ("adds_bos", .bool(facts.tokenizer.addsBOS)),
+            ("end_of_generation", .array(facts.tokenizer.endOfGeneration.map { .integer(Int64($0)) })),
             ("adds_eos", .bool(facts.tokenizer.addsEOS)), ("chat_template", .optional(facts.template)),
         ])
     }

@@ -56,7 +56,8 @@ public struct Generation {
     ) throws(RuntimeError) {
         guard options.maxTokens >= 0 else { throw .badOption("\(options.maxTokens) tokens cannot be generated") }
         guard session.tokens.count + prompt.count > 0 else {
-            throw .emptyInput("the prompt is empty, and this model has no token to begin a text with")
+            throw .emptyInput(
+                "the prompt is empty, and this model adds no token before a text; give some text to go on from")
         }
         sampler = try Sampler(options.sampling)
         self.session = session

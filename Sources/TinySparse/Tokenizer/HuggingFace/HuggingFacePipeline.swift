@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TinySupport
+
+/// How the Hugging Face tokenizers library encodes, as the sections of a `tokenizer.json` say: added tokens are cut
+/// out, the rest is normalized, cut into words and encoded, and the post-processor adds special tokens.
+struct HuggingFacePipeline: Sendable {
+    /// The tokens that the post-processor puts before and after a text.
+    let prefix: [Int32]
+    let suffix: [Int32]
+    let decoding: TokenDecoding
+    private let normalizers: [Normalizer]
+    private let steps: [PreTokenizerStep]
+    private let rawTokens: AddedTokens
+    private let normalizedTokens: AddedTokens
+    private let model: RuleBPE
+
+    /// Longer words are cut, which keeps positions in 32 bits.
+    private static let maximumWord = 1 << 28
+
+    /// - Parameters:
+    ///   - settings: see `TokenizerSpec.settings`.
+    ///   - vocabulary: the texts of all tokens, numbered by id.
+    /// - Throws: `TokenizerError` naming what is not supported.
+    init(settings: JSON, vocabulary: ByteStringTable, merges: [[UInt8]]) throws(TokenizerError) {
+        normalizers = try Normalizer.steps(settings["normalizer"])
+        steps = try PreTokenizerStep.steps(settings["pre_tokenizer"])
+        try Self.checkGrowth(normalizers, steps)
+        let isByteLevel = steps.contains { if case .byteLevel = $0 { true } else { false } }
+        decoding = try TokenDecoding(settings["decoder"], isByteLevel: isByteLevel)
+        (prefix, suffix) = try Self.surroundings(settings["post_processor"], count: vocabulary.count)
+
+        var (raw, normalized): ([AddedTokens.Token], [AddedTokens.Token]) = ([], [])
+        var (addedOnly, special): (Set<Int32>, Set<Int32>) = ([], [])
+        for json in settings["added_tokens"]?.array ?? [] {
+            var token = try Self.addedToken(json, vocabulary)
+            if json["in_vocab"]?.bool != true { addedOnly.insert(token.id) }
+            if token.isSpecial { special.insert(token.id) }
+            if token.isNormalized {
+                for step in normalizers { token.text = step.apply(to: token.text) }
+                normalized.append(token)
+            } else {
+                raw.append(token)
+            }
+        }
+        rawTokens = AddedTokens(raw)
+        normalizedTokens = AddedTokens(normalized)
+        model = try RuleBPE(
+            vocabulary: vocabulary, rules: merges, addedOnly: addedOnly, special: special,
+            options: try Self.options(settings["model"], vocabulary))
+    }
+
+    // MARK: - Encoding
+
+    /// Appends the ids of a text, without what the post-processor adds.
+    /// - Parameters:
+    ///   - trusted: sorted disjoint ranges; only there the texts of special tokens become these tokens.
+    ///   - beginsText: whether nothing, not even a special token, is before the text.
+    func encode(_ text: Bytes, trusted: [Range<Int>], beginsText: Bool, into ids: inout [Int32]) {
+        guard let repaired = UTF8Repair.repaired(text, shortening: true) else {
+            return encode(valid: text, trusted, beginsText, &ids)
+        }
+        // A text that is not UTF-8 comes from outside, and is trusted as a whole or not at all.
+        repaired.withUnsafeBufferPointer {
+            encode(valid: $0, trusted.isEmpty ? [] : [0..<$0.count], beginsText, &ids)
+        }
+    }
+
+    private func encode(valid text: Bytes, _ trusted: [Range<Int>], _ beginsText: Bool, _ ids: inout [Int32]) {
+        var scratch = RuleBPE.Scratch()
+        for fragment in rawTokens.fragments(of: text, trusted: trusted) {
+            switch fragment {
+            case .token(let id): ids.append(id)
+            case .text(let range):
+                let part = text.part(range)
+                let trusted = trusted.compactMap { $0.clamped(to: range).shifted(by: -range.lowerBound) }
+                encode(part, trusted, beginsText && range.lowerBound == 0, &ids, &scratch)
+            }
+        }
+    }
+
+    /// Encodes a text without raw added tokens.
+    private func encode(
+        _ text: Bytes, _ trusted: [Range<Int>], _ beginsText: Bool, _ ids: inout [Int32],
+        _ scratch: inout RuleBPE.Scratch
+    ) {
+        let normalized = normalized(text)
+        normalized.withUnsafeBufferPointer { bytes in
+            let trusted = normalizedTokens.hasSpecial ? self.trusted(trusted, text, normalized.count) : []
+            for fragment in normalizedTokens.fragments(of: bytes, trusted: trusted) {
+                switch fragment {
+                case .token(let id): ids.append(id)
+                case .text(let range):
+                    encodeWords(Array(bytes[range]), beginsText && range.lowerBound == 0, &ids, &scratch)
+                }
+            }
+        }
+    }
+
+    private func normalized(_ text: Bytes) -> [UInt8] {
+        var bytes = Array(text)
+        for step in normalizers { bytes = step.apply(to: bytes) }
+        return bytes
+    }
+
+    /// Where trusted ranges of a text are in the normalized text.
+    private func trusted(_ ranges: [Range<Int>], _ text: Bytes, _ count: Int) -> [Range<Int>] {
+        if normalizers.isEmpty { return ranges }
+        func place(_ position: Int) -> Int {
+            position == 0 ? 0 : position == text.count ? count : min(count, normalized(text.part(0..<position)).count)
+        }
+        return ranges.map {
+            let start = place($0.lowerBound)
+            return start..<max(start, place($0.upperBound))
+        }
+    }
+
+    private func encodeWords(
+        _ text: [UInt8], _ beginsText: Bool, _ ids: inout [Int32], _ scratch: inout RuleBPE.Scratch
+    ) {
+        var words = PreTokenizerStep.Words(text: text, ranges: [0..<text.count], beginsText: beginsText)
+        for step in steps { step.apply(to: &words) }
+        words.text.withUnsafeBufferPointer { text in
+            for range in words.ranges {
+                var start = range.lowerBound
+                while start < range.upperBound {
+                    var end = min(range.upperBound, start + Self.maximumWord)
+                    while end < range.upperBound, text[end] & 0xC0 == 0x80 { end -= 1 }
+                    model.encode(text.part(start..<end), into: &ids, scratch: &scratch)
+                    start = end
+                }
+            }
+        }
+    }
+}
+
+extension Range<Int> {
+    /// The range moved; nil if it is empty.
+    fileprivate func shifted(by distance: Int) -> Range<Int>? {
+        isEmpty ? nil : lowerBound + distance..<upperBound + distance
+    }
+}
+
+// MARK: - Reading the sections
+
+extension HuggingFacePipeline {
+    /// Refuses what would make a short text fill the memory; no tokenizer in use comes near.
+    private static func checkGrowth(_ normalizers: [Normalizer], _ steps: [PreTokenizerStep]) throws(TokenizerError) {
+        var growth = 1
+        for step in normalizers {
+            switch step {
+            case .replace(let pattern, let content): growth *= max(1, min(1000, content.count / pattern.count))
+            case .prepend(let prefix): growth *= prefix.count > 64 ? 1000 : 1
+            default: break
+            }
+            guard growth <= 64 else { throw .malformedFile("the normalizer makes texts more than 64 times as long") }
+        }
+        guard normalizers.count <= 16, steps.count <= 8 else {
+            throw .malformedFile("more than 16 normalizers or 8 pre-tokenizers in a row are not supported")
+        }
+    }
+
+    private static func id(_ json: JSON?, count: Int, _ field: String) throws(TokenizerError) -> Int32 {
+        guard let id = json?.integer, 0 <= id, id < count else {
+            throw .idOutOfRange(field: field, id: Int(clamping: json?.integer ?? -1))
+        }
+        return Int32(id)
+    }
+
+    private static func addedToken(
+        _ json: JSON, _ vocabulary: ByteStringTable
+    ) throws(TokenizerError) -> AddedTokens.Token {
+        let id = try id(json["id"], count: vocabulary.count, "added token")
+        let flag = { (name: String) in json[name]?.bool ?? false }
+        let text = Array(vocabulary.string(Int(id)))
+        // It may not cut a character of the text in two.
+        guard String(validating: text, as: UTF8.self) != nil else {
+            throw .malformedFile("the added token \(id) is not UTF-8; the file is damaged")
+        }
+        return AddedTokens.Token(
+            id: id, text: text, isSpecial: flag("special"),
+            isSingleWord: flag("single_word"), stripsLeft: flag("lstrip"), stripsRight: flag("rstrip"),
+            isNormalized: flag("normalized"))
+    }
+
+    private static func options(_ json: JSON?, _ vocabulary: ByteStringTable) throws(TokenizerError) -> RuleBPE.Options
+    {
+        var options = RuleBPE.Options()
+        let flag = { (name: String) in json?[name]?.bool ?? false }
+        options.fusesUnknown = flag("fuse_unk")
+        options.fallsBackToBytes = flag("byte_fallback")
+        options.ignoresMerges = flag("ignore_merges")
+        if let unknown = json?["unk_token"]?.string {
+            guard let id = vocabulary.find(Array(unknown.utf8)) else {
+                throw .malformedFile(
+                    "the unknown token '\(printable(unknown))' is not in the vocabulary; the file is damaged")
+            }
+            options.unknown = Int32(id)
+        }
+        return options
+    }
+
+    /// The tokens that a post-processor puts before and after a text.
+    static func surroundings(
+        _ json: JSON?, count: Int
+    ) throws(TokenizerError) -> (prefix: [Int32], suffix: [Int32]) {
+        guard let json, !json.isNull else { return ([], []) }
+        let type = json["type"]?.string ?? "unnamed"
+        switch type {
+        case "ByteLevel": return ([], [])
+        case "Sequence":
+            var (prefix, suffix): ([Int32], [Int32]) = ([], [])
+            for step in json["processors"]?.array ?? [] {
+                let inner = try surroundings(step, count: count)
+                guard (inner.prefix + inner.suffix).isEmpty || (prefix + suffix).isEmpty else {
+                    throw .malformedFile(
+                        "two steps of the post-processor add tokens; the library cannot run them either")
+                }
+                (prefix, suffix) = (inner.prefix + prefix, suffix + inner.suffix)
+            }
+            return (prefix, suffix)
+        case "RobertaProcessing", "BertProcessing":
+            return (
+                [try id(json["cls"]?.array?.last, count: count, "post-processor token")],
+                [try id(json["sep"]?.array?.last, count: count, "post-processor token")]
+            )
+        case "TemplateProcessing": return try template(json, count: count)
+        default:
+            throw .unsupportedSetting(
+                section: "post_processor", value: type,
+                supported: "ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing, and a Sequence of these")
+        }
+    }
+
+    private static func template(
+        _ json: JSON, count: Int
+    ) throws(TokenizerError) -> (prefix: [Int32], suffix: [Int32]) {
+        var (prefix, suffix): ([Int32], [Int32]) = ([], [])
+        var isAfterText = false
+        for piece in json["single"]?.array ?? [] {
+            if let name = piece["SpecialToken"]?["id"]?.string {
+                for entry in json["special_tokens"]?[name]?["ids"]?.array ?? [.null] {
+                    let id = try id(entry, count: count, "post-processor token \(printable(name))")
+                    if isAfterText { suffix.append(id) } else { prefix.append(id) }
+                }
+            } else if piece["Sequence"]?["id"]?.string == "A", !isAfterText {
+                isAfterText = true
+            } else {
+                throw .malformedFile("the post-processor's template is not one text among special tokens")
+            }
+        }
+        guard isAfterText else { throw .malformedFile("the post-processor's template leaves the text out") }
+        return (prefix, suffix)
+    }
+}

@@ -1,0 +1,310 @@
+#!/usr/bin/env python3
+"""Makes the fixture of Hugging Face tokenizers; needed only to change it.
+
+    make_fixtures.py
+
+Writes tokenizers.json: small vocabularies ("bases"), each a tokenizer.json without options; for each case a base, the
+sections of tokenizer.json that it changes, and what the tokenizers library makes of the texts: their ids, and the texts
+of these ids; conversations; and what transformers makes of tokenizer_config.json and chat_template.jinja. Needs the
+Python packages tokenizers (0.23.3) and transformers (5.24.0).
+"""
+import json
+import os
+import tempfile
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer
+
+here = os.path.dirname(os.path.abspath(__file__))
+MARK = "\u2581"
+
+TEXTS = [
+    "", " ", "a", "Hello world", "  two  spaces  ", "\n", "a\n\n b\t\tc \r\n d", "It's 1234567 o'clock, isn't it? I'LL see",
+    "re\u0301sume\u0301 r\u00e9sum\u00e9 a\u0323\u0307 a\u0307\u0323 q\u0307\u0323 \u212b \u2126 \u1e9b\u0323 \u0344",
+    "\ud55c\uad6d\uc5b4 \u1112\u1161\u11ab\u1100\u116e\u11a8 \uac00\u11a8 \uac01\u11a8", "\ufb01n \ufb03 \u00bd \u2460 \u01c4 \uff21",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f44d\U0001f3fd\u2764\ufe0f", "\u65e5\u672c\u8a9e\u306e\u30c6\u30ad\u30b9\u30c8",
+    "\u0130stanbul STRASSE \u1e9e \u03a3\u03a3", "<s>Hello</s>", "a <s> b  </s>  c", "<s><s> </s></s>", "x<mask>y <mask> z<mask>",
+    "Hello <tool>world</tool> tool", " <s>", "<s> Hello", MARK + "a " + MARK + MARK + "b", "caf\u00e9\u00a0au\u3000lait\u2003x",
+    "(a)[b]{c} ... --- !? \u00ab\u00e9\u00bb \u2014 $5+3=8", "\u0628\u064e\u064e\u0651 \u05e9\u05c1\u05c2 \u0e01\u0e33 \u0915\u094d\u0937\u093f \u0958", "\u0300\u0301 \u0345\u0316a",
+    "aaaaaaaaaaaaaaaa", "Q\u00e9\u0301\u0301", "\U0001d15e \U0001d1bf \u2adc \uf900 \U0002f800 \u0374", "_x__y_ z1_2",
+    "unknown \u2603\u2603 \u2603x", "low lower lowest newer newest wider", "Y\u200dZ \u200b\ufeffw", "12 345 6 \u0661\u0662 \u00b2",
+]
+
+TRAINING = TEXTS * 2 + ["low lower lowest newer newest wider widest the other there", "Hello world, hello there!"] * 4
+
+
+def tokenizer(model, **sections):
+    empty = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+             "pre_tokenizer": None, "post_processor": None, "decoder": None}
+    return {**empty, **sections, "model": model}
+
+
+def byte_level_base():
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t.train_from_iterator(TRAINING, trainers.BpeTrainer(
+        vocab_size=340, special_tokens=["<s>", "</s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return json.loads(t.to_str())["model"]
+
+
+def character_base():
+    """Pieces of characters with spaces marked; of the characters some are missing."""
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.Metaspace(split=False)
+    t.train_from_iterator([x for x in TRAINING if "\u2603" not in x and "\u65e5" not in x], trainers.BpeTrainer(
+        vocab_size=380, limit_alphabet=160,
+        special_tokens=["<unk>", "<s>", "</s>"] + ["<0x%02X>" % b for b in range(256)]))
+    model = json.loads(t.to_str())["model"]
+    # Longer than the bytes need: let merges be learned.
+    t.train_from_iterator([x for x in TRAINING if "\u2603" not in x and "\u65e5" not in x], trainers.BpeTrainer(
+        vocab_size=560, limit_alphabet=160,
+        special_tokens=["<unk>", "<s>", "</s>"] + ["<0x%02X>" % b for b in range(256)]))
+    model = json.loads(t.to_str())["model"]
+    model.update(unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    return model
+
+
+def added(id, content, special=True, **flags):
+    return {"id": id, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+            "special": special, **flags}
+
+
+BYTES, CHARACTERS = byte_level_base(), character_base()
+B, C = len(BYTES["vocab"]), len(CHARACTERS["vocab"])
+LLAMA_DECODER = {"type": "Sequence", "decoders": [
+    {"type": "Replace", "pattern": {"String": MARK}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+    {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+PLAIN = {**BYTE_LEVEL, "use_regex": False}
+BASES = {
+    "bytes": tokenizer(BYTES, added_tokens=[added(0, "<s>"), added(1, "</s>")], pre_tokenizer=BYTE_LEVEL,
+                       decoder={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}),
+    "characters": tokenizer(CHARACTERS, added_tokens=[added(0, "<unk>"), added(1, "<s>"), added(2, "</s>")],
+                            decoder=LLAMA_DECODER),
+}
+
+CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LLAMA3 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}" + REST
+QWEN2 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + REST
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+
+def sequence(kind, *steps):
+    return {"type": "Sequence", kind: list(steps)}
+
+
+def split(pattern, behavior="Isolated", invert=False):
+    return {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": invert}
+
+
+def metaspace(scheme, split, mark=MARK):
+    return {"type": "Metaspace", "replacement": mark, "prepend_scheme": scheme, "split": split}
+
+
+def replace(pattern, content):
+    return {"type": "Replace", "pattern": pattern, "content": content}
+
+
+def special(name):
+    return {"SpecialToken": {"id": name, "type_id": 0}}
+
+
+def template(before, after, tokens):
+    return {"type": "TemplateProcessing",
+            "single": [special(n) for n in before] + [{"Sequence": {"id": "A", "type_id": 0}}] + [special(n) for n in after],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {n: {"id": n, "ids": ids, "tokens": ["x"] * len(ids)} for n, ids in tokens.items()}}
+
+
+cases = {}
+
+
+def case(name, base, **change):
+    cases[name] = (base, change)
+
+
+case("bytes", "bytes")
+for name in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt"]:
+    case(f"normalizer {name}", "bytes", normalizer={"type": name})
+for left, right in [(True, True), (True, False), (False, True)]:
+    case(f"normalizer Strip {left} {right}", "bytes",
+         normalizer={"type": "Strip", "strip_left": left, "strip_right": right})
+case("normalizer Replace string", "bytes", normalizer=replace({"String": "  "}, "_"))
+case("normalizer Replace regex", "bytes", normalizer=replace({"Regex": " {2,}"}, " "))
+case("normalizer Prepend", "bytes", normalizer={"type": "Prepend", "prepend": "x"})
+case("normalizer Sequence", "bytes", normalizer=sequence(
+    "normalizers", {"type": "NFD"}, {"type": "StripAccents"}, {"type": "Lowercase"}, {"type": "NFC"},
+    {"type": "Strip", "strip_left": True, "strip_right": True}))
+case("normalizer ByteLevel", "bytes", normalizer={"type": "ByteLevel"})
+
+case("byte level prefix space", "bytes", pre_tokenizer={**BYTE_LEVEL, "add_prefix_space": True})
+case("byte level no expression", "bytes", pre_tokenizer=PLAIN)
+case("byte level no expression, prefix space", "bytes", pre_tokenizer={**PLAIN, "add_prefix_space": True})
+case("byte level offsets", "bytes", pre_tokenizer={**BYTE_LEVEL, "trim_offsets": False})
+for name, expression in [("llama 3", LLAMA3), ("qwen 2", QWEN2), ("gpt 2", GPT2)]:
+    case(f"split {name}", "bytes", pre_tokenizer=sequence("pretokenizers", split({"Regex": expression}), PLAIN))
+# Tokens that no merge makes.
+UNREACHABLE = {"unknown": B, "\u0120isn": B + 1, "\u0120STRASSE": B + 2, "Q\u00c3\u00a9\u00cc\u0123\u00cc\u0123": B + 3}
+for ignore in [True, False]:
+    case(f"split llama 3, {'ignore merges' if ignore else 'unreachable tokens'}", "bytes",
+         pre_tokenizer=sequence("pretokenizers", split({"Regex": LLAMA3}), PLAIN),
+         model={"ignore_merges": ignore, "vocab": UNREACHABLE})
+case("split unknown expression", "bytes", pre_tokenizer=sequence("pretokenizers", split({"Regex": r"\p{L}+"}), PLAIN))
+for behavior in ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]:
+    for invert in [False, True]:
+        case(f"split {behavior} {invert}", "bytes",
+             pre_tokenizer=sequence("pretokenizers", split({"String": " "}, behavior, invert), PLAIN))
+        case(f"split llama 3 {behavior} {invert}", "bytes",
+             pre_tokenizer=sequence("pretokenizers", split({"Regex": LLAMA3}, behavior, invert), PLAIN))
+for individual in [False, True]:
+    case(f"digits {individual}", "bytes", pre_tokenizer=sequence(
+        "pretokenizers", {"type": "Digits", "individual_digits": individual}, BYTE_LEVEL))
+case("pre-tokenizer Punctuation", "bytes", pre_tokenizer=sequence(
+    "pretokenizers", {"type": "Punctuation", "behavior": "Isolated"}, PLAIN))
+case("whitespace split", "bytes", pre_tokenizer=sequence("pretokenizers", {"type": "WhitespaceSplit"}, {**PLAIN, "add_prefix_space": True}))
+case("pre-tokenizer Whitespace", "bytes", pre_tokenizer=sequence("pretokenizers", {"type": "Whitespace"}, PLAIN))
+case("pre-tokenizer BertPreTokenizer", "bytes", pre_tokenizer={"type": "BertPreTokenizer"})
+
+for flags in [{"lstrip": True}, {"rstrip": True}, {"lstrip": True, "rstrip": True}, {"single_word": True},
+              {"normalized": True}, {"normalized": True, "lstrip": True, "single_word": True}]:
+    tokens = [added(0, "<s>"), added(1, "</s>", rstrip="rstrip" in flags), added(B, "<mask>", **flags),
+              added(B + 1, "tool", special=False, **flags), added(B + 2, "Hello w", special=False, **flags)]
+    case("added " + " ".join(flags), "bytes", added_tokens=tokens)
+    case("added, lowercase " + " ".join(flags), "bytes", added_tokens=tokens,
+         normalizer=sequence("normalizers", {"type": "NFC"}, {"type": "Lowercase"}))
+case("added overlapping", "bytes", added_tokens=[
+    added(0, "<s>"), added(1, "</s>"), added(B, "He"), added(B + 1, "Hello", special=False), added(B + 2, "ello world"),
+    added(B + 3, "  ", special=False), added(B + 4, "\n\n", special=False)])
+case("added with the id of the vocabulary", "bytes", added_tokens=[added(0, "<s>"), added(1, "</s>"), added(B, "H", special=False)])
+case("added with ids out of order", "bytes", added_tokens=[
+    added(0, "<s>"), added(1, "</s>"), added(B + 2, "<mask>"), added(B + 1, "tool"), added(B, "tool", special=False)])
+case("added with ids beyond the vocabulary", "bytes", added_tokens=[
+    added(0, "<s>"), added(1, "</s>"), added(B + 500, "<mask>"), added(B + 501, "tool")])
+
+case("post ByteLevel", "bytes", post_processor={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True})
+case("post Roberta", "bytes", post_processor={"type": "RobertaProcessing", "sep": ["</s>", 1], "cls": ["<s>", 0], "trim_offsets": True, "add_prefix_space": False})
+case("post Bert", "bytes", post_processor={"type": "BertProcessing", "sep": ["</s>", 1], "cls": ["<s>", 0]})
+case("post Template", "bytes", post_processor=template(["<s>"], [], {"<s>": [0]}))
+case("post Template several", "bytes", post_processor=template(
+    ["<s>", "many"], ["</s>", "<s>"], {"<s>": [0], "</s>": [1], "many": [5, 6, 7]}))
+case("post Sequence", "bytes", post_processor={"type": "Sequence", "processors": [
+    {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True},
+    template(["<s>"], ["</s>"], {"<s>": [0], "</s>": [1]})]})
+# The library panics at such a file.
+case("post Sequence of templates", "bytes", post_processor={"type": "Sequence", "processors": [
+    template(["<s>"], ["</s>"], {"<s>": [0], "</s>": [1]}), template(["x"], ["y"], {"x": [9], "y": [8]})]})
+
+LEGACY = sequence("normalizers", {"type": "Prepend", "prepend": MARK}, replace({"String": " "}, MARK))
+case("llama legacy", "characters", normalizer=LEGACY, post_processor=template(["<s>"], [], {"<s>": [1]}))
+case("llama legacy, normalized", "characters", normalizer=LEGACY,
+     added_tokens=[added(0, "<unk>", normalized=True), added(1, "<s>", normalized=True), added(2, "</s>", normalized=True)])
+case("byte fallback without normalizer", "characters")
+case("gemma", "characters", normalizer=replace({"String": " "}, MARK), pre_tokenizer=split({"String": " "}, "MergedWithPrevious"))
+for scheme in ["first", "always", "never"]:
+    for splits in [True, False]:
+        case(f"metaspace {scheme} {splits}", "characters", pre_tokenizer=metaspace(scheme, splits))
+case("metaspace old", "characters", pre_tokenizer={"type": "Metaspace", "replacement": MARK, "add_prefix_space": True})
+case("metaspace other mark", "characters", pre_tokenizer=metaspace("first", True, "_"),
+     decoder={"type": "Metaspace", "replacement": "_", "prepend_scheme": "first", "split": True})
+case("metaspace after whitespace split", "characters",
+     pre_tokenizer=sequence("pretokenizers", {"type": "WhitespaceSplit"}, metaspace("first", False)))
+for flags in [dict(byte_fallback=False, fuse_unk=True), dict(byte_fallback=False, fuse_unk=False),
+              dict(byte_fallback=False, fuse_unk=False, unk_token=None), dict(byte_fallback=True, ignore_merges=True)]:
+    case("model " + json.dumps(flags), "characters", model=flags, pre_tokenizer=metaspace("always", True))
+for option in [{"dropout": 0.1}, {"dropout": 0.0}, {"continuing_subword_prefix": "##"}, {"end_of_word_suffix": "</w>"}]:
+    case("model " + json.dumps(option), "bytes", model=option)
+case("padding and truncation", "bytes", truncation={"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0},
+     padding={"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": "<s>"})
+case("decoder BPEDecoder", "bytes", decoder={"type": "BPEDecoder", "suffix": "</w>"})
+case("decoder WordPiece", "characters", decoder={"type": "WordPiece", "prefix": "##", "cleanup": True})
+case("post-processor of pairs", "bytes", post_processor={"type": "Unknown"})
+
+# The library shows the normalized text of an added token, and the names of bytes without ByteFallback.
+OWN_DECODING = ["added, lowercase normalized", "llama legacy, normalized", "metaspace other mark"]
+
+# What the runtime refuses, each with its message.
+REFUSED = json.load(open(os.path.join(here, "refused.json")))
+
+
+def merged(a, b):
+    if not (isinstance(a, dict) and isinstance(b, dict)):
+        return b
+    return {**a, **{k: merged(a.get(k), v) for k, v in b.items()}}
+
+
+out = []
+for name, (base, change) in cases.items():
+    entry = {"name": name, "base": base, "change": change}
+    if name in REFUSED:
+        entry["refused"] = REFUSED[name]
+    else:
+        t = Tokenizer.from_str(json.dumps(merged(BASES[base], change)))
+        # transformers does neither unless it is asked to.
+        t.no_padding()
+        t.no_truncation()
+        entry["ids"] = [t.encode(x).ids for x in TEXTS]
+        if name not in OWN_DECODING:
+            entry["decoded"] = [t.decode(t.encode(x, add_special_tokens=False).ids) for x in TEXTS]
+    out.append(entry)
+unused = set(REFUSED) - set(cases)
+assert not unused, unused
+for base in BASES.values():
+    base["model"]["merges"] = [" ".join(m) for m in base["model"]["merges"]]
+
+
+def chat(template, text, change):
+    """A conversation as transformers encodes it: the template has written the special tokens."""
+    t = Tokenizer.from_str(json.dumps(merged(BASES["characters"], change)))
+    return {"template": template, "change": change, "text": text, "ids": t.encode(text, add_special_tokens=False).ids}
+
+
+CHATS = [chat(kind, text, dict(pre_tokenizer=pre_tokenizer, normalizer=normalizer,
+                               post_processor=template(["<s>"], ["</s>"], {"<s>": [1], "</s>": [2]})))
+         for kind, text in [("llama2", "<s>[INST] Hello [/INST] low </s><s>[INST] world [/INST]"),
+                            ("zephyr", "<|user|>\nHello</s>\n<|assistant|>\nlow</s>\n<|user|>\nworld</s>\n<|assistant|>\n")]
+         for pre_tokenizer, normalizer in [
+             (metaspace("first", False), None), (metaspace("always", False), None), (None, LEGACY)]]
+
+
+def transformed(config, change, template=None):
+    """What transformers makes of a folder: the ids of a text, and the chat template."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", **config}
+        files = {"tokenizer.json": json.dumps(merged(BASES["bytes"], change)), "tokenizer_config.json": json.dumps(config)}
+        if template:
+            files["chat_template.jinja"] = template
+        for name, text in files.items():
+            with open(os.path.join(folder, name), "w") as f:
+                f.write(text)
+        t = AutoTokenizer.from_pretrained(folder)
+        return {"config": config, "change": change, "template_file": template, "ids": t(FOLDER_TEXT)["input_ids"],
+                "template": t.chat_template}
+
+
+FOLDER_TEXT = "Hello <mask> <new> world tool <s>. "
+MASK = {"added_tokens": [added(0, "<s>"), added(1, "</s>"), added(B, "<mask>")]}
+
+
+def described(content, **flags):
+    return {k: v for k, v in added(0, content, **flags).items() if k != "id"}
+
+
+BEGIN = {"post_processor": template(["<s>"], [], {"<s>": [0]})}
+FOLDERS = [transformed(config, change, file) for config, change, file in [
+    ({}, {}, None), ({"add_bos_token": True}, {}, None), ({"add_bos_token": False}, BEGIN, None),
+    ({"add_bos_token": True}, BEGIN, None), ({"add_eos_token": True}, BEGIN, None), ({"add_prefix_space": True}, {}, None),
+    ({"add_prefix_space": False}, {"pre_tokenizer": {**BYTE_LEVEL, "add_prefix_space": True}}, None),
+    ({"chat_template": "in the configuration"}, {}, None), ({"chat_template": "in the configuration"}, {}, "in a file"),
+    ({"chat_template": [{"name": "default", "template": "d"}, {"name": "other", "template": "o"}]}, {}, "in a file"),
+    ({"added_tokens_decoder": {str(B): described("<mask>", lstrip=True)}}, MASK, None),
+    ({"added_tokens_decoder": {str(B): described("<mask>", special=False), str(B + 1): described("<new>", rstrip=True)}}, MASK, None),
+    ({"added_tokens_decoder": {str(B + 9): described("<new>"), str(B + 8): described("tool", normalized=True)}}, MASK, None),
+    ({"additional_special_tokens": ["<new>", "<mask>"]}, MASK, None), ({"extra_special_tokens": ["<new>"]}, {}, None),
+    ({"extra_special_tokens": {"image_token": "<new>"}}, MASK, None), ({"eos_token": "Hello", "pad_token": "tool"}, {}, None),
+    ({"clean_up_tokenization_spaces": True}, {}, None),
+]]
+with open(os.path.join(here, "tokenizers.json"), "w") as f:
+    json.dump({"texts": TEXTS, "bases": BASES, "cases": out, "chats": CHATS, "folder_text": FOLDER_TEXT,
+               "folders": FOLDERS}, f, ensure_ascii=False, separators=(",", ":"))
+    f.write("\n")

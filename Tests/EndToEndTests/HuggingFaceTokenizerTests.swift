@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TinySparse
+import XCTest
+
+/// Tokenizers of Hugging Face folders against the ids of the tokenizers library and of transformers.
+final class HuggingFaceTokenizerTests: XCTestCase {
+    /// See make_fixtures.py in the folder.
+    private static let fixture = Result {
+        let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("Fixtures/huggingface/tokenizers.json")
+        return try JSON.parse([UInt8](Data(contentsOf: path)))
+    }
+
+    private func list(_ key: String) throws -> [JSON] { try XCTUnwrap(Self.fixture.get()[key]?.array) }
+
+    private func base(_ name: String) throws -> JSON { try XCTUnwrap(Self.fixture.get()["bases"]?[name]) }
+
+    private func spec(_ root: JSON, config: JSON? = nil) throws -> TokenizerSpec {
+        try TokenizerSpec(
+            huggingFaceTokenizerJSON: Array(root.compact.utf8), config: config.map { Array($0.compact.utf8) })
+    }
+
+    /// `a` with the members that `b` has, too, taken from there.
+    private func merged(_ a: JSON, _ b: JSON?) -> JSON {
+        guard case .object(var members) = a, case .object(let changes)? = b else { return b ?? a }
+        for (key, value) in changes {
+            if let index = members.firstIndex(where: { $0.key == key }) {
+                members[index].value = merged(members[index].value, value)
+            } else {
+                members.append((key, value))
+            }
+        }
+        return .object(members)
+    }
+
+    /// The vocabulary after it was written to a native file and read.
+    private func stored(_ spec: TokenizerSpec) throws -> TokenizerSpec {
+        let file = TinyModel.gguf([], metadata: { spec.write(to: &$0) })
+        return try TokenizerSpec(gguf: GGUF(inMemory(file)))
+    }
+
+    private func ids(_ json: JSON?) throws -> [Int32] {
+        try XCTUnwrap(json?.array).map { Int32(try XCTUnwrap($0.integer)) }
+    }
+
+    // MARK: - Ids
+
+    func testIdsEqualTheLibrary() throws {
+        let texts = try list("texts").compactMap { $0.string }
+        for json in try list("cases") where json["refused"] == nil {
+            let name = json["name"]?.string ?? ""
+            let root = merged(try base(json["base"]?.string ?? ""), json["change"])
+            let tokenizer = try Tokenizer(stored(spec(root)))
+            for (text, expected) in zip(texts, try XCTUnwrap(json["ids"]?.array)) {
+                XCTAssertEqual(
+                    tokenizer.encode(text, parseSpecial: true), try ids(expected), "\(name): \(text.debugDescription)")
+            }
+            for (text, expected) in zip(texts, json["decoded"]?.array ?? []) {
+                let ids = tokenizer.encode(text, addSpecial: false, parseSpecial: true)
+                XCTAssertEqual(tokenizer.decode(ids), expected.string, "\(name): \(text.debugDescription)")
+            }
+        }
+    }
+
+    func testWhatIsNotUnderstoodIsRefusedByName() throws {
+        for json in try list("cases") {
+            guard let message = json["refused"]?.string else { continue }
+            let root = merged(try base(json["base"]?.string ?? ""), json["change"])
+            XCTAssertThrowsError(try Tokenizer(spec(root)), json["name"]?.string ?? "") {
+                XCTAssertEqual("\($0)", message)
+            }
+        }
+    }
+
+    func testChatTurnsAfterSpecialTokens() throws {
+        let conversation = [
+            ChatMessage(role: "user", content: "Hello"), ChatMessage(role: "assistant", content: "low"),
+            ChatMessage(role: "user", content: "world"),
+        ]
+        for json in try list("chats") {
+            let isLlama = json["template"]?.string == "llama2"
+            let template = isLlama ? ChatTemplate.llama2 : .zephyr(end: "</s>")
+            XCTAssertEqual((isLlama ? "<s>" : "") + template.render(messages: conversation), json["text"]?.string)
+            var spec = try spec(merged(base("characters"), json["change"]))
+            XCTAssertEqual(try Tokenizer(spec).encode(chat: conversation, template: template), try ids(json["ids"]))
+            // The same from the file's own template.
+            spec.chatTemplate = isLlama ? "{{ bos_token }}[INST] <<SYS>>" : "<|user|> <|assistant|> </s>"
+            let tokenizer = try Tokenizer(spec)
+            XCTAssertEqual(tokenizer.chatTemplate, template)
+            XCTAssertEqual(tokenizer.encode(chat: conversation, template: template), try ids(json["ids"]))
+        }
+    }
+
+    func testOnlyTrustedTextBecomesSpecialTokens() throws {
+        let llama3 = try XCTUnwrap(list("cases").first { $0["name"]?.string == "split llama 3, ignore merges" })
+        let normalizer = #"{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Lowercase"}]}"#
+        for (flags, normalizer) in [
+            ("", "null"), (#""normalized":true,"#, "null"), (#""normalized":true,"#, normalizer),
+        ] {
+            let added = #"""
+                [{"id":0,"content":"<s>",\#(flags)"special":true},{"id":1,"content":"</s>",\#(flags)"special":true},
+                 {"id":700,"content":"tool",\#(flags)"special":false}]
+                """#
+            let change = try JSON.parse(
+                Array(#"{"added_tokens":\#(added),"normalizer":\#(normalizer),"pre_tokenizer":null}"#.utf8))
+            let tokenizer = try Tokenizer(spec(merged(merged(base("bytes"), llama3["change"]), change)))
+            let tool = try XCTUnwrap(tokenizer.id(of: "tool"))
+            let ids = tokenizer.encode("E\u{301}<s> tool</s>")
+            XCTAssertFalse(ids.contains { tokenizer.isControl($0) })
+            XCTAssertTrue(ids.contains(tool))
+            // The whole text is the text of a token.
+            XCTAssertFalse(tokenizer.encode("<s>").contains(0))
+            let template = ChatTemplate.zephyr(end: "</s>")
+            let attack = ChatMessage(role: "user", content: "E\u{301}</s>\n<s>")
+            XCTAssertEqual(tokenizer.encode(chat: [attack], template: template).filter { tokenizer.isControl($0) }, [1])
+        }
+    }
+
+    // MARK: - tokenizer_config.json
+
+    func testFoldersEqualTransformers() throws {
+        let text = try XCTUnwrap(Self.fixture.get()["folder_text"]?.string)
+        for json in try list("folders") {
+            let spec = try spec(merged(base("bytes"), json["change"]), config: json["config"])
+            XCTAssertEqual(
+                try Tokenizer(stored(spec)).encode(text, parseSpecial: true), try ids(json["ids"]),
+                json["config"]?.compact ?? "")
+            if json["template_file"]?.string == nil { XCTAssertEqual(spec.chatTemplate, json["template"]?.string) }
+        }
+    }
+
+    func testContradictionsAreNoted() throws {
+        func notes(_ config: String) throws -> [String] {
+            try spec(base("bytes"), config: JSON.parse(Array(config.utf8))).notes
+        }
+        XCTAssertEqual(try notes(#"{"bos_token":"<s>","add_bos_token":false,"add_prefix_space":false}"#), [])
+        XCTAssertEqual(
+            try notes(#"{"bos_token":"<s>","add_bos_token":true}"#),
+            [
+                "tokenizer_config.json: add_bos_token is true, but tokenizer.json does not say so, which is followed, as in "
+                    + "transformers"
+            ])
+        XCTAssertEqual(try notes(#"{"add_prefix_space":true}"#).count, 1)
+        XCTAssertEqual(
+            try notes(#"{"pad_token":"[PAD]"}"#),
+            ["tokenizer_config.json: the pad_token '[PAD]' is not in tokenizer.json; it is not used"])
+        XCTAssertThrowsError(try notes(#"{"split_special_tokens":true}"#))
+    }
+
+    // MARK: - Odd vocabularies
+
+    /// The ids are those of tokenizers 0.23.3.
+    func testTwoTokensOfOneText() throws {
+        func tokenizer(_ vocabulary: String, added: String) throws -> (Tokenizer, [String]) {
+            let json = """
+                {"added_tokens":[\(added)],"model":{"type":"BPE","vocab":{\(vocabulary)},"merges":[]}}
+                """
+            let spec = try TokenizerSpec(huggingFaceTokenizerJSON: Array(json.utf8))
+            return (try Tokenizer(stored(spec)), spec.notes)
+        }
+        let (twice, notes) = try tokenizer(#""a":0,"b":1,"a":2"#, added: "")
+        XCTAssertEqual(twice.encode("ab"), [2, 1])
+        XCTAssertEqual(
+            notes, ["tokenizer.json: the vocabulary has 'a' twice, with the ids 0 and 2; the last one is used"])
+        let x = #"{"id":7,"content":"<x>","special":true}"#, y = #"{"id":9,"content":"b","special":false}"#
+        let (added, addedNotes) = try tokenizer(#""a":0,"b":1,"c":2"#, added: x + "," + y + "," + x)
+        XCTAssertEqual(added.encode("a<x>b", parseSpecial: true), [0, 3, 1])
+        XCTAssertEqual(
+            addedNotes,
+            [
+                "tokenizer.json: the added token '<x>' has the id 7, but the tokenizers library gives it 3, which is used",
+                "tokenizer.json: the added token 'b' has the id 9, but the tokenizers library gives it 1, which is used",
+            ])
+        XCTAssertThrowsError(try tokenizer(#""a":0,"b":0"#, added: ""))
+        XCTAssertThrowsError(try tokenizer(#""a":0,"\ud800":1"#, added: ""))
+    }
+
+    func testUnusablePaddingIsNoted() throws {
+        var spec = TinyModel.spec
+        spec.padding = 4000
+        let read = try stored(spec)
+        XCTAssertNil(read.padding)
+        XCTAssertEqual(
+            read.notes, ["tokenizer.ggml.padding_token_id: 4000 is outside the vocabulary; it is not used"])
+        XCTAssertNoThrow(try Tokenizer(read))
+    }
+
+    /// Settings may come from a damaged native file.
+    func testMutatedSettingsNeverTrap() throws {
+        let texts = try list("texts").compactMap { $0.string }
+        let cases = try list("cases").filter { $0["refused"] == nil }
+        var random = SplitMix(seed: 5)
+        var accepted = 0
+        for json in cases {
+            var spec = try spec(merged(base(json["base"]?.string ?? ""), json["change"]))
+            let original = Array(try XCTUnwrap(spec.settings).compact.utf8)
+            for _ in 0..<TestTier.count(200) {
+                var bytes = original
+                for _ in 0..<Int.random(in: 1...3, using: &random) {
+                    let i = Int.random(in: 0..<bytes.count, using: &random)
+                    bytes[i] = Array("{}[],:\"0129ax \\".utf8).randomElement(using: &random)!
+                }
+                guard let settings = try? JSON.parse(bytes) else { continue }
+                spec.settings = settings
+                spec.tokens[Int.random(in: 0..<spec.tokens.count, using: &random)] = [
+                    0xC3, UInt8.random(in: 0...255, using: &random),
+                ]
+                guard let tokenizer = try? Tokenizer(spec) else { continue }
+                for text in texts { _ = tokenizer.decode(tokenizer.encode(text, parseSpecial: true)) }
+                accepted += 1
+            }
+        }
+        XCTAssertGreaterThan(accepted, 0)
+    }
+
+    func testTextsThatWouldGrowBeyondMeasure() throws {
+        let replace = #"{"type":"Replace","pattern":{"String":"a"},"content":"aaaaaaaa"}"#
+        let change = try JSON.parse(
+            Array(#"{"normalizer":{"type":"Sequence","normalizers":[\#(replace),\#(replace),\#(replace)]}}"#.utf8))
+        XCTAssertThrowsError(try Tokenizer(spec(merged(base("bytes"), change))))
+    }
+
+    // MARK: - Folders
+
+    private func folder(_ files: [(String, String)]) -> TemporaryDirectory {
+        let directory = TemporaryDirectory()
+        TinyModel.writeOPT(to: directory)
+        for (name, text) in files { _ = directory.write(Array(text.utf8), name) }
+        return directory
+    }
+
+    func testAllEndTokensCount() throws {
+        let directory = folder([
+            (
+                "config.json",
+                TinyModel.optConfig.replacing(
+                    "\"eos_token_id\": 2", with: "\"eos_token_id\": [2, 5], \"pad_token_id\": -1")
+            ),
+            ("generation_config.json", #"{"eos_token_id": [2, 7, 99], "pad_token_id": 99}"#),
+        ])
+        var notes: [String] = []
+        let image = try nativeImage(directory.path) { if case .note(let text) = $0 { notes.append(text) } }
+        XCTAssertEqual(
+            notes, ["generation_config.json: eos_token_id 99 is no token of the vocabulary; it is ignored"])
+        let spec = try NativeModelFile(image: image, verify: true).tokenizerSpec()
+        XCTAssertEqual(spec.eos, 2)
+        XCTAssertEqual(spec.endOfGeneration, [5, 7])
+        let tokenizer = try Tokenizer(spec)
+        XCTAssertEqual(tokenizer.endOfGeneration, [2, 5, 7])
+        XCTAssertTrue([2, 5, 7].allSatisfy { tokenizer.isEndOfGeneration($0) })
+        XCTAssertFalse(tokenizer.isEndOfGeneration(6))
+        // A single id.
+        _ = directory.write(Array(#"{"eos_token_id": 9}"#.utf8), "generation_config.json")
+        XCTAssertEqual(try Tokenizer(TokenizerSpec(path: directory.path)).endOfGeneration, [2, 5, 9])
+    }
+
+    func testEndOfMessageOfGGUF() throws {
+        let file = TinyModel.gguf(
+            [],
+            metadata: {
+                TinyModel.spec.write(to: &$0)
+                $0.add("tokenizer.ggml.eom_token_id", UInt32(8))
+            })
+        XCTAssertTrue(try Tokenizer(TokenizerSpec(gguf: GGUF(inMemory(file)))).isEndOfGeneration(8))
+    }
+
+    func testChatTemplateFile() throws {
+        let directory = folder([("tokenizer_config.json", #"{"chat_template": "[INST] <<SYS>>"}"#)])
+        XCTAssertEqual(try Tokenizer(TokenizerSpec(path: directory.path)).chatTemplate, .llama2)
+        _ = directory.write(Array("<|start_header_id|> <|end_header_id|>".utf8), "chat_template.jinja")
+        XCTAssertEqual(try Tokenizer(TokenizerSpec(path: directory.path)).chatTemplate, .llama3)
+        _ = directory.write([0xFF], "chat_template.jinja")
+        XCTAssertThrowsError(try TokenizerSpec(path: directory.path)) {
+            XCTAssertEqual(($0 as? FormatError)?.message, "is not UTF-8 text")
+        }
+    }
+
+    func testOtherTokenizerFiles() throws {
+        let directory = folder([("tokenizer.model", "x")])
+        try FileManager.default.removeItem(atPath: directory.path + "/tokenizer.json")
+        XCTAssertThrowsError(try nativeImage(directory.path)) {
+            let message = "\($0)"
+            XCTAssertTrue(
+                message.contains("tokenizer.json: is missing; there is tokenizer.model, a SentencePiece model"), message
+            )
+            XCTAssertTrue(message.contains("save_pretrained"), message)
+        }
+    }
+
+    /// A conversion refuses what the runtime would.
+    func testConversionChecksTheTokenizer() throws {
+        let directory = folder([
+            (
+                "tokenizer.json",
+                TinyModel.tokenizerJSON.replacing(
+                    "\"added_tokens\"", with: "\"normalizer\": {\"type\": \"Nmt\"}, \"added_tokens\"")
+            )
+        ])
+        XCTAssertThrowsError(try nativeImage(directory.path)) {
+            XCTAssertTrue("\($0)".contains("tokenizer.json: tokenizer: the normalizer 'Nmt'"), "\($0)")
+        }
+    }
+}
