@@ -8,11 +8,11 @@ import XCTest
 /// Models whose weights are finite and whose logits are not.
 final class NonFiniteLogitsTests: XCTestCase {
     /// A native model whose output norm is so large that no logits are finite.
-    private func model(in directory: TemporaryDirectory) throws -> String {
+    private func model(in directory: TemporaryDirectory, norm value: Float = 3e38) throws -> String {
         let original = Tool.fixture("tiny-llama.gguf")
         let norm = try XCTUnwrap(GGUF(MappedFile(path: original)).tensor("output_norm.weight")).range
         var bytes = try MappedFile(path: original).contents
-        let large = [Float](repeating: 3e38, count: norm.count / 4).withUnsafeBytes { Array($0) }
+        let large = [Float](repeating: value, count: norm.count / 4).withUnsafeBytes { Array($0) }
         bytes.replaceSubrange(norm, with: large)
         return directory.write(bytes, "model.gguf")
     }
@@ -62,6 +62,17 @@ final class NonFiniteLogitsTests: XCTestCase {
             }
             XCTAssertEqual(session.tokens, [])
         }
+    }
+
+    /// Finite logits so far apart that the perplexity has no number: it was shown as exp(600).
+    func testAPerplexityBeyondAllNumbersIsInfinite() throws {
+        let directory = TemporaryDirectory()
+        let model = try model(in: directory, norm: 1e30)
+        let text = directory.write(Array(String(repeating: "The brown fox and a hen. ", count: 20).utf8), "text")
+        let command = ["perplexity", model, "-c", "16", "--no-verify", text]
+        let result = try Tool.run(Tool.tinysparse, command)
+        XCTAssert(result.output.hasPrefix("perplexity inf "), result.output + result.errors)
+        XCTAssert(try Tool.run(Tool.tinysparse, command + ["--json"]).output.contains("\"perplexity\": null"))
     }
 
     /// The choice of bins in training, for scores and depths that are no numbers.
