@@ -11,8 +11,9 @@ enum Console {
     /// Fills the places of standard input, output and error that the caller has closed: a file opened later must not
     /// become one of them. Reading from such an input, or writing to such an output, is an error as before.
     static func reserveDescriptors() {
+        var info = stat()
         for (descriptor, mode) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_WRONLY)]
-        where fcntl(descriptor, F_GETFD) == -1 {
+        where fstat(descriptor, &info) == -1 {
             // `open` takes the lowest number that is free; those below are not.
             _ = open("/dev/null", mode)
         }
