@@ -13,6 +13,13 @@ final class BatchTests: XCTestCase {
         return result.output.split(separator: "\n").map(String.init)
     }
 
+    /// One answer to each line.
+    private func answerEach(of lines: [String]) throws -> [String] {
+        let answers = try batch([], lines)
+        guard answers.count == lines.count else { throw XCTestError(.failureWhileWaiting) }
+        return answers
+    }
+
     private let good = (0..<30).map {
         "{\"id\": \($0), \"prompt\": \"Once \($0)\", \"max_tokens\": 6, \"seed\": \($0)}"
     }
@@ -46,7 +53,7 @@ final class BatchTests: XCTestCase {
             "-0", "1.50", "1e2", "1E+2", "0.1000000000000000055511151231257827", "\"a \\\" b\"", "\"\"", "true",
         ]
         let lines = ids.map { "{\"prompt\": \"a\", \"id\" :\t\($0) , \"max_tokens\": 1}" }
-        let answers = try batch([], lines)
+        let answers = try answerEach(of: lines)
         XCTAssertEqual(answers.count, ids.count)
         for (id, answer) in zip(ids, answers) { XCTAssert(answer.hasPrefix("{\"id\": \(id), \"text\": "), answer) }
 
@@ -61,17 +68,15 @@ final class BatchTests: XCTestCase {
     }
 
     func testWholeNumbersHoweverTheyAreWritten() throws {
-        let answers = try batch(
-            [],
-            ["2", "2.0", "0.2e1", "2E0", "2.5", "9007199254740993.0", "1e400", "\"2\"", "true"].map {
+        let answers = try answerEach(
+            of: ["2", "2.0", "0.2e1", "2E0", "2.5", "9007199254740993.0", "1e400", "\"2\"", "true"].map {
                 "{\"prompt\": \"Once\", \"temperature\": 0, \"max_tokens\": \($0)}"
             })
         for answer in answers[..<4] { XCTAssert(answer.contains("\"tokens\": 2,"), answer) }
         for answer in answers[4...] { XCTAssert(answer.contains("\"error\""), answer) }
 
-        let seeds = try batch(
-            [],
-            ["9223372036854775808", "18446744073709551615", "18446744073709551616", "-1"].map {
+        let seeds = try answerEach(
+            of: ["9223372036854775808", "18446744073709551615", "18446744073709551616", "-1"].map {
                 "{\"prompt\": \"Once\", \"max_tokens\": 8, \"seed\": \($0)}"
             })
         for (answer, seed) in zip(seeds, ["9223372036854775808", "18446744073709551615"]) {
@@ -86,12 +91,12 @@ final class BatchTests: XCTestCase {
     func testAByteOrderMarkIsSkipped() throws {
         XCTAssertEqual(try batch([], ["\u{FEFF}" + good[0], good[1]]), try batch([], [good[0], good[1]]))
         XCTAssertEqual(try batch([], ["\u{FEFF}"]), [])
-        XCTAssert(try batch([], [good[0], "\u{FEFF}" + good[1]])[1].contains("\"error\""))
+        XCTAssert(try answerEach(of: [good[0], "\u{FEFF}" + good[1]])[1].contains("\"error\""))
     }
 
     func testWhatIsNoIdentifierIsAnError() throws {
-        let answers = try batch(
-            [], ["{\"id\": [1], \"prompt\": \"a\"}", "{\"id\": {}, \"prompt\": \"a\"}", "{\"promt\": 1}", good[0]])
+        let answers = try answerEach(
+            of: ["{\"id\": [1], \"prompt\": \"a\"}", "{\"id\": {}, \"prompt\": \"a\"}", "{\"promt\": 1}", good[0]])
         for (index, answer) in answers[..<2].enumerated() {
             XCTAssertEqual(
                 answer,
@@ -103,8 +108,8 @@ final class BatchTests: XCTestCase {
 
     /// Of several members with one key the last counts, as in Python.
     func testTheLastOfEqualKeysCounts() throws {
-        let answer = try batch(
-            [], ["{\"id\": 1, \"id\": 2, \"prompt\": \"a\", \"max_tokens\": 5, \"max_tokens\": 1, \"seed\": 3}"])[0]
+        let answer = try answerEach(
+            of: ["{\"id\": 1, \"id\": 2, \"prompt\": \"a\", \"max_tokens\": 5, \"max_tokens\": 1, \"seed\": 3}"])[0]
         XCTAssert(answer.hasPrefix("{\"id\": 2, ") && answer.contains("\"tokens\": 1,"), answer)
     }
 
@@ -114,7 +119,7 @@ final class BatchTests: XCTestCase {
             "\"repeat_penalty\": 1e-38", "\"repeat_penalty\": 1e-45", "\"temperature\": 1e-45", "\"top_p\": 1e-45",
             "\"min_p\": 1", "\"top_k\": 9223372036854775807", "\"repeat_penalty\": 0", "\"temperature\": 1e39",
         ]
-        let answers = try batch([], extremes.map { "{\"prompt\": \"Once\", \"max_tokens\": 9, \($0)}" })
+        let answers = try answerEach(of: extremes.map { "{\"prompt\": \"Once\", \"max_tokens\": 9, \($0)}" })
         for answer in answers[..<6] { XCTAssert(answer.contains("\"tokens\": "), answer) }
         for answer in answers[6...] { XCTAssert(answer.contains("is needed\"}"), answer) }
     }
