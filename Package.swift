@@ -76,7 +76,7 @@ let package = Package(
                 + vectorKernels.map { .target(name: $0.name) },
             path: "Sources/SIMDKernels/Dispatch",
             swiftSettings: portable ? [.define("TINYSPARSE_PORTABLE")] : []),
-        .target(name: "Quant", dependencies: ["SIMDKernels"]),
+        .target(name: "Quant", dependencies: ["SIMDKernels", "TinyPlatform"]),
         layer("TinySupport", "Support", on: ["TinyPlatform"]),
         layer("TinyTokenizer", "Tokenizer", on: ["TinySupport"]),
         layer("TinyFormats", "Formats", on: ["TinySupport", "TinyTokenizer", "Quant"]),

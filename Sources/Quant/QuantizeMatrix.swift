@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
 import KernelTable
+import TinyPlatform
 
 /// A matrix of block-encoded rows, one after another, as model files store it.
 package struct EncodedMatrix: @unchecked Sendable {
@@ -106,7 +106,7 @@ func firstBadRow(rows: Int, _ body: @Sendable (Range<Int>) -> Int?) -> Int? {
     guard groups > 0 else { return nil }
     return withUnsafeTemporaryAllocation(of: Int.self, capacity: groups) { found in
         nonisolated(unsafe) let found = found
-        DispatchQueue.concurrentPerform(iterations: groups) { group in
+        concurrently(groups) { group in
             let first = group * groupSize
             found[group] = body(first..<min(first + groupSize, rows)) ?? -1
         }

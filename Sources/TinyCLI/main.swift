@@ -46,6 +46,7 @@ func exitCode(_ words: ArraySlice<String>) -> Int32 {
     }
 }
 
+Console.reserveDescriptors()
 Signals.install()
-BusError.install()
+FatalSignals.install()
 exit(exitCode(programArguments.dropFirst()))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinySparse
 import XCTest
 
 /// `tinysparse batch`: JSON lines in and out.
@@ -10,6 +11,13 @@ final class BatchTests: XCTestCase {
         let result = try Tool.run(Tool.tinysparse, common + options, input: lines.joined(separator: "\n"))
         XCTAssertEqual(result.code, 0, result.errors)
         return result.output.split(separator: "\n").map(String.init)
+    }
+
+    /// One answer to each line.
+    private func answerEach(of lines: [String]) throws -> [String] {
+        let answers = try batch([], lines)
+        guard answers.count == lines.count else { throw XCTestError(.failureWhileWaiting) }
+        return answers
     }
 
     private let good = (0..<30).map {
@@ -36,6 +44,84 @@ final class BatchTests: XCTestCase {
         XCTAssert(answers[5].contains("unknown member \\\"maxtokens\\\""), answers[5])
         XCTAssert(answers[6].hasPrefix("{\"id\": 8, \"text\": "), answers[6])
         XCTAssert(answers[7].contains("\"error\": \"the context of "), answers[7])
+    }
+
+    /// The text of a number, digit for digit; a string with the same characters.
+    func testIdentifiersComeBackAsTheyWere() throws {
+        let ids = [
+            "9007199254740993", "9223372036854775807", "9223372036854775808", "123456789012345678901234567890",
+            "-0", "1.50", "1e2", "1E+2", "0.1000000000000000055511151231257827", "\"a \\\" b\"", "\"\"", "true",
+        ]
+        let lines = ids.map { "{\"prompt\": \"a\", \"id\" :\t\($0) , \"max_tokens\": 1}" }
+        let answers = try answerEach(of: lines)
+        XCTAssertEqual(answers.count, ids.count)
+        for (id, answer) in zip(ids, answers) { XCTAssert(answer.hasPrefix("{\"id\": \(id), \"text\": "), answer) }
+
+        // Ids that were not answered are not skipped, though they are the same double.
+        let directory = TemporaryDirectory()
+        let file = directory.write(Array((answers.joined(separator: "\n") + "\n").utf8), "answers.jsonl")
+        let others = ["9007199254740992", "9007199254740994", "\"9007199254740993\"", "100"]
+        let again = lines + others.map { "{\"prompt\": \"a\", \"id\": \($0), \"max_tokens\": 1}" }
+        let rest = try batch(["--resume", file], again)
+        XCTAssertEqual(rest.count, others.count)
+        for (id, answer) in zip(others, rest) { XCTAssert(answer.hasPrefix("{\"id\": \(id), \"text\": "), answer) }
+    }
+
+    func testWholeNumbersHoweverTheyAreWritten() throws {
+        let answers = try answerEach(
+            of: ["2", "2.0", "0.2e1", "2E0", "2.5", "9007199254740993.0", "1e400", "\"2\"", "true"].map {
+                "{\"prompt\": \"Once\", \"temperature\": 0, \"max_tokens\": \($0)}"
+            })
+        for answer in answers[..<4] { XCTAssert(answer.contains("\"tokens\": 2,"), answer) }
+        for answer in answers[4...] { XCTAssert(answer.contains("\"error\""), answer) }
+
+        let seeds = try answerEach(
+            of: ["9223372036854775808", "18446744073709551615", "18446744073709551616", "-1"].map {
+                "{\"prompt\": \"Once\", \"max_tokens\": 8, \"seed\": \($0)}"
+            })
+        for (answer, seed) in zip(seeds, ["9223372036854775808", "18446744073709551615"]) {
+            let run = try Tool.run(
+                Tool.tinysparse, ["run"] + common[1...] + ["-n", "8", "--seed", seed, "Once"]
+            ).output.dropLast()
+            XCTAssert(answer.contains(JSON.quoted(String(run))), answer)
+        }
+        for answer in seeds[2...] { XCTAssert(answer.contains("\"error\": \"seed: a whole number from 0"), answer) }
+    }
+
+    func testAByteOrderMarkIsSkipped() throws {
+        XCTAssertEqual(try batch([], ["\u{FEFF}" + good[0], good[1]]), try batch([], [good[0], good[1]]))
+        XCTAssertEqual(try batch([], ["\u{FEFF}"]), [])
+        XCTAssert(try answerEach(of: [good[0], "\u{FEFF}" + good[1]])[1].contains("\"error\""))
+    }
+
+    func testWhatIsNoIdentifierIsAnError() throws {
+        let answers = try answerEach(
+            of: ["{\"id\": [1], \"prompt\": \"a\"}", "{\"id\": {}, \"prompt\": \"a\"}", "{\"promt\": 1}", good[0]])
+        for (index, answer) in answers[..<2].enumerated() {
+            XCTAssertEqual(
+                answer,
+                "{\"id\": \(index + 1), \"line\": \(index + 1), \"error\": \"id: a string or a number is needed\"}")
+        }
+        XCTAssert(answers[2].contains("unknown member \\\"promt\\\""), answers[2])
+        XCTAssert(answers[3].hasPrefix("{\"id\": 0, \"text\": "), answers[3])
+    }
+
+    /// Of several members with one key the last counts, as in Python.
+    func testTheLastOfEqualKeysCounts() throws {
+        let answer = try answerEach(
+            of: ["{\"id\": 1, \"id\": 2, \"prompt\": \"a\", \"max_tokens\": 5, \"max_tokens\": 1, \"seed\": 3}"])[0]
+        XCTAssert(answer.hasPrefix("{\"id\": 2, ") && answer.contains("\"tokens\": 1,"), answer)
+    }
+
+    /// Extreme options cost no other request its answer.
+    func testExtremeOptionsEndNothing() throws {
+        let extremes = [
+            "\"repeat_penalty\": 1e-38", "\"repeat_penalty\": 1e-45", "\"temperature\": 1e-45", "\"top_p\": 1e-45",
+            "\"min_p\": 1", "\"top_k\": 9223372036854775807", "\"repeat_penalty\": 0", "\"temperature\": 1e39",
+        ]
+        let answers = try answerEach(of: extremes.map { "{\"prompt\": \"Once\", \"max_tokens\": 9, \($0)}" })
+        for answer in answers[..<6] { XCTAssert(answer.contains("\"tokens\": "), answer) }
+        for answer in answers[6...] { XCTAssert(answer.contains("is needed\"}"), answer) }
     }
 
     func testJobsGiveTheSameAnswers() throws {

@@ -87,6 +87,64 @@ final class CInterfaceTests: XCTestCase {
         XCTAssertNotEqual(status, 0)
     }
 
+    func testHandlesThatAreNone() throws {
+        let model = try XCTUnwrap(tinysparseModelOpen(Tool.fixture("tiny-llama.gguf"), nil, nil, 0))
+        let session = try XCTUnwrap(tinysparseSessionOpen(model, nil, nil, nil, 0))
+        let badOption: Int32 = 2
+        for wrong in [nil, session] as [OpaquePointer?] {
+            var status: Int32 = 0
+            XCTAssertNil(tinysparseSessionOpen(wrong, nil, &status, nil, 0))
+            XCTAssertEqual(status, badOption)
+            XCTAssertEqual(tinysparseVocabularySize(wrong), 0)
+            XCTAssertEqual(tinysparseContextLength(wrong), 0)
+            XCTAssertEqual(tinysparseTokenize(wrong, "a", 1, 0, nil, 0), 0)
+            XCTAssertEqual(tinysparseDetokenize(wrong, [5], 1, nil, 0), 0)
+            XCTAssertEqual(tinysparseIsEnd(wrong, 2), 0)
+            tinysparseModelClose(wrong)
+        }
+        for wrong in [nil, model, OpaquePointer(bitPattern: UInt(bitPattern: model) + 1)] as [OpaquePointer?] {
+            var message = [CChar](repeating: 1, count: 80)
+            XCTAssertEqual(tinysparseRead(wrong, [1], 1, &message, 80), badOption)
+            XCTAssert(
+                ["the session is NULL", "the handle is not that of a session"].contains(
+                    String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)))
+            XCTAssertEqual(tinysparseGenerate(wrong, "a", 1, nil, nil, nil, nil, nil, 0), badOption)
+            XCTAssertNil(tinysparseLogits(wrong))
+            XCTAssertEqual(tinysparsePosition(wrong), 0)
+            tinysparseRewind(wrong, 0)
+            tinysparseSessionClose(wrong)
+        }
+        // What is good is as it was.
+        XCTAssertEqual(tinysparseRead(session, [1, 2], 2, nil, 0), 0)
+        XCTAssertEqual(tinysparsePosition(session), 2)
+        XCTAssertGreaterThan(tinysparseVocabularySize(model), 0)
+        tinysparseModelClose(model)
+        tinysparseSessionClose(session)
+    }
+
+    func testSizesThatCannotBe() throws {
+        let model = try XCTUnwrap(tinysparseModelOpen(Tool.fixture("tiny-llama.gguf"), nil, nil, 0))
+        let session = try XCTUnwrap(tinysparseSessionOpen(model, nil, nil, nil, 0))
+        let badOption: Int32 = 2
+        for (tokens, count) in [(nil, 3), ([1], -1), ([1], Int.max)] as [([Int32]?, Int)] {
+            XCTAssertEqual(tinysparseRead(session, tokens, count, nil, 0), badOption)
+            XCTAssertEqual(tinysparseDetokenize(model, tokens, count, nil, 0), 0)
+        }
+        XCTAssertEqual(tinysparseGenerate(session, nil, 3, nil, nil, nil, nil, nil, 0), badOption)
+        XCTAssertEqual(tinysparseGenerate(session, "a", -1, nil, nil, nil, nil, nil, 0), badOption)
+        XCTAssertEqual(tinysparseTokenize(model, nil, 3, 0, nil, 0), 0)
+        XCTAssertEqual(tinysparseTokenize(model, "a", -1, 0, nil, 0), 0)
+        tinysparseRewind(session, -1)
+        XCTAssertEqual(tinysparsePosition(session), 0)
+        for (bytes, count) in [(nil, 0), (nil, 5), ("x", -1)] as [(String?, Int)] {
+            var status: Int32 = 0
+            XCTAssertNil(tinysparseModelFromMemory(bytes, count, &status, nil, 0))
+            XCTAssertNotEqual(status, 0)
+        }
+        tinysparseSessionClose(session)
+        tinysparseModelClose(model)
+    }
+
     func testModelsInMemory() throws {
         let file = try Data(contentsOf: URL(fileURLWithPath: Tool.fixture("tiny-llama.gguf")))
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: file.count + 1, alignment: 64)

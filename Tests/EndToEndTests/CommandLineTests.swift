@@ -53,6 +53,13 @@ final class CommandLineTests: CommandLineTestCase {
         XCTAssertEqual(try tinysparse(run + ["-n", "8", "--stop", first, "hello"]).output, "\n")
         XCTAssert(try tinysparse(run + ["-n", "8", "-v", "hello"]).errors.contains("tokens/s"))
 
+        // Escapes are processed where that is asked for.
+        let newline = try tinysparse(run + ["-n", "8", "a\n\tb"]).output
+        XCTAssertEqual(try tinysparse(run + ["-n", "8", "-e", "a\\n\\x09b"]).output, newline)
+        XCTAssertNotEqual(try tinysparse(run + ["-n", "8", "--echo", "a\\n\\x09b"]).output, "a\n\tb" + newline)
+        let code = String(try XCTUnwrap(first.utf8.first), radix: 16)
+        XCTAssertEqual(try tinysparse(run + ["-n", "8", "-e", "--stop", "\\x" + code, "hello"]).output, "\n")
+
         let chat = try tinysparse(run + ["--chat", "hello"])
         XCTAssertEqual(chat.status, 1)
         XCTAssert(chat.errors.contains("no chat template"), chat.errors)
@@ -92,6 +99,31 @@ final class CommandLineTests: CommandLineTestCase {
         let unknown = try tinysparse(chat, input: Data("/rest\n".utf8))
         XCTAssert(unknown.errors.contains("did you mean /reset?"), unknown.errors)
         XCTAssertEqual(try tinysparse("chat", "-m", Self.model).status, 1, "no template")
+    }
+
+    func testChatSendsSeveralLinesAndSlashes() throws {
+        let chat = ["chat", "-m", Self.model, "--template", "plain", "--greedy", "-n", "4"]
+        func answers(_ input: String, _ options: String...) throws -> [Substring] {
+            try tinysparse(chat + options, input: Data(input.utf8)).output.split(separator: "\n")
+        }
+        let model = try Model(path: Self.model)
+        func expected(_ message: String) throws -> String {
+            let ids = model.tokenizer.encode(chat: [ChatMessage(role: "user", content: message)], template: .plain)
+            var options = GenerationOptions()
+            (options.maxTokens, options.sampling) = (4, .greedy)
+            var generation = try Session(model).generation(prompt: ids, options)
+            var text = ""
+            while let piece = try generation.next() { text += piece }
+            return text
+        }
+        for (input, message) in [
+            ("one\\\ntwo\n", "one\ntwo"), ("one\\\n\\\ntwo", "one\n\ntwo"), ("one\\", "one"), ("//quit\n", "/quit"),
+            ("  //a //b\n", "/a //b"), ("one\\\n/quit\n", "one\n/quit"),
+        ] {
+            XCTAssertEqual(try answers(input).joined(separator: "\n"), try expected(message), input)
+        }
+        let cut = try tinysparse(chat, input: Data("one\n".utf8))
+        XCTAssert(cut.errors.contains("[the answer was cut after 4 tokens"), cut.errors)
     }
 
     func testChatForgetsWhatDoesNotFit() throws {

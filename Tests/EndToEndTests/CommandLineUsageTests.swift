@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import TinyPlatform
 import XCTest
 
@@ -35,6 +36,40 @@ final class CommandLineUsageTests: CommandLineTestCase {
         }
     }
 
+    /// Fixtures/escapes: what llama.cpp makes of them.
+    func testEscapesAreThoseOfLlamaCpp() throws {
+        let fixture = Tool.root + "/Tests/EndToEndTests/Fixtures/escapes/expected.txt"
+        let lines = try String(contentsOfFile: fixture, encoding: .utf8).split(separator: "\n")
+        XCTAssertGreaterThan(lines.count, 15)
+        for line in lines {
+            let words = line.split(separator: " ").map(String.init)
+            let result = try tinysparse("run", "-m", Self.model, "-n", "0", "--echo", "-e", words[0])
+            let bytes = result.output.utf8.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+            XCTAssertEqual(bytes, words[1] + "0a", words[0])
+        }
+        let plain = try tinysparse("run", "-m", Self.model, "-n", "0", "--echo", "a\\nb")
+        XCTAssertEqual(plain.output, "a\\nb\n")
+    }
+
+    func testTextThatBeginsWithADash() throws {
+        for command in ["run", "tokenize"] {
+            let result = try tinysparse(command, "-m", Self.model, "-5 degrees")
+            XCTAssertEqual(result.status, 2)
+            XCTAssert(result.errors.contains("a text that begins with \"-\" goes after --"), result.errors)
+            XCTAssertEqual(try tinysparse(command, "-m", Self.model, "--", "-5 degrees").status, 0)
+        }
+    }
+
+    /// The model has 128 positions; no command takes fewer in silence.
+    func testAContextBeyondTheModels() throws {
+        for command in [["run", "x"], ["perplexity", "-"], ["sweep", "-"], ["profile", "-"]] {
+            let result = try tinysparse(
+                command + ["-m", Self.model, "-c", "129"], input: Data(repeating: UInt8(ascii: "a"), count: 5000))
+            XCTAssertEqual(result.status, 1, command[0])
+            XCTAssert(result.errors.contains("a context of 129 tokens; this model has at most 128"), result.errors)
+        }
+    }
+
     func testOneLetterOneMeaning() throws {
         // The table is complete: the help of the program has no other commands.
         let listed = try tinysparse("--help").output.components(separatedBy: "\n\n")[2].split(separator: "\n")
@@ -43,7 +78,7 @@ final class CommandLineUsageTests: CommandLineTestCase {
 
         var names: [Character: String] = [
             "V": "version", "h": "help", "m": "model", "n": "max-tokens", "p": "prompt", "f": "file", "t": "threads",
-            "c": "context", "o": "output", "k": "kernels", "v": "verbose",
+            "c": "context", "o": "output", "k": "kernels", "v": "verbose", "e": "escape",
         ]
         for command in Self.commands {
             let options = try options(of: command)

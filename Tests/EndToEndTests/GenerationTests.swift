@@ -25,8 +25,10 @@ final class GenerationTests: XCTestCase {
 
     private let prompt: [Int32] = [5, 40, 250, 7, 33]
 
-    private func text(_ session: Session, _ options: GenerationOptions) throws -> (text: String, Generation) {
-        var generation = try session.generation(prompt: prompt, options)
+    private func text(
+        _ session: Session, _ options: GenerationOptions, prompt: [Int32]? = nil
+    ) throws -> (text: String, Generation) {
+        var generation = try session.generation(prompt: prompt ?? self.prompt, options)
         var text = ""
         while let piece = try generation.next() { text += piece }
         XCTAssertNotNil(generation.reason)
@@ -35,9 +37,12 @@ final class GenerationTests: XCTestCase {
     }
 
     /// Chooses tokens with a session of their own for every token: slow and plain.
-    private func plainly(_ model: Model, _ options: GenerationOptions, context: Int) throws -> [Int32] {
+    private func plainly(
+        _ model: Model, _ options: GenerationOptions, context: Int, prompt: [Int32]? = nil
+    ) throws -> [Int32] {
         var sampler = try Sampler(options.sampling)
-        var held = prompt
+        var held = prompt ?? self.prompt
+        let least = held[0] == model.tokenizer.bos ? 1 : 0
         var generated: [Int32] = []
         while generated.count < options.maxTokens {
             let session = try Session(model, .init(threads: 1, context: context))
@@ -46,7 +51,7 @@ final class GenerationTests: XCTestCase {
             if model.tokenizer.isEndOfGeneration(token) { break }
             generated.append(token)
             if held.count == context {
-                let keep = min(options.keep, held.count / 2)
+                let keep = min(max(options.keep, least), held.count / 2)
                 held = held.prefix(keep) + held.suffix((held.count - keep) / 2)
             }
             held.append(token)
@@ -107,6 +112,25 @@ final class GenerationTests: XCTestCase {
             XCTAssertGreaterThan(Set(wanted).count, context, "too little variety; choose another seed")
             let (_, generation) = try text(golden.session(context: context), shifting)
             XCTAssertEqual(generation.generated, wanted, "context \(context), \(keep) kept")
+        }
+    }
+
+    /// As in llama.cpp, which always keeps that token.
+    func testAShiftedContextKeepsItsBeginToken() throws {
+        let golden = try GoldenModel(tiny: "tiny-llama-relu")
+        let bos = try XCTUnwrap(golden.model.tokenizer.bos)
+        for (context, keep) in [(12, 0), (13, 1), (9, 4), (16, 100)] {
+            var shifting = options(3 * context, seed: 0)
+            (shifting.shiftsContext, shifting.keep) = (true, keep)
+            var wanted: [Int32] = []
+            while wanted.count <= 2 * context {
+                shifting.sampling.seed += 1
+                wanted = try plainly(golden.model, shifting, context: context, prompt: [bos, 5, 40])
+            }
+            let session = try golden.session(context: context)
+            let (_, generation) = try text(session, shifting, prompt: [bos, 5, 40])
+            XCTAssertEqual(generation.generated, wanted, "context \(context), \(keep) kept")
+            XCTAssertEqual(session.tokens.first, bos)
         }
     }
 

@@ -158,6 +158,35 @@ final class SamplerTests: XCTestCase {
         }
     }
 
+    /// At both ends of every option's range, with logits as large as can be, penalties included.
+    func testOptionsAtTheirLimitsChooseSomething() throws {
+        let greatest = Float.greatestFiniteMagnitude, least = Float.leastNonzeroMagnitude
+        for logits in [[3, -3, 1e-3, 0], [greatest, -greatest, 1, -1], [least, -least, 0, 0]] as [[Float]] {
+            for penalty: Float in [least, 1e-38, 1, 100] {
+                for temperature: Float in [0, least, 1e-38, 100] {
+                    for (topK, topP, minP): (Int, Float, Float) in [
+                        (0, 1, 0), (1, 1, 0), (2, least, 1), (3, 1, least), (Int.max, 0.5, 1),
+                    ] {
+                        var sampler = try sampler {
+                            ($0.repeatPenalty, $0.temperature) = (penalty, temperature)
+                            ($0.topK, $0.topP, $0.minP) = (topK, topP, minP)
+                            $0.repeatWindow = Int.max
+                        }
+                        for _ in 0..<3 { XCTAssert((0..<4).contains(try next(&sampler, logits, [0, 1, 2]))) }
+                    }
+                }
+            }
+        }
+    }
+
+    func testTheExponentialIsTotal() {
+        XCTAssert(Double64.exp(.nan).isNaN)
+        XCTAssertEqual([Double64.exp(.infinity), Double64.exp(1e9)], [.infinity, .infinity])
+        XCTAssertEqual([Double64.exp(-.infinity), Double64.exp(-1e9)], [0, 0])
+        XCTAssertEqual(Double64.exp(699), exp(699), accuracy: exp(699) * 1e-13)
+        for angle in [Double.nan, .infinity, -1e300] { XCTAssert(Double64.sinCos(angle).sin.isNaN) }
+    }
+
     func testOptionsOutOfRangeAreRefused() {
         let changes: [(inout SamplingOptions) -> Void] = [
             { $0.temperature = -1 }, { $0.temperature = .nan }, { $0.temperature = .infinity }, { $0.topK = -1 },

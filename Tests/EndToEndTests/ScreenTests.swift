@@ -129,8 +129,9 @@ final class ScreenTests: XCTestCase {
             $0.storeBytes(of: Float.greatestFiniteMagnitude, toByteOffset: 4, as: Float.self)
         }
         let session = try session(broken)
-        var generation = try session.generation(prompt: [1, 2, 3], GenerationOptions())
-        XCTAssertThrowsError(try { while try generation.next() != nil {} }())
+        XCTAssertThrowsError(try session.generation(prompt: [1, 2, 3], GenerationOptions())) {
+            XCTAssertEqual($0 as? RuntimeError, .nonFiniteLogits(position: 2))
+        }
     }
 
     func testBrokenScreensAreTypedErrors() throws {

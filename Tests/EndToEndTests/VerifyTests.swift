@@ -118,6 +118,13 @@ final class VerifyTests: XCTestCase {
             rest.remove(at: lost)
             XCTAssertThrowsError(try GoldenRecord(parsing: rest.joined(separator: "\n")), "\(lost)")
         }
+        // Within lines, too: of the last ones at every byte.
+        let bytes = Array(try record().description.utf8)
+        for count in Array(stride(from: 0, to: bytes.count - 200, by: 97)) + Array(bytes.count - 200..<bytes.count - 1)
+        {
+            XCTAssertThrowsError(
+                try GoldenRecord(parsing: String(decoding: bytes[..<count], as: UTF8.self)), "\(count)")
+        }
     }
 
     func testCommand() throws {

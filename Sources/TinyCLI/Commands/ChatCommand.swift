@@ -9,9 +9,10 @@ extension Command {
         name: "chat", summary: "chat with a model",
         operands: "[MODEL]",
         details: """
-            A conversation, one message per line, on a terminal or with piped input. Ctrl-C stops an answer, a
-            second one ends the program; so do /quit and the end of the input. When the context is full, the
-            oldest messages are dropped.
+            A conversation, one message per line, on a terminal or with piped input. A "\\" at the end of a line
+            continues the message on the next line; "//" at the beginning sends a message that begins with "/".
+            Ctrl-C stops an answer, a second one ends the program; so do /quit and the end of the input. When the
+            context is full, the oldest messages are dropped.
 
             commands:
             \(ChatLoop.commands)
@@ -20,7 +21,7 @@ extension Command {
             .context,
             Option("system", value: "TEXT", "the system message"),
             Option("template", value: "NAME", "\(templateNames.joined(separator: ", ")) (default: the model's own)"),
-        ] + Option.sampling + [.verbose],
+        ] + Option.sampling + [.escape, .verbose],
         examples: [
             ("smollm2.gguf", "a conversation"),
             ("-m smollm2.gguf --system \"You are a pirate.\"", "with a system message"),
@@ -46,7 +47,7 @@ private func chatCommand(_ arguments: Arguments) throws(Failure) {
     }
     let session = try Session.open(model, sessionOptions)
     var loop = ChatLoop(
-        session: session, template: template, options: options, system: arguments.string("system"),
+        session: session, template: template, options: options, system: arguments.systemMessage,
         isVerbose: arguments.has("verbose"))
     try loop.run()
 }
@@ -97,7 +98,7 @@ private struct ChatLoop {
         }
         while true {
             if Console.inputIsTerminal { Console.note("> ", terminator: "") }
-            switch try reader.next() {
+            switch try message() {
             case .end:
                 if Console.inputIsTerminal { Console.note("") }
                 return
@@ -107,11 +108,26 @@ private struct ChatLoop {
             case .text(let line):
                 let words = line.trimmingSpaces()
                 if words.isEmpty { continue }
-                if words.hasPrefix("/") {
+                if words.hasPrefix("//") {
+                    try answer(String(line.drop { $0 == " " || $0 == "\t" }.dropFirst()))
+                } else if words.hasPrefix("/") {
                     if !command(words) { return }
                 } else {
                     try answer(line)
                 }
+            }
+        }
+    }
+
+    /// A line of the input, and the next one as long as a backslash ends it.
+    private mutating func message() throws(Failure) -> LineReader.Line {
+        var lines: [String] = []
+        while true {
+            switch try reader.next() {
+            case .text(let line) where line.hasSuffix("\\"): lines.append(String(line.dropLast()))
+            case .text(let line): return .text((lines + [line]).joined(separator: "\n"))
+            case .end where !lines.isEmpty: return .text(lines.joined(separator: "\n"))
+            case let other: return other
             }
         }
     }
@@ -164,7 +180,12 @@ private struct ChatLoop {
         if Signals.pending > 1 || Signals.isTermination { throw Signals.failure }
         if Signals.pending == 1 { Console.note("[stopped; Ctrl-C again ends the program]") }
         Signals.reset()
-        if printer.reason == .contextFull { Console.note("[the context is full: the answer is incomplete]") }
+        switch printer.reason {
+        case .contextFull: Console.note("[the context is full: the answer is incomplete]")
+        case .maxTokens:
+            Console.note("[the answer was cut after \(options.maxTokens) tokens; --max-tokens sets how many]")
+        default: break
+        }
     }
 
     /// The conversation as tokens, with the oldest messages dropped until a quarter of the context is left for the

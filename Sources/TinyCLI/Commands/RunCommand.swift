@@ -10,12 +10,16 @@ extension Command {
         operands: "[MODEL] \"PROMPT\"",
         details: """
             Generates text from the prompt and prints it to standard output as it is generated. The prompt "-" is
-            read from standard input. With --chat the prompt is a message, formatted by the model's chat template.
+            read from standard input, every byte of it, a line break at the end included. A prompt that begins with
+            "-" goes after "--". With --chat the prompt is a message, formatted by the model's chat template.
             """,
         options: Option.running + [
             .context,
-            Option("context-shift", "drop the older half when the context is full, and continue"),
+            Option(
+                "context-shift",
+                "when the context is full, drop the older half but for the begin token (BOS), and continue"),
         ] + Option.sampling + [
+            .escape,
             Option("raw", "complete the prompt as it is (default)"),
             Option("chat", "the prompt is a user message; the model answers"),
             Option("system", value: "TEXT", "with --chat: the system message"),
@@ -39,7 +43,7 @@ private func runCommand(_ arguments: Arguments) throws(Failure) {
     options.shiftsContext = arguments.has("context-shift")
     let sessionOptions = try Session.Options(arguments)
 
-    let prompt = operand == "-" ? try readAll("-") : Array(operand.utf8)
+    let prompt = operand == "-" ? try readAll("-") : arguments.text(operand)
     let model = try Model.open(path, arguments)
     let session = try Session.open(model, sessionOptions)
     let ids = try promptIDs(prompt, model, arguments)
@@ -57,7 +61,7 @@ private func promptIDs(_ prompt: [UInt8], _ model: Model, _ arguments: Arguments
     guard let template = model.tokenizer.chatTemplate else {
         throw Failure.problem("\(escaped(model.config.name)) has no chat template; omit --chat")
     }
-    let system = arguments.string("system").map { [ChatMessage(role: "system", content: $0)] } ?? []
+    let system = arguments.systemMessage.map { [ChatMessage(role: "system", content: $0)] } ?? []
     let message = ChatMessage(role: "user", content: String(decoding: prompt, as: UTF8.self))
     return model.tokenizer.encode(chat: system + [message], template: template)
 }
@@ -67,7 +71,7 @@ extension GenerationOptions {
     init(_ arguments: Arguments) throws(Failure) {
         self.init()
         maxTokens = try arguments.integer("max-tokens", in: 0...Int.max) ?? maxTokens
-        stop = arguments.strings("stop")
+        stop = arguments.strings("stop").map { String(decoding: arguments.text($0), as: UTF8.self) }
         guard !stop.contains("") else { throw .usage("--stop: expected a text that is not empty") }
         guard !arguments.has("greedy") || arguments.string("temperature").map({ Float($0) == 0 }) ?? true else {
             throw .usage("--greedy and --temperature cannot be combined")
@@ -81,6 +85,11 @@ extension GenerationOptions {
             try arguments.number("repeat-penalty", in: Float.leastNonzeroMagnitude...100) ?? sampling.repeatPenalty
         sampling.seed = try arguments.integer("seed", in: 0...UInt64.max) ?? UInt64.random(in: 0...0xFFFF_FFFF)
     }
+}
+
+extension Arguments {
+    /// The value of --system.
+    var systemMessage: String? { string("system").map { String(decoding: text($0), as: UTF8.self) } }
 }
 
 /// Prefills a prompt and prints the generated text, until it ends or a signal arrives.

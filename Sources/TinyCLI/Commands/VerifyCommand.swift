@@ -77,7 +77,7 @@ private func verifyCommand(_ arguments: Arguments) throws(Failure) {
         try Console.writeLine("\(name(options)): \(count) positions, equal")
     }
     if let file = arguments.string("record") {
-        try write(reference!.description, to: file)
+        try writeFile(file, reference!.description)
         try Console.writeLine("\(escaped(file)): written")
     } else if !isStored {
         try Console.writeLine("no reference outputs next to the model; the runs above agree with each other")
@@ -158,15 +158,6 @@ private func provenance(_ kernels: String) -> [String] {
     func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
     let day = "\(date.tm_year + 1900)-\(two(date.tm_mon + 1))-\(two(date.tm_mday))"
     return ["with \(Help.version), \(kernels)", "on \(cpu)", "at \(day)"]
-}
-
-private func write(_ text: String, to path: String) throws(Failure) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else {
-        throw .problem("\(escaped(path)): cannot write: \(String(cString: strerror(errno)))")
-    }
-    defer { close(descriptor) }
-    try Console.write(text, to: descriptor, named: escaped(path))
 }
 
 extension Arguments {

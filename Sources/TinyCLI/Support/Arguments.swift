@@ -70,7 +70,7 @@ struct Arguments {
             } else {
                 suggestion(for: word, among: options.map { "--" + $0.long })
             }
-        return .usage("unknown option \(escaped(word, limit: 80))\(hint)")
+        return .usage("unknown option \(escaped(word, limit: 80))\(hint); a text that begins with \"-\" goes after --")
     }
 
     // MARK: Values
@@ -82,6 +82,11 @@ struct Arguments {
 
     /// All values, in order.
     func strings(_ name: String) -> [String] { values[name] ?? [] }
+
+    /// A text of the command line: as it is, or with its escapes processed.
+    func text(_ word: String) -> [UInt8] {
+        has("escape") ? processingEscapes(Array(word.utf8)) : Array(word.utf8)
+    }
 
     /// An integer in `range`, or nil if the option was not given.
     func integer<T: FixedWidthInteger>(_ name: String, in range: ClosedRange<T>) throws(Failure) -> T? {

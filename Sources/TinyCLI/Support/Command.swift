@@ -56,7 +56,7 @@ extension Option {
     static let threads = Option(
         "threads", "t", value: "N", "worker threads (default: the cores available to this process)")
     static let context = Option(
-        "context", "c", value: "N", "context length in tokens (default: the model's, at most 8192)")
+        "context", "c", value: "N", "context length in tokens, at most the model's (default: that, at most 8192)")
     static let kernels = Option(
         "kernels", "k", value: "NAME", "avx512, avx2, neondot, neon or scalar (default: the fastest)")
     static let output = Option("output", "o", value: "OUT", "the model file to write")
@@ -90,6 +90,10 @@ extension Option {
         Option("min-p", value: "X", "drop tokens below X times the highest probability, 0 = none (default: 0.05)"),
         Option("repeat-penalty", value: "X", "repetition penalty, 1 = off (default: 1)"),
         Option("seed", value: "N", "the same seed gives the same text on every machine (default: random)"),
-        Option("stop", value: "TEXT", "stop before this text; can be repeated"),
+        Option("stop", value: "TEXT", "stop before this text, taken as it is but for --escape; can be repeated"),
     ]
+
+    /// For texts of the command line.
+    static let escape = Option(
+        "escape", "e", "process the escapes \\n \\t \\r \\\\ \\' \\\" \\xHH in --stop, the prompt and --system")
 }

@@ -8,19 +8,23 @@ enum Console {
     static let errorIsTerminal = isatty(STDERR_FILENO) == 1
     static let inputIsTerminal = isatty(STDIN_FILENO) == 1
 
+    /// Fills the places of standard input, output and error that the caller has closed: a file opened later must not
+    /// become one of them. Reading from such an input, or writing to such an output, is an error as before.
+    static func reserveDescriptors() {
+        var info = stat()
+        for (descriptor, mode) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_WRONLY)]
+        where fstat(descriptor, &info) == -1 {
+            // `open` takes the lowest number that is free; those below are not.
+            _ = open("/dev/null", mode)
+        }
+    }
+
     /// Writes a result to standard output.
     /// - Throws: `Failure.outputClosed` if the reader closed it.
     static func write(_ text: String) throws(Failure) {
         guard write(text, to: STDOUT_FILENO) else {
             if errno == EPIPE { throw .outputClosed }
             throw .problem("cannot write the output: \(String(cString: strerror(errno)))")
-        }
-    }
-
-    /// Writes to a file that is open.
-    static func write(_ text: String, to descriptor: Int32, named name: String) throws(Failure) {
-        guard write(text, to: descriptor) else {
-            throw .problem("\(name): cannot write: \(String(cString: strerror(errno)))")
         }
     }
 

@@ -40,6 +40,35 @@ func escaped(_ text: String, limit: Int = .max) -> String {
     return result
 }
 
+/// Text with the escapes that llama.cpp processes: \n \r \t \' \" \\ and a byte as \xHH. Other backslashes stay.
+func processingEscapes(_ text: [UInt8]) -> [UInt8] {
+    let simple: [UInt8: UInt8] = [
+        UInt8(ascii: "n"): 10, UInt8(ascii: "r"): 13, UInt8(ascii: "t"): 9, UInt8(ascii: "'"): UInt8(ascii: "'"),
+        UInt8(ascii: "\""): UInt8(ascii: "\""), UInt8(ascii: "\\"): UInt8(ascii: "\\"),
+    ]
+    var result: [UInt8] = []
+    var rest = text[...]
+    while let byte = rest.popFirst() {
+        guard byte == UInt8(ascii: "\\"), let next = rest.first else {
+            result.append(byte)
+            continue
+        }
+        let digits = rest.dropFirst().prefix(2)
+        if let character = simple[next] {
+            result.append(character)
+            rest.removeFirst()
+        } else if next == UInt8(ascii: "x"), digits.count == 2, digits.first != UInt8(ascii: "+"),
+            let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+        {
+            result.append(value)
+            rest.removeFirst(3)
+        } else {
+            result.append(byte)
+        }
+    }
+    return result
+}
+
 // MARK: Numbers
 
 /// A number with the given digits after the decimal point.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TinyPlatform
+import TinySupport
 
 /// Standard input, line by line.
 ///
@@ -78,4 +79,19 @@ private func readBytes(
     if count == 0 { return .end }
     if errno == EINTR { return .interrupted }
     throw .problem("\(name): cannot read: \(String(cString: strerror(errno)))")
+}
+
+/// Writes a file atomically: nothing is left under its name if that fails.
+func writeFile(_ path: String, _ text: String) throws(Failure) {
+    do throws(FormatError) {
+        let file = try AtomicFile(path: path)
+        let bytes = Array(text.utf8)
+        try file.setSize(bytes.count)
+        try bytes.withUnsafeBufferPointer { bytes throws(FormatError) in
+            try file.write(UnsafeRawBufferPointer(bytes), at: 0)
+        }
+        try file.commit()
+    } catch {
+        throw Failure(error)
+    }
 }

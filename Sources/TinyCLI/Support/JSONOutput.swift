@@ -24,10 +24,12 @@ extension JSON {
         }
     }
 
-    /// JSON leaves some characters unescaped that terminals interpret.
-    private static func safelyQuoted(_ text: String) -> String {
+    private static func safelyQuoted(_ text: String) -> String { escapingControls(quoted(text)) }
+
+    /// JSON text with escapes for the characters that JSON leaves as they are and terminals interpret.
+    static func escapingControls(_ text: String) -> String {
         var result = ""
-        for scalar in quoted(text).unicodeScalars {
+        for scalar in text.unicodeScalars {
             if isControl(scalar) {
                 let digits = String(scalar.value, radix: 16)
                 result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits

@@ -9,12 +9,14 @@ enum Signals {
     private static let count = Atomic<Int>(0)
     private static let last = Atomic<Int32>(0)
 
-    /// Installs the handlers. Writing to a closed pipe becomes an error of `write` instead of terminating the process.
+    /// Installs the handlers. Writing to a closed pipe, or beyond the limit of a file's size, becomes an error of `write`
+    /// instead of terminating the process.
     static func install() {
         // Initializes the lazy globals here and not in a handler.
         count.store(0, ordering: .relaxed)
         last.store(0, ordering: .relaxed)
         handle(SIGPIPE) { _ in }
+        handle(SIGXFSZ) { _ in }
         handle(SIGINT, with: stop)
         handle(SIGTERM, with: stop)
         // Under nohup, the program outlives its terminal.

@@ -24,7 +24,8 @@ public func tinysparseModelFromMemory(
     _ message: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> OpaquePointer? {
     CMessage(buffer: message, size: size).handle(status) {
-        try Model(bytes: UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : count))
+        let start = bytes?.assumingMemoryBound(to: UInt8.self)
+        return try Model(bytes: UnsafeRawBufferPointer(values(start, count, "model")))
     }
 }
 
@@ -32,32 +33,35 @@ public func tinysparseModelFromMemory(
 public func tinysparseModelClose(_ model: OpaquePointer?) { release(model, as: Model.self) }
 
 @c(tinysparse_vocabulary_size)
-public func tinysparseVocabularySize(_ model: OpaquePointer) -> Int32 {
-    Int32(object(model, as: Model.self).config.vocabularySize)
+public func tinysparseVocabularySize(_ model: OpaquePointer?) -> Int32 {
+    Int32((try? object(model, as: Model.self))?.config.vocabularySize ?? 0)
 }
 
 @c(tinysparse_context_length)
-public func tinysparseContextLength(_ model: OpaquePointer) -> Int32 {
-    Int32(object(model, as: Model.self).config.contextLength)
+public func tinysparseContextLength(_ model: OpaquePointer?) -> Int32 {
+    Int32((try? object(model, as: Model.self))?.config.contextLength ?? 0)
 }
 
 @c(tinysparse_tokenize)
 public func tinysparseTokenize(
-    _ model: OpaquePointer, _ bytes: UnsafePointer<CChar>?, _ size: Int, _ addSpecial: Int32,
+    _ model: OpaquePointer?, _ bytes: UnsafePointer<CChar>?, _ size: Int, _ addSpecial: Int32,
     _ tokens: UnsafeMutablePointer<Int32>?, _ capacity: Int
 ) -> Int {
-    let ids = object(model, as: Model.self).tokenizer.encode(text(bytes, size), addSpecial: addSpecial != 0)
+    guard let model = try? object(model, as: Model.self), let text = try? text(bytes, size) else { return 0 }
+    let ids = model.tokenizer.encode(text, addSpecial: addSpecial != 0)
     copy(ids, tokens, capacity)
     return ids.count
 }
 
 @c(tinysparse_detokenize)
 public func tinysparseDetokenize(
-    _ model: OpaquePointer, _ tokens: UnsafePointer<Int32>?, _ count: Int,
+    _ model: OpaquePointer?, _ tokens: UnsafePointer<Int32>?, _ count: Int,
     _ out: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int {
-    let tokenizer = object(model, as: Model.self).tokenizer
-    let ids = UnsafeBufferPointer(start: tokens, count: tokens == nil ? 0 : count)
+    guard let model = try? object(model, as: Model.self), let ids = try? values(tokens, count, "list of tokens") else {
+        return 0
+    }
+    let tokenizer = model.tokenizer
     let known = ids.filter { $0 >= 0 && Int($0) < tokenizer.vocabularySize }
     let bytes = tokenizer.decodeBytes(known).map { CChar(bitPattern: $0) }
     copy(bytes, out, capacity)
@@ -65,8 +69,8 @@ public func tinysparseDetokenize(
 }
 
 @c(tinysparse_is_end)
-public func tinysparseIsEnd(_ model: OpaquePointer, _ token: Int32) -> Int32 {
-    object(model, as: Model.self).tokenizer.isEndOfGeneration(token) ? 1 : 0
+public func tinysparseIsEnd(_ model: OpaquePointer?, _ token: Int32) -> Int32 {
+    (try? object(model, as: Model.self))?.tokenizer.isEndOfGeneration(token) ?? false ? 1 : 0
 }
 
 private func copy<T>(_ values: [T], _ out: UnsafeMutablePointer<T>?, _ capacity: Int) {

@@ -6,7 +6,7 @@ import TinyRuntime
 
 @c(tinysparse_session_open)
 public func tinysparseSessionOpen(
-    _ model: OpaquePointer, _ options: UnsafePointer<CChar>?, _ status: UnsafeMutablePointer<Int32>?,
+    _ model: OpaquePointer?, _ options: UnsafePointer<CChar>?, _ status: UnsafeMutablePointer<Int32>?,
     _ message: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> OpaquePointer? {
     CMessage(buffer: message, size: size).handle(status) {
@@ -19,40 +19,42 @@ public func tinysparseSessionClose(_ session: OpaquePointer?) { release(session,
 
 @c(tinysparse_read)
 public func tinysparseRead(
-    _ session: OpaquePointer, _ tokens: UnsafePointer<Int32>?, _ count: Int,
+    _ session: OpaquePointer?, _ tokens: UnsafePointer<Int32>?, _ count: Int,
     _ message: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> Int32 {
     CMessage(buffer: message, size: size).status {
-        let ids = UnsafeBufferPointer(start: tokens, count: tokens == nil ? 0 : count)
-        try object(session, as: Session.self).evaluate(ids)
+        try object(session, as: Session.self).evaluate(values(tokens, count, "list of tokens"))
     }
 }
 
 @c(tinysparse_logits)
-public func tinysparseLogits(_ session: OpaquePointer) -> UnsafePointer<Float> {
-    object(session, as: Session.self).logits.baseAddress!
+public func tinysparseLogits(_ session: OpaquePointer?) -> UnsafePointer<Float>? {
+    (try? object(session, as: Session.self))?.logits.baseAddress
 }
 
 @c(tinysparse_position)
-public func tinysparsePosition(_ session: OpaquePointer) -> Int { object(session, as: Session.self).tokens.count }
+public func tinysparsePosition(_ session: OpaquePointer?) -> Int {
+    (try? object(session, as: Session.self))?.tokens.count ?? 0
+}
 
 @c(tinysparse_rewind)
-public func tinysparseRewind(_ session: OpaquePointer, _ count: Int) {
-    object(session, as: Session.self).rewind(to: count)
+public func tinysparseRewind(_ session: OpaquePointer?, _ count: Int) {
+    // A size beyond Int arrives as a negative number.
+    if count >= 0 { (try? object(session, as: Session.self))?.rewind(to: count) }
 }
 
 @c(tinysparse_generate)
 public func tinysparseGenerate(
-    _ session: OpaquePointer, _ prompt: UnsafePointer<CChar>?, _ promptSize: Int,
+    _ session: OpaquePointer?, _ prompt: UnsafePointer<CChar>?, _ promptSize: Int,
     _ options: UnsafePointer<CChar>?,
     _ callback: (@convention(c) (UnsafePointer<CChar>?, Int, UnsafeMutableRawPointer?) -> Int32)?,
     _ context: UnsafeMutableRawPointer?, _ reason: UnsafeMutablePointer<Int32>?,
     _ message: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> Int32 {
     CMessage(buffer: message, size: size).status {
-        let session = object(session, as: Session.self)
+        let session = try object(session, as: Session.self)
         let options = try GenerationOptions(request: try request(options))
-        let ids = session.model.tokenizer.encode(text(prompt, promptSize), addSpecial: session.tokens.isEmpty)
+        let ids = try session.model.tokenizer.encode(text(prompt, promptSize), addSpecial: session.tokens.isEmpty)
         var generation = try session.generation(prompt: ids, options)
         while var piece = try generation.next() {
             let goesOn =

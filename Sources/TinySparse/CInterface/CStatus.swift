@@ -58,18 +58,39 @@ struct CMessage {
     }
 }
 
-/// The object behind a handle.
-func object<T: AnyObject>(_ handle: OpaquePointer, as type: T.Type = T.self) -> T {
-    Unmanaged<T>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+/// The object behind a handle, which is its address.
+///
+/// The first word of a Swift object names its class: by that, NULL and handles of the other kind are told from good ones.
+/// A handle that was closed, and an address that never was a handle, cannot be.
+func object<T: AnyObject>(_ handle: OpaquePointer?, as type: T.Type = T.self) throws(RequestError) -> T {
+    let kind = type == Model.self ? "model" : "session"
+    guard let handle else { throw RequestError("the \(kind) is NULL") }
+    let bits = UInt(bitPattern: handle)
+    guard bits % UInt(MemoryLayout<UInt>.alignment) == 0,
+        UnsafeRawPointer(handle).load(as: UInt.self) == UInt(bitPattern: ObjectIdentifier(type))
+    else { throw RequestError("the handle is not that of a \(kind)") }
+    return Unmanaged<T>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
 }
 
+/// Gives the object behind a handle back; what is no handle of that kind is left alone.
 func release<T: AnyObject>(_ handle: OpaquePointer?, as type: T.Type) {
-    guard let handle else { return }
-    Unmanaged<T>.fromOpaque(UnsafeRawPointer(handle)).release()
+    guard let object = try? object(handle, as: type) else { return }
+    Unmanaged.passUnretained(object).release()
 }
 
-/// Bytes of a caller as text; nil stands for none.
-func text(_ bytes: UnsafePointer<CChar>?, _ size: Int) -> [UInt8] {
-    guard let bytes, size > 0 else { return [] }
-    return Array(UnsafeRawBufferPointer(start: bytes, count: size))
+/// `count` values of a caller.
+/// - Throws: `RequestError` for NULL with a count, and for a count that is no size of memory.
+func values<T>(
+    _ start: UnsafePointer<T>?, _ count: Int, _ what: String
+) throws(RequestError) -> UnsafeBufferPointer<T> {
+    guard count >= 0, count <= Int.max / MemoryLayout<T>.stride else {
+        throw RequestError("the size of the \(what) is too large")
+    }
+    guard start != nil || count == 0 else { throw RequestError("the \(what) is NULL, but its size is \(count)") }
+    return UnsafeBufferPointer(start: start, count: count)
+}
+
+/// Bytes of a caller as text.
+func text(_ bytes: UnsafePointer<CChar>?, _ size: Int) throws(RequestError) -> [UInt8] {
+    try values(bytes, size, "text").map { UInt8(bitPattern: $0) }
 }

@@ -148,35 +148,37 @@ struct Converter {
         let matrix = try encoded(part.tensor)
         let dimensions = part.spec.tensors[0].dimensions
         let (stride, storedRows) = (dimensions[0], dimensions[1])
-        let weights = UnsafeMutableBufferPointer<Int8>.allocate(capacity: stride * storedRows)
-        let scales = UnsafeMutableBufferPointer<Float>.allocate(capacity: matrix.rows)
-        defer {
-            weights.deallocate()
-            scales.deallocate()
-        }
+        let (weightBytes, scaleBytes) = (
+            try scratch(stride * storedRows), try scratch(matrix.rows * MemoryLayout<Float>.stride)
+        )
+        defer { withExtendedLifetime((weightBytes, scaleBytes)) {} }
+        let weights = weightBytes.writable.baseAddress!.assumingMemoryBound(to: Int8.self)
+        let scales = scaleBytes.writable.baseAddress!.assumingMemoryBound(to: Float.self)
         let bad =
             part.spec.isNeuronMajor
-            ? quantizeTransposed(
-                matrix, weights: weights.baseAddress!, stride: stride, scales: scales.baseAddress!)
-            : quantize(
-                matrix, sourceRow: rowOrder(of: part), weights: weights.baseAddress!, stride: stride,
-                scales: scales.baseAddress!)
+            ? quantizeTransposed(matrix, weights: weights, stride: stride, scales: scales)
+            : quantize(matrix, sourceRow: rowOrder(of: part), weights: weights, stride: stride, scales: scales)
         if let bad { throw notFinite(part.tensor, row: bad) }
-        try writer.write(UnsafeRawBufferPointer(weights))
-        try writer.write(UnsafeRawBufferPointer(scales))
+        try writer.write(weightBytes.bytes)
+        try writer.write(scaleBytes.bytes)
+    }
+
+    /// Zeroed memory for a converted tensor.
+    /// - Throws: `FormatError` if there is none: the standard library would end the program.
+    private func scratch(_ size: Int) throws(FormatError) -> MappedFile {
+        try MappedFile(memoryNamed: source.path, size: size)
     }
 
     private func writeFourBit(
         _ part: Part, to writer: inout NativeModelWriter<some ByteSink>
     ) throws(FormatError) {
-        let size = part.spec.tensors[0].dimensions.reduce(1, *)
-        let blocks = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: Matrix.alignment)
-        defer { blocks.deallocate() }
+        let blocks = try scratch(part.spec.tensors[0].dimensions.reduce(1, *))
+        defer { withExtendedLifetime(blocks) {} }
         let bad = quantizeToFourBits(
             try encoded(part.tensor), importance: importance(of: part), sourceRow: rowOrder(of: part),
-            blocks: blocks.baseAddress!)
+            blocks: blocks.writable.baseAddress!)
         if let bad { throw notFinite(part.tensor, row: bad) }
-        try writer.write(UnsafeRawBufferPointer(blocks))
+        try writer.write(blocks.bytes)
     }
 
     /// How much an error in each column of a matrix matters, `[inputs]`: where the input comes out of a norm, it is about

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
 import Quant
 import SIMDKernels
 import TinyPlatform
@@ -197,7 +196,7 @@ extension NativeModelFile {
         }
         let bad = withUnsafeTemporaryAllocation(of: Bool.self, capacity: tensors.count) { good in
             nonisolated(unsafe) let good = good
-            DispatchQueue.concurrentPerform(iterations: tensors.count) { index in
+            concurrently(tensors.count) { index in
                 let bytes = gguf.bytes(of: tensors[index])
                 good[index] =
                     xxHash64(bytes) == checksums[index]

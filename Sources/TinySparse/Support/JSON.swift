@@ -35,6 +35,18 @@ package indirect enum JSON: Sendable {
         return try parser.document()
     }
 
+    /// The same, with the bytes of the value of each member if the document is an object.
+    package static func parseWithRanges(_ bytes: [UInt8]) throws(JSONError) -> (JSON, members: [Range<Int>]) {
+        let result: Result<(JSON, [Range<Int>]), JSONError> = bytes.withUnsafeBytes { buffer in
+            do throws(JSONError) {
+                var parser = JSONParser(buffer)
+                let document = try parser.document()
+                return .success((document, parser.outerValues))
+            } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
     /// The member of an object with this key; nil for a missing key and for anything but an object.
     /// Linear in the number of members: meant for the small objects of a configuration.
     package subscript(_ key: String) -> JSON? {
@@ -112,6 +124,8 @@ private struct JSONParser {
     private let bytes: UnsafeRawBufferPointer
     private var position = 0
     private var depth = 0
+    /// Where the values of the outermost object's members are.
+    private(set) var outerValues: [Range<Int>] = []
 
     init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
@@ -193,7 +207,10 @@ private struct JSONParser {
                 skipSpace()
                 guard next == UInt8(ascii: ":") else { throw fault("expected ':'") }
                 position += 1
+                skipSpace()
+                let start = position
                 members.append((key, try value()))
+                if depth == 1 { outerValues.append(start..<position) }
             } while try another(before: UInt8(ascii: "}"))
         }
         depth -= 1

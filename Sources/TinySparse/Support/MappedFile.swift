@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
 import TinyPlatform
 
 /// The bytes of a file, or of anonymous memory, page-aligned and read-only.
@@ -54,7 +53,7 @@ package final class MappedFile: @unchecked Sendable {
         let copy = try MappedFile(memoryNamed: path, size: size)
         nonisolated(unsafe) let (to, from) = (copy.writable.baseAddress!, bytes.baseAddress!)
         let piece = 1 << 21, size = size
-        DispatchQueue.concurrentPerform(iterations: (size + piece - 1) / piece) { i in
+        concurrently((size + piece - 1) / piece) { i in
             (to + i * piece).copyMemory(from: from + i * piece, byteCount: min(piece, size - i * piece))
         }
         copy.seal()

@@ -132,7 +132,7 @@ struct Calibration {
         }
         func isWithin(_ quality: Quality) -> Bool {
             let spare = phase == 0 ? 0 : quality.lossIncreaseError
-            return Double64.exp(min(quality.lossIncrease + spare, 600)) - 1 <= budget
+            return Double64.exp(quality.lossIncrease + spare) - 1 <= budget
         }
         var best = try measure(high, 0)
         if isWithin(best.quality) { return best }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
 import SIMDKernels
 import Synchronization
 import TinyFormats
@@ -214,7 +213,7 @@ package final class PredictorTraining {
         let next = Atomic<Int>(0)
         let failure = Mutex<(any Error)?>(nil)
         nonisolated(unsafe) let this = self
-        DispatchQueue.concurrentPerform(iterations: min(threads, jobs.count)) { _ in
+        concurrently(min(threads, jobs.count)) { _ in
             while true {
                 let index = next.add(1, ordering: .relaxed).oldValue
                 guard index < jobs.count, failure.withLock({ $0 == nil }) else { return }

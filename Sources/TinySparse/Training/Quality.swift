@@ -14,8 +14,8 @@ package struct Quality: Sendable {
     /// What was computed.
     package internal(set) var activity = Activity()
 
-    package var perplexity: Double { Double64.exp(min(loss / Double(max(tokens, 1)), 600)) }
-    package var densePerplexity: Double { Double64.exp(min(denseLoss / Double(max(tokens, 1)), 600)) }
+    package var perplexity: Double { Double64.exp(loss / Double(max(tokens, 1))) }
+    package var densePerplexity: Double { Double64.exp(denseLoss / Double(max(tokens, 1))) }
     /// Nats a token more than dense, and the standard error of that.
     package var lossIncrease: Double { (loss - denseLoss) / Double(max(tokens, 1)) }
     package var lossIncreaseError: Double {
@@ -23,7 +23,7 @@ package struct Quality: Sendable {
         return (max(squares / n - lossIncrease * lossIncrease, 0) / (n - 1)).squareRoot()
     }
     /// Perplexity by the dense one, less 1.
-    package var perplexityIncrease: Double { Double64.exp(min(lossIncrease, 600)) - 1 }
+    package var perplexityIncrease: Double { Double64.exp(lossIncrease) - 1 }
     /// Mean KL(dense || sparse) in nats.
     package var kl: Double { divergence / Double(max(tokens, 1)) }
     /// Share of the positions whose argmax is the same.

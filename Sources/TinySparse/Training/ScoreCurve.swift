@@ -2,6 +2,13 @@
 
 import SIMDKernels
 
+/// The bin of a value among `count` bins of width 1 from 0 on: the first for what is less, the last for what is larger or
+/// no number.
+@inline(__always)
+package func binIndex(_ value: Float, of count: Int) -> Int {
+    value < Float(count - 1) ? Int(max(value, 0)) : count - 1
+}
+
 /// Where the possible thresholds of scores lie: between 256 bins.
 enum ScoreScale {
     /// Bins of an eighth, from -16 to 16: for scores that are logarithms.
@@ -14,7 +21,7 @@ enum ScoreScale {
     @inline(__always)
     func bin(_ score: Float) -> Int {
         switch self {
-        case .eighths: return Int(min(max((score + 16) * 8, 0), Float(ScoreCurve.bins - 1)))
+        case .eighths: return binIndex((score + 16) * 8, of: ScoreCurve.bins)
         case .octaves:
             let key = Int32(bitPattern: score.bitPattern >> 19) &- Self.least
             return Int(min(max(key, 0), Int32(ScoreCurve.bins - 1)))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
 import SIMDKernels
 import TinyFormats
+import TinyPlatform
 import TinyRuntime
 
 /// A trained screen of the output matrix, as the file holds it.
@@ -195,7 +195,7 @@ struct ScreenTraining {
     private static func add(_ x: FloatMatrix, _ count: Int, to out: FloatMatrix) {
         nonisolated(unsafe) let (x, out) = (x, out)
         let piece = 32
-        DispatchQueue.concurrentPerform(iterations: (out.rows + piece - 1) / piece) { number in
+        concurrently((out.rows + piece - 1) / piece) { number in
             let first = number * piece
             MatrixMath.multiply(
                 rows: min(piece, out.rows - first), columns: x.padded, depth: count, x.pointer + first, rowStep: 1,
@@ -287,7 +287,7 @@ struct ScreenTraining {
             }
             let shares = best.map { Double64.exp(max(Double(logits[$0] - logits[best[0]]), -600)) }
             let sum = shares.reduce(0, +)
-            func bin(_ row: Int) -> Int { Int(min(max((top - scores[row]) * 8, 0), Float(bins - 1))) }
+            func bin(_ row: Int) -> Int { binIndex((top - scores[row]) * 8, of: bins) }
             var depths = Depths(
                 best: zip(best, shares).map { (bin($0), $1 / sum) }, rows: .init(repeating: 0, count: bins))
             for row in 0..<count { depths.rows[bin(row)] += 1 }

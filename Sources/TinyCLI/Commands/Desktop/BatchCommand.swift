@@ -11,8 +11,8 @@ extension Command {
             Every line of standard input is a JSON object:
               {"id": "a", "prompt": "Once", "max_tokens": 20, "temperature": 0, "seed": 7, "stop": ["."]}
             Only the prompt is required; further members are top_k, top_p, min_p, repeat_penalty and context_shift.
-            Defaults are the options below; the default id is the line number. Every line is answered by a line,
-            written as soon as it is finished:
+            Defaults are the options below; the default id is the line number. An id is a string or a number and comes
+            back as it was written. Every line is answered by a line, written as soon as it is finished:
               {"id": "a", "text": " upon a time.", "tokens": 5, "prompt_tokens": 1, "reason": "stop"}
               {"id": "b", "line": 2, "error": "the prompt is missing"}
             The reason is end, max_tokens, stop or context. An invalid line yields one error; the exit code is
@@ -26,7 +26,7 @@ extension Command {
             Option(
                 "resume", value: "FILE", "skip the ids that FILE, output of an earlier run, answers without an error"),
             Option("json", "print an error that ends the program as JSON, too"),
-        ] + Option.sampling.map { $0.long == "seed" ? .batchSeed : $0 },
+        ] + Option.sampling.map { $0.long == "seed" ? .batchSeed : $0 } + [.escape],
         examples: [
             ("-n 40 --greedy < prompts.jsonl > answers.jsonl", "one prompt after another"),
             ("-j 4 --resume answers.jsonl < prompts.jsonl >> answers.jsonl", "resume after an interruption"),
@@ -83,8 +83,9 @@ private func answeredIDs(_ path: String) throws -> Set<String> {
     if complete < bytes.count { Console.cutOutput(ifItIs: path, to: complete) }
     var ids: Set<String> = []
     for line in bytes[..<complete].split(separator: UInt8(ascii: "\n")) {
-        guard let answer = try? JSON.parse(Array(line)), answer["error"] == nil, let id = answer["id"] else { continue }
-        ids.insert(id.text(depth: 0))
+        guard let answer = try? Request(Array(line)), answer["error"] == nil, let id = try? answer.identifier("id")
+        else { continue }
+        ids.insert(id)
     }
     return ids
 }
@@ -92,20 +93,26 @@ private func answeredIDs(_ path: String) throws -> Set<String> {
 /// One line of the input.
 struct BatchRequest {
     let line: Int
-    /// The id in the answer.
-    let id: JSON
+    /// The id in the answer, as JSON text.
+    let id: String
     private let content: Result<Request, RequestError>
 
     /// nil for an empty line.
     init?(_ text: String, line: Int) {
         guard text.contains(where: { !$0.isWhitespace }) else { return nil }
         self.line = line
-        content = Result { () throws(RequestError) in try Request(Array(text.utf8)) }
-        id = (try? content.get())?["id"] ?? .number(line)
+        do throws(RequestError) {
+            let request = try Request(Array(text.utf8))
+            id = try request.identifier("id") ?? "\(line)"
+            content = .success(request)
+        } catch {
+            id = "\(line)"
+            content = .failure(error)
+        }
     }
 
     /// - Throws: `RequestError` for an invalid request, `RuntimeError`, `Failure`.
-    func answer(_ session: Session, _ defaults: GenerationOptions) throws -> JSON {
+    func answer(_ session: Session, _ defaults: GenerationOptions) throws -> String {
         let request = try content.get()
         let options = try GenerationOptions(request: request, also: ["id", "prompt"], defaults: defaults)
         guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
@@ -118,14 +125,16 @@ struct BatchRequest {
             text += piece
             try Signals.check()
         }
-        return .object([
-            ("id", id), ("text", .string(text)), ("tokens", .number(generation.generated.count)),
+        return answer([
+            ("text", .string(text)), ("tokens", .number(generation.generated.count)),
             ("prompt_tokens", .number(ids.count)), ("reason", .string(generation.reason?.word ?? "cancelled")),
         ])
     }
 
-    func failure(_ message: String) -> JSON {
-        .object([("id", id), ("line", .number(line)), ("error", .string(message))])
+    func failure(_ message: String) -> String { answer([("line", .number(line)), ("error", .string(message))]) }
+
+    private func answer(_ members: [(key: String, value: JSON)]) -> String {
+        "{\"id\": " + JSON.escapingControls(id) + ", " + JSON.object(members).text(depth: 0).dropFirst()
     }
 }
 

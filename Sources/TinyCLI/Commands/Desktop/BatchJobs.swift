@@ -40,8 +40,11 @@ final class Batch: Sendable {
     /// - Throws: As above; the first error of a job ends all.
     func run(_ jobs: Int) throws {
         for _ in 0..<2 * jobs { places.signal() }
-        let threads = startThreads(jobs)
-        guard threads.count == jobs else { throw Failure.problem("cannot start \(jobs) threads") }
+        let threads = (0..<jobs).compactMap { _ in SystemThread { self.work() } }
+        guard threads.count == jobs else {
+            throw Failure.problem(
+                "the system allows only \(threads.count) of \(jobs) threads; use fewer --jobs")
+        }
         do {
             try forEachRequest { request in
                 places.wait()
@@ -56,7 +59,7 @@ final class Batch: Sendable {
         }
         // A signal without a request tells a job that there are no more.
         for _ in 0..<jobs { queued.signal() }
-        for thread in threads { pthread_join(thread, nil) }
+        for thread in threads { thread.join() }
         try state.withLock { if let error = $0.error { throw error } }
     }
 
@@ -70,14 +73,16 @@ final class Batch: Sendable {
             case .interrupted: continue
             case .text(let text):
                 line += 1
-                guard let request = BatchRequest(text, line: line) else { continue }
-                if !answered.contains(request.id.text(depth: 0)) { try body(request) }
+                guard let request = BatchRequest(line == 1 ? text.withoutByteOrderMark : text, line: line) else {
+                    continue
+                }
+                if !answered.contains(request.id) { try body(request) }
             }
         }
     }
 
     private func answer(_ request: BatchRequest, _ session: Session) throws {
-        let answer: JSON
+        let answer: String
         do {
             answer = try request.answer(session, defaults)
         } catch Failure.problem(let message) {
@@ -87,9 +92,8 @@ final class Batch: Sendable {
         } catch {
             answer = request.failure("\(error)")
         }
-        let text = answer.text(depth: 0)
         // Under the lock, so that lines are not interleaved.
-        try state.withLock { _ in try Console.writeLine(text) }
+        try state.withLock { _ in try Console.writeLine(answer) }
     }
 
     /// Answers requests until there are no more or a job failed.
@@ -112,24 +116,12 @@ final class Batch: Sendable {
             places.signal()
         }
     }
+}
 
-    /// Starts threads that block all signals: signals have to interrupt the thread that reads the input.
-    private func startThreads(_ count: Int) -> [pthread_t] {
-        var all = sigset_t(), before = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        return (0..<count).compactMap { _ in
-            var thread = pthread_t()
-            let context = Unmanaged.passRetained(self).toOpaque()
-            let code = pthread_create(
-                &thread, nil,
-                { context in
-                    Unmanaged<Batch>.fromOpaque(context!).takeRetainedValue().work()
-                    return nil
-                }, context)
-            return code == 0 ? thread : nil
-        }
+extension String {
+    /// Without the mark that some editors put at the beginning of a text.
+    fileprivate var withoutByteOrderMark: String {
+        unicodeScalars.first == "\u{FEFF}" ? String(unicodeScalars.dropFirst()) : self
     }
 }
 

@@ -181,14 +181,3 @@ extension Arguments {
         return path
     }
 }
-
-/// Writes a file atomically: nothing is left under its name if that fails.
-func writeFile(_ path: String, _ text: String) throws {
-    let file = try AtomicFile(path: path)
-    var text = text
-    try text.withUTF8 { bytes in
-        try file.write(UnsafeRawBufferPointer(bytes), at: 0)
-        try file.setSize(bytes.count)
-    }
-    try file.commit()
-}

@@ -39,7 +39,7 @@ private func profileCommand(_ arguments: Arguments) throws {
 
     let text = try readAll(path)
     let model = try Model.open(given, arguments)
-    let context = min(wanted ?? 512, model.config.contextLength)
+    let context = wanted ?? min(512, model.config.contextLength)
     options.context = context
     let session = try Session(model, options)
     let sample = try TextSample(text, model, context: context, tokens: count)

@@ -52,7 +52,7 @@ private func sweepCommand(_ arguments: Arguments) throws {
 
     let text = try readAll(path)
     let model = try Model.open(given, arguments)
-    let context = min(wanted ?? 512, model.config.contextLength)
+    let context = wanted ?? min(512, model.config.contextLength)
     let sweep = try Sweep(model, text: text, chunks: chunks, context: context, options)
     let points = try measure(sweep, shares: shares, tokens: min(generated, context - 8))
 

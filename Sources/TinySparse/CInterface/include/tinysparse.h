@@ -3,6 +3,10 @@
  * Errors. Functions that can fail return a status; whoever wants to know more gives a buffer, which then
  * holds a message for people (cut to the buffer, always ended by a zero). Nothing here throws or exits.
  *
+ * Handles. NULL, a session in the place of a model or a model in that of a session, and NULL with a size are
+ * TINYSPARSE_BAD_OPTION; functions without a status then return 0 or NULL and do nothing. Undefined are a handle
+ * that was closed, a pointer that no function here returned, and a size larger than what a pointer points to.
+ *
  * Threads. A model may be used by any number of threads at once. A session belongs to one thread at a
  * time; sessions of one model may run beside each other. A model may be closed while its sessions are open;
  * its memory is given back with the last of them. No function may be called from a signal handler.
@@ -27,7 +31,7 @@ typedef enum {
     TINYSPARSE_BAD_OPTION = 2,   /* an option or argument is invalid */
     TINYSPARSE_CONTEXT_FULL = 3, /* more tokens than the session holds; nothing was read */
     TINYSPARSE_NO_MEMORY = 4,
-    TINYSPARSE_BROKEN_MODEL = 5, /* the model's output is not finite */
+    TINYSPARSE_BROKEN_MODEL = 5, /* the logits are not finite; nothing was read */
     TINYSPARSE_OTHER = 6
 } tinysparse_status;
 
@@ -95,7 +99,8 @@ typedef int (*tinysparse_callback)(const char *piece, size_t size, void *context
 
 /* Prefills a prompt and generates after it. `options` is a JSON object or NULL: {"max_tokens": 256, "temperature": 0.7,
  * "top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1, "seed": 0, "stop": ["\n"],
- * "context_shift": false}. The same seed gives the same text on every machine. `reason` may be NULL. */
+ * "context_shift": false}. The same seed gives the same text on every machine. With "context_shift", a full context
+ * keeps its beginning-of-text token and the newer half of the rest. `reason` may be NULL. */
 int tinysparse_generate(
     tinysparse_session *session, const char *prompt, size_t size, const char *options,
     tinysparse_callback callback, void *context, int *reason, char *message, size_t message_size);

@@ -15,7 +15,7 @@ public struct Perplexity: Sendable {
     package internal(set) var screen: LMHeadScreenQuality?
 
     /// Perplexity.
-    public var value: Double { tokens == 0 ? .nan : Double64.exp(min(mean, 600)) }
+    public var value: Double { tokens == 0 ? .nan : Double64.exp(mean) }
     /// Mean negative log likelihood in nats a token.
     public var mean: Double { sum / Double(tokens) }
     /// Standard error of `value`.

@@ -17,8 +17,9 @@ package enum Double64 {
         return e * 0.6931471805599453 + (2 * t) * p
     }
 
-    /// For |x| < 700.
+    /// For |x| < 700; far beyond that 0 or infinity, and of no number none.
     package static func exp(_ x: Double) -> Double {
+        guard x.magnitude < 0x1p30 else { return x > 0 ? .infinity : x < 0 ? 0 : .nan }
         let n = (x * 1.4426950408889634).rounded(.toNearestOrEven)
         let r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
         var p = 1.0
@@ -26,8 +27,9 @@ package enum Double64 {
         return p * Double(sign: .plus, exponent: Int(n), significand: 1)
     }
 
-    /// For |angle| below about 10^9.
+    /// For |angle| below about 10^9; no numbers from 2^62 on.
     package static func sinCos(_ angle: Double) -> (sin: Double, cos: Double) {
+        guard angle.magnitude < 0x1p62 else { return (.nan, .nan) }
         let n = (angle * 0.6366197723675814).rounded(.toNearestOrEven)
         let r = ((angle - n * 1.5707963267341256) - n * 6.077100506303966e-11) - n * 2.0222662487959506e-21
         let z = r * r

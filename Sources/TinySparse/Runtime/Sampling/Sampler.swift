@@ -10,7 +10,8 @@ public struct SamplingOptions: Sendable {
     public var topP: Float = 0.95
     /// Only tokens at least this likely in proportion to the most likely one; 0 for all.
     public var minP: Float = 0.05
-    /// Divides the logits (multiplies, if negative) of tokens among the last `repeatWindow`; 1 for none.
+    /// Divides the logits (multiplies, if negative) of tokens among the last `repeatWindow`; 1 for none. What would be
+    /// infinite becomes the largest finite number.
     public var repeatPenalty: Float = 1
     /// How many of the last tokens `repeatPenalty` looks at.
     public var repeatWindow = 64
@@ -51,7 +52,8 @@ public struct SamplingOptions: Sendable {
     }
 }
 
-/// Chooses tokens. The filters apply in the order penalty, top-k, top-p, min-p, temperature.
+/// Chooses tokens. The filters apply in the order penalty, top-k, top-p, min-p, temperature. All options within their
+/// ranges and all finite logits give a token.
 package struct Sampler {
     private let options: SamplingOptions
     private var random: SplitMix64
@@ -73,12 +75,11 @@ package struct Sampler {
     }
 
     /// Chooses after `history`. O(vocabulary), O(vocabulary log vocabulary) without a top-k.
+    /// - Throws: `RuntimeError.nonFiniteLogits`.
     package mutating func next(
         _ logits: UnsafeBufferPointer<Float>, history: [Int32]
     ) throws(RuntimeError) -> Int32 {
-        for logit in logits where !logit.isFinite {
-            throw .nonFiniteLogits(position: history.count - 1)
-        }
+        guard areFinite(logits) else { throw .nonFiniteLogits(position: history.count - 1) }
         let penalized =
             options.repeatPenalty == 1 ? [:] : penalties(logits, Set(history.suffix(options.repeatWindow)))
         func logit(_ id: Int) -> Float {
@@ -111,7 +112,8 @@ package struct Sampler {
         var result: [Int32: Float] = [:]
         for id in seen {
             let logit = logits[Int(id)]
-            result[id] = logit > 0 ? logit / options.repeatPenalty : logit * options.repeatPenalty
+            let penalized = logit > 0 ? logit / options.repeatPenalty : logit * options.repeatPenalty
+            result[id] = min(max(penalized, -.greatestFiniteMagnitude), .greatestFiniteMagnitude)
         }
         return result
     }
@@ -172,6 +174,13 @@ package struct SplitMix64: RandomNumberGenerator {
 
     /// In 0 ..< 1.
     mutating func nextUnit() -> Double { Double(next() >> 11) * 0x1p-53 }
+}
+
+/// Whether none of the logits is infinite or no number. O(count), vectorizes.
+func areFinite(_ logits: UnsafeBufferPointer<Float>) -> Bool {
+    var largest: UInt32 = 0
+    for logit in logits { largest = max(largest, logit.magnitude.bitPattern) }
+    return largest < Float.infinity.bitPattern
 }
 
 /// The index of the largest of `count` logits; of equals, the first. O(count).

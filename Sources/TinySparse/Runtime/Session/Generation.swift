@@ -11,7 +11,8 @@ public struct GenerationOptions: Sendable {
     /// Texts that end the output; they are not part of it.
     public var stop: [String] = []
     /// When the context is full: evaluate its first `keep` tokens and the newer half of the rest anew and go
-    /// on, instead of stopping. The text goes on exactly as if only those tokens had been there.
+    /// on, instead of stopping. The text goes on exactly as if only those tokens had been there. A beginning-of-text
+    /// token at the beginning is kept in any case.
     public var shiftsContext = false
     /// How many tokens from the beginning of the context a shift keeps.
     public var keep = 0
@@ -105,7 +106,8 @@ public struct Generation {
 
     private func shift() throws(RuntimeError) {
         let tokens = session.tokens
-        let keep = min(max(options.keep, 0), tokens.count / 2)
+        let least = tokens.first == session.model.tokenizer.bos ? 1 : 0
+        let keep = min(max(options.keep, least), tokens.count / 2)
         let recent = (tokens.count - keep) / 2
         session.rewind(to: keep)
         try session.prefill(tokens.suffix(recent), topK: topK)

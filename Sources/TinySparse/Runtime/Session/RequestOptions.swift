@@ -6,18 +6,35 @@ import TinySupport
 ///
 /// Every member has to be asked for: one that nobody knows is more often a slip than a wish.
 package struct Request {
-    private let members: [(key: String, value: JSON)]
+    private let members: [(key: String, value: JSON, text: String)]
 
     package init(_ bytes: [UInt8]) throws(RequestError) {
-        let json: JSON
-        do { json = try JSON.parse(bytes) } catch { throw RequestError("\(error)") }
-        guard let members = json.object else { throw RequestError("is no JSON object") }
-        self.members = members
+        let parsed: (JSON, members: [Range<Int>])
+        do { parsed = try JSON.parseWithRanges(bytes) } catch { throw RequestError("\(error)") }
+        guard let members = parsed.0.object else { throw RequestError("is no JSON object") }
+        self.members = zip(members, parsed.members).map { member, range in
+            (member.key, member.value, String(decoding: bytes[range], as: UTF8.self))
+        }
     }
 
-    package subscript(_ key: String) -> JSON? {
-        let value = members.last { $0.key == key }?.value
-        return value?.isNull ?? true ? nil : value
+    /// The value of a member, of several with one key the last; nil if there is none, and for null.
+    package subscript(_ key: String) -> JSON? { member(key)?.value }
+
+    private func member(_ key: String) -> (value: JSON, text: String)? {
+        guard let last = members.last(where: { $0.key.utf8.elementsEqual(key.utf8) }), !last.value.isNull else {
+            return nil
+        }
+        return (last.value, last.text)
+    }
+
+    /// A string or number that names the request, as JSON text: of a number every digit as it came.
+    package func identifier(_ key: String) throws(RequestError) -> String? {
+        switch member(key) {
+        case nil: return nil
+        case (.string(let string), _)?: return JSON.quoted(string)
+        case (.array, _)?, (.object, _)?: throw RequestError("\(key): a string or a number is needed")
+        case (_, let text)?: return text
+        }
     }
 
     /// - Throws: `RequestError` if there is a member of another name.
@@ -26,9 +43,12 @@ package struct Request {
         throw RequestError("unknown member \(JSON.quoted(printable(stranger.key)))")
     }
 
+    /// A whole number, however it is written: 2, 2.0 and 2e0 are the same.
     package func integer<T: FixedWidthInteger>(_ key: String, in range: ClosedRange<T>) throws(RequestError) -> T? {
-        guard let value = self[key] else { return nil }
-        guard let number = value.integer.flatMap({ T(exactly: $0) }), range.contains(number) else {
+        guard let (value, text) = member(key) else { return nil }
+        // From 2^53 on a double may stand for another number than the one written.
+        let rounded = value.double.flatMap { $0.magnitude < 0x1p53 ? T(exactly: $0) : nil }
+        guard let number = value.string == nil ? T(text) ?? rounded : nil, range.contains(number) else {
             throw RequestError("\(key): a whole number from \(range.lowerBound) to \(range.upperBound) is needed")
         }
         return number

@@ -6,7 +6,7 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     case tokenOutOfRange(Int32, vocabularySize: Int)
     /// More tokens than the session's context holds.
     case contextFull(limit: Int)
-    /// The logits are not all finite: the model is broken.
+    /// The logits after the token at this position are not all finite: the model's weights are damaged or too large.
     case nonFiniteLogits(position: Int)
     case outOfMemory(bytes: Int)
     /// An option has an invalid value.
@@ -22,7 +22,8 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
         case .contextFull(let limit):
             "the context of \(limit) tokens is full"
         case .nonFiniteLogits(let position):
-            "the model's output at position \(position) is not finite; its weights are broken"
+            "the logits at position \(position) are not finite; the model's weights are damaged or too large: "
+                + "get or convert the model again"
         case .outOfMemory(let bytes): "cannot get \(bytes) bytes of memory; ask for a smaller context"
         case .badOption(let text): text
         case .emptyInput(let text): text

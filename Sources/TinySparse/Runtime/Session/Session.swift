@@ -155,11 +155,12 @@ public final class Session {
         }
     }
 
-    /// As above, `body` getting the rows of a whole block at once.
+    /// As above, `body` getting the rows of a whole block at once. All logits that `body` or `logits` gets are finite.
     /// - Parameters:
     ///   - first: from where on logits are wanted; nil for those of the last token only.
     ///   - dense: compute every neuron and head, whatever the sparsity.
     /// - Returns: false if `shouldContinue` ended it.
+    /// - Throws: `RuntimeError`; nothing was evaluated then, and after `nonFiniteLogits` only `logits` is lost.
     @discardableResult
     package func evaluateBlocks(
         _ new: [Int32], logitsFrom first: Int? = nil, topK: Int = 0, dense: Bool = false,
@@ -171,6 +172,7 @@ public final class Session {
             throw .tokenOutOfRange(id, vocabularySize: vocabulary)
         }
         guard new.count <= contextLimit - tokens.count else { throw .contextFull(limit: contextLimit) }
+        let before = tokens.count
         for start in stride(from: 0, to: new.count, by: forward.blockSize) {
             guard shouldContinue() else { return false }
             let block = new[start..<min(start + forward.blockSize, new.count)]
@@ -180,14 +182,28 @@ public final class Session {
                 let rows = try everyLogit()
                 forward.logits(from, block.count - from, into: rows.pointer)
                 let count = (block.count - from) * vocabulary
-                body(tokens.count + from, UnsafeBufferPointer(start: rows.pointer, count: count))
+                let logits = UnsafeBufferPointer(start: rows.pointer, count: count)
+                try check(logits, from: tokens.count + from, rewindingTo: before)
+                body(tokens.count + from, logits)
             }
             tokens += block
             if block.endIndex == new.count {
                 forward.logits(block.count - 1, topK: topK, into: lastLogits.pointer)
+                try check(logits, from: tokens.count - 1, rewindingTo: before)
             }
         }
         return true
+    }
+
+    /// - Parameter position: of the first row of `logits`.
+    /// - Throws: `nonFiniteLogits` with the first position that has some; the tokens from `count` on are forgotten then.
+    private func check(
+        _ logits: UnsafeBufferPointer<Float>, from position: Int, rewindingTo count: Int
+    ) throws(RuntimeError) {
+        guard !areFinite(logits) else { return }
+        rewind(to: count)
+        let bad = logits.firstIndex { !$0.isFinite }!
+        throw .nonFiniteLogits(position: position + bad / model.config.vocabularySize)
     }
 
     private func everyLogit() throws(RuntimeError) -> AlignedBuffer<Float> {

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TinyPlatform
+
+/// Signals after which the process cannot continue, but can say why.
+enum FatalSignals {
+    /// A model file that is truncated, or whose disk fails, while it is mapped: the next access to the lost pages raises
+    /// SIGBUS.
+    private static let lostPages: StaticString =
+        "tinysparse: error: the model file was shortened or its disk failed while it was in use; replace files by renaming\n"
+    /// The standard library ends the program where it gets no memory; it has written how much it asked for.
+    private static let aborted: StaticString =
+        "tinysparse: error: the Swift runtime ended the program, most likely for lack of memory (see the first line above); use a smaller model or context\n"
+
+    static func install() {
+        // Only async-signal-safe calls: a write of constant bytes, and _exit.
+        handle(SIGBUS) { _ in FatalSignals.end(FatalSignals.lostPages) }
+        handle(SIGABRT) { _ in FatalSignals.end(FatalSignals.aborted) }
+    }
+
+    private static func end(_ message: StaticString) {
+        _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
+        _exit(1)
+    }
+
+    private static func handle(_ number: Int32, with handler: @escaping @convention(c) (Int32) -> Void) {
+        var action = sigaction()
+        #if canImport(Glibc)
+        action.__sigaction_handler.sa_handler = handler
+        #else
+        action.__sa_handler.sa_handler = handler
+        #endif
+        sigaction(number, &action, nil)
+    }
+}
