@@ -7,9 +7,11 @@ import TinySupport
 struct ConfigFields {
     let path: String
     let json: JSON
+    /// The name of the object with a period, if it is one within another.
+    var prefix = ""
 
     /// A field that counts as absent if it is null.
-    private func value(_ key: String) -> JSON? {
+    func value(_ key: String) -> JSON? {
         guard let value = json[key], !value.isNull else { return nil }
         return value
     }
@@ -27,7 +29,7 @@ struct ConfigFields {
 
     func optionalDouble(_ key: String) throws(FormatError) -> Double? {
         guard let value = value(key) else { return nil }
-        guard let double = value.double else { throw malformed(key, "a number") }
+        guard let double = value.double, double.isFinite else { throw malformed(key, "a finite number") }
         return double
     }
 
@@ -47,13 +49,17 @@ struct ConfigFields {
         return value
     }
 
-    /// True or false, or nil for anything else.
-    func bool(_ key: String) -> Bool? { value(key)?.bool }
+    /// True or false.
+    func bool(_ key: String, default standard: Bool = false) throws(FormatError) -> Bool {
+        guard let value = json[key] else { return standard }
+        guard let bool = value.bool else { throw malformed(key, "true or false") }
+        return bool
+    }
 
     func object(_ key: String) throws(FormatError) -> ConfigFields? {
         guard let value = value(key) else { return nil }
         guard value.object != nil else { throw malformed(key, "a JSON object") }
-        return ConfigFields(path: path, json: value)
+        return ConfigFields(path: path, json: value, prefix: prefix + key + ".")
     }
 
     /// The last part of `_name_or_path`, which may be a path on the machine that made the model, or else the architecture.
@@ -78,14 +84,14 @@ struct ConfigFields {
     }
 
     func unsupported(_ key: String, _ message: String) -> FormatError {
-        FormatError(.unsupported, path: path, item: key, message)
+        FormatError(.unsupported, path: path, item: prefix + key, message)
     }
 
     private func missing(_ key: String) -> FormatError {
-        FormatError(.missing, path: path, item: key, "the field is missing")
+        FormatError(.missing, path: path, item: prefix + key, "the field is missing")
     }
 
-    private func malformed(_ key: String, _ what: String) -> FormatError {
-        FormatError(.malformed, path: path, item: key, "should be \(what)")
+    func malformed(_ key: String, _ what: String) -> FormatError {
+        FormatError(.malformed, path: path, item: prefix + key, "should be \(what)")
     }
 }

@@ -4,9 +4,9 @@ import TinyFormats
 import TinySupport
 import TinyTokenizer
 
-/// A GGUF file made by the converters of llama.cpp.
+/// A GGUF file made by the converters of llama.cpp, or the parts of one.
 struct GGUFSource: ModelSource {
-    let gguf: GGUF
+    private let parts: GGUFParts
     let config: ModelConfig
     let map: TensorMap
 
@@ -14,24 +14,39 @@ struct GGUFSource: ModelSource {
     private static let metadataLimit = 1 << 28
 
     init(_ gguf: GGUF) throws(FormatError) {
-        let source = try SourceConfig(gguf: gguf)
-        self.gguf = gguf
+        parts = try GGUFParts(gguf)
+        let source = try SourceConfig(gguf: parts)
         config = source.config
         map = source.architecture.ggufTensors
     }
 
+    /// The file with the metadata.
+    private var gguf: GGUF { parts.first }
+
     var path: String { gguf.path }
-    var tensorNames: [String] { gguf.tensors.map { $0.name } }
+    var tensorNames: [String] { parts.files.flatMap { $0.tensors.map { $0.name } } }
 
     func tensor(_ name: String) -> SourceTensor? {
-        guard let tensor = gguf.tensor(name) else { return nil }
+        guard let (file, tensor) = parts.tensor(name) else { return nil }
         return SourceTensor(
-            path: path, name: name, shape: tensor.dimensions.reversed(),
-            typeName: tensor.format?.name ?? "number \(tensor.typeNumber)", format: tensor.format,
-            bytes: gguf.bytes(of: tensor), offset: tensor.range.lowerBound)
+            path: file.path, name: name, shape: tensor.dimensions.reversed(), typeName: tensor.typeName,
+            format: tensor.format, bytes: file.bytes(of: tensor), offset: tensor.range.lowerBound)
     }
 
-    func tokenizerSpec() throws(FormatError) -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
+    var notes: [String] {
+        let key = "tokenizer.ggml.padding_token_id"
+        guard let id = try? gguf.optionalInteger(key), id != UInt32.max,
+            let tokens = gguf.entry("tokenizer.ggml.tokens")?.element, id >= tokens.count
+        else { return [] }
+        return ["\(key) is \(id), beyond the vocabulary; it is not used"]
+    }
+
+    func tokenizerSpec() throws(FormatError) -> TokenizerSpec {
+        let spec = try TokenizerSpec(gguf: gguf)
+        let merges = "tokenizer.ggml.merges"
+        if spec.model == "gpt2", gguf.entry(merges) == nil { throw gguf.missing(merges) }
+        return spec
+    }
 
     func writeMetadata(to writer: inout GGUFWriter) throws(FormatError) {
         // These say something about the file at hand, and the native file its own.

@@ -23,6 +23,7 @@ struct HuggingFaceSource: ModelSource {
     }
 
     var path: String { model.path }
+    var notes: [String] { [] }
     var tensorNames: [String] { model.shards.flatMap { $0.tensors.map { $0.name } } }
 
     func tensor(_ name: String) -> SourceTensor? {
@@ -48,6 +49,12 @@ struct HuggingFaceSource: ModelSource {
             }
             return file.contents
         }
+        guard fileExists(directory + "/tokenizer.json") || !fileExists(directory + "/tokenizer.model") else {
+            throw FormatError(
+                .missing, path: directory, item: "tokenizer.json",
+                "is not there, only tokenizer.model; make it with Transformers: "
+                    + "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)")
+        }
         let options = "tokenizer_config.json"
         let json = try read("tokenizer.json")
         let config = fileExists(directory + "/" + options) ? try read(options) : nil
@@ -57,7 +64,7 @@ struct HuggingFaceSource: ModelSource {
         } catch {
             throw FormatError(.unsupported, path: directory + "/tokenizer.json", "\(error)")
         }
-        let model = try JSON.read(path: directory + "/config.json", limit: 1 << 20)
+        let model = try JSON.read(path: directory + "/config.json", limit: 1 << 20, allowsNonFinite: true)
         func id(_ key: String) -> Int32? {
             guard let id = model[key]?.integer, 0 <= id, id < vocabularySize else { return nil }
             return Int32(id)

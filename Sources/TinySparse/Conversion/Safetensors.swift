@@ -139,9 +139,11 @@ package struct Safetensors: Sendable {
 
 extension JSON {
     /// Parses `bytes`, which start at byte `offset` of the file at `path`.
-    static func read(_ bytes: UnsafeRawBufferPointer, path: String, offset: Int = 0) throws(FormatError) -> JSON {
+    static func read(
+        _ bytes: UnsafeRawBufferPointer, path: String, offset: Int = 0, allowsNonFinite: Bool = false
+    ) throws(FormatError) -> JSON {
         do throws(JSONError) {
-            return try parse(bytes)
+            return try parse(bytes, allowsNonFinite: allowsNonFinite)
         } catch {
             throw FormatError(
                 .malformed, path: path, offset: offset + error.offset, "not JSON: \(error.message)")
@@ -150,13 +152,15 @@ extension JSON {
 
     /// Parses a whole, small file.
     /// - Throws: `FormatError`, also for files above `limit` bytes.
-    static func read(path: String, limit: Int = 1 << 24) throws(FormatError) -> JSON {
+    static func read(
+        path: String, limit: Int = 1 << 24, allowsNonFinite: Bool = false
+    ) throws(FormatError) -> JSON {
         let file = try MappedFile(path: path)
         guard file.size <= limit else {
             throw FormatError(
                 .unsupported, path: path, "has \(file.size) bytes; at most \(limit) are supported")
         }
         defer { withExtendedLifetime(file) {} }
-        return try read(file.bytes, path: path)
+        return try read(file.bytes, path: path, allowsNonFinite: allowsNonFinite)
     }
 }

@@ -24,7 +24,7 @@ public final class Tokenizer: Sendable {
     public let eot: Int32?
     /// Whether `encode(addSpecial: true)` begins with BOS.
     public let addsBOS: Bool
-    /// Whether `encode(addSpecial: true)` ends with EOS.
+    /// Whether `encode(addSpecial: true, isComplete: true)` ends with EOS.
     public let addsEOS: Bool
     /// How conversations are written for this model, if the file says so.
     public let chatTemplate: ChatTemplate?
@@ -105,26 +105,32 @@ public final class Tokenizer: Sendable {
 
     /// The ids of a text.
     /// - Parameters:
-    ///   - addSpecial: whether to add BOS and EOS as the model wants them.
+    ///   - addSpecial: whether to add BOS, and EOS if `isComplete`, as the model wants them.
     ///   - parseSpecial: whether the texts of control tokens in `text` become these tokens. Leave
     ///     it off for text that comes from a user.
+    ///   - isComplete: whether the text ends here. EOS after a prompt would end it before the model
+    ///     can continue it.
     ///
     /// n bytes take O(n log n) at worst, and linear time on natural text.
-    public func encode(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false)
-        -> [Int32]
-    {
+    public func encode(
+        _ text: String, addSpecial: Bool = true, parseSpecial: Bool = false, isComplete: Bool = false
+    ) -> [Int32] {
         var text = text
         return text.withUTF8 {
-            encode($0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial)
+            encode(
+                $0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial,
+                isComplete: isComplete)
         }
     }
 
     /// The ids of a text given as bytes, which need not be valid UTF-8.
-    public func encode(_ text: [UInt8], addSpecial: Bool = true, parseSpecial: Bool = false)
-        -> [Int32]
-    {
+    public func encode(
+        _ text: [UInt8], addSpecial: Bool = true, parseSpecial: Bool = false, isComplete: Bool = false
+    ) -> [Int32] {
         text.withUnsafeBufferPointer {
-            encode($0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial)
+            encode(
+                $0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial,
+                isComplete: isComplete)
         }
     }
 
@@ -149,10 +155,12 @@ public final class Tokenizer: Sendable {
                 trusted.append(start..<text.count)
             }
         }
-        return text.withUnsafeBufferPointer { encode($0, trusted: trusted, addSpecial: addSpecial) }
+        return text.withUnsafeBufferPointer { encode($0, trusted: trusted, addSpecial: addSpecial, isComplete: false) }
     }
 
-    private func encode(_ text: Bytes, trusted: [Range<Int>], addSpecial: Bool) -> [Int32] {
+    private func encode(
+        _ text: Bytes, trusted: [Range<Int>], addSpecial: Bool, isComplete: Bool
+    ) -> [Int32] {
         var ids: [Int32] = []
         if addSpecial, addsBOS, let bos { ids.append(bos) }
         var wordPieces = ByteLevelBPE.Scratch()
@@ -181,7 +189,7 @@ public final class Tokenizer: Sendable {
                 }
             }
         }
-        if addSpecial, addsEOS, let eos { ids.append(eos) }
+        if addSpecial, isComplete, addsEOS, let eos { ids.append(eos) }
         return ids
     }
 

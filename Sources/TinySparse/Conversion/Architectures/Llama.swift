@@ -29,6 +29,8 @@ enum Llama: Architecture {
 
     // MARK: Hugging Face
 
+    static let huggingFaceClass = "Llama"
+
     static func config(_ fields: ConfigFields) throws(FormatError) -> ModelConfig {
         let width = try fields.integer("hidden_size")
         let heads = try fields.integer("num_attention_heads")
@@ -36,8 +38,8 @@ enum Llama: Architecture {
         let headDim = try fields.optionalInteger("head_dim") ?? width / heads
         let (positions, factors) = try fields.rope(headDim: headDim)
         var biases: Set<TensorRole> = []
-        if fields.bool("attention_bias") == true { biases.formUnion([.query, .key, .value, .attentionOutput]) }
-        if fields.bool("mlp_bias") == true { biases.formUnion([.gate, .up, .down]) }
+        if try fields.bool("attention_bias") { biases.formUnion([.query, .key, .value, .attentionOutput]) }
+        if try fields.bool("mlp_bias") { biases.formUnion([.gate, .up, .down]) }
         return ModelConfig(
             architecture: name, name: try fields.modelName(), vocabularySize: try fields.integer("vocab_size"),
             dModel: width, nLayers: try fields.integer("num_hidden_layers"), nHeads: heads,
@@ -46,7 +48,7 @@ enum Llama: Architecture {
             contextLength: try fields.optionalInteger("max_position_embeddings") ?? 2048,
             normEpsilon: Float(try fields.optionalDouble("rms_norm_eps") ?? 1e-6),
             normKind: .rms, activation: try fields.activation("hidden_act", default: .silu), gated: true,
-            positions: positions, ropeFactors: factors, tiedHead: fields.bool("tie_word_embeddings") ?? false,
+            positions: positions, ropeFactors: factors, tiedHead: try fields.bool("tie_word_embeddings"),
             biases: biases)
     }
 
