@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Quant
+import SIMDKernels
 import TinySparse
 import XCTest
 
@@ -9,6 +9,7 @@ import XCTest
 /// by name.
 final class SourceTests: XCTestCase {
     private let directory = TemporaryDirectory()
+    private let fixtures = Tool.root + "/Tests/EndToEndTests/Fixtures/config/"
 
     /// The error of `body`, or "fine".
     private func message<T>(_ body: () throws -> T) -> String {
@@ -63,7 +64,7 @@ final class SourceTests: XCTestCase {
     /// The same meaning as in Transformers, which `Fixtures/config/make_fixtures.py` recorded, or an error.
     func testFieldsMeanTheSameAsInTransformers() throws {
         let data = try Data(
-            contentsOf: URL(fileURLWithPath: Tool.root + "/Tests/EndToEndTests/Fixtures/config/meanings.json"))
+            contentsOf: URL(fileURLWithPath: fixtures + "meanings.json"))
         let all = try XCTUnwrap(JSON.parse([UInt8](data)).object)
         var stricter: [String: Int] = [:]
         for (name, cases) in all {
@@ -88,10 +89,38 @@ final class SourceTests: XCTestCase {
             stricter,
             [
                 "rope_scaling": 2, "rope_scaling.rope_type": 2, "partial_rotary_factor": 1,
-                "rope_parameters.partial_rotary_factor": 1, "hidden_act": 5, "rope_theta": 1, "quantization_config": 1,
-                "word_embed_proj_dim": 1, "activation_function": 1, "do_layer_norm_before": 1,
+                "rope_parameters.partial_rotary_factor": 1, "hidden_act": 3, "rope_theta": 1, "quantization_config": 1,
+                "word_embed_proj_dim": 1, "do_layer_norm_before": 1,
                 "_remove_final_layer_norm": 1, "layer_norm_elementwise_affine": 1,
             ])
+    }
+
+    /// Up to the rounding of single precision, recorded by the same script.
+    func testActivationsAreThoseOfTransformers() throws {
+        let data = try Data(contentsOf: URL(fileURLWithPath: fixtures + "activations.json"))
+        let functions = try XCTUnwrap(JSON.parse([UInt8](data)).object).map {
+            ($0.key, $0.value.array!.map { $0.double! })
+        }
+        let x = functions[0].1.map { Float($0) }
+        for (name, wanted) in functions.dropFirst() {
+            let text = TinyModel.llamaConfig.replacingOccurrences(of: "\"silu\"", with: "\"\(name)\"")
+            let config = try SourceConfig(huggingFace: directory.write(Array(text.utf8), "config.json")).config
+            for set in Kernels.available {
+                let activate: Activate =
+                    switch config.activation {
+                    case .silu: set.silu
+                    case .relu: set.relu
+                    case .gelu: set.gelu
+                    case .geluErf: set.geluErf
+                    }
+                var y = x
+                activate(&y, y.count)
+                for i in x.indices {
+                    XCTAssertEqual(
+                        Double(y[i]), wanted[i], accuracy: 2e-7 * max(1, Double(abs(x[i]))), "\(name)(\(x[i]))")
+                }
+            }
+        }
     }
 
     func testFieldsThatAreNotUnderstoodAreRefused() {

@@ -8,7 +8,23 @@ struct ConfigFields {
     let path: String
     let json: JSON
     /// The name of the object with a period, if it is one within another.
-    var prefix = ""
+    let prefix: String
+
+    /// The fields of an object within another.
+    private init(path: String, json: JSON, prefix: String) {
+        self.path = path
+        self.json = json
+        self.prefix = prefix
+    }
+
+    /// Reads a `config.json`.
+    init(_ file: MappedFile) throws(FormatError) {
+        path = file.path
+        json = try JSON.read(file, limit: 1 << 20, allowsNonFinite: true)
+        prefix = ""
+    }
+
+    init(path: String) throws(FormatError) { try self.init(MappedFile(path: path)) }
 
     /// A field that counts as absent if it is null.
     func value(_ key: String) -> JSON? {
@@ -77,9 +93,10 @@ struct ConfigFields {
         switch name {
         case "silu", "swish": return .silu
         case "relu": return .relu
-        case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": return .gelu
+        case "gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate": return .gelu
+        case "gelu", "gelu_python": return .geluErf
         default:
-            throw unsupported(key, "\"\(printable(name))\" is not supported; silu, relu and gelu_new are")
+            throw unsupported(key, "\"\(printable(name))\" is not supported; silu, relu, gelu and gelu_new are")
         }
     }
 

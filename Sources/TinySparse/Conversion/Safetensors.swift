@@ -153,14 +153,13 @@ extension JSON {
     /// Parses a whole, small file.
     /// - Throws: `FormatError`, also for files above `limit` bytes.
     static func read(
-        path: String, limit: Int = 1 << 24, allowsNonFinite: Bool = false
+        _ file: MappedFile, limit: Int = 1 << 24, allowsNonFinite: Bool = false
     ) throws(FormatError) -> JSON {
-        let file = try MappedFile(path: path)
         guard file.size <= limit else {
             throw FormatError(
-                .unsupported, path: path, "has \(file.size) bytes; at most \(limit) are supported")
+                .unsupported, path: file.path, "has \(file.size) bytes; at most \(limit) are supported")
         }
         defer { withExtendedLifetime(file) {} }
-        return try read(file.bytes, path: path, allowsNonFinite: allowsNonFinite)
+        return try read(file.bytes, path: file.path, allowsNonFinite: allowsNonFinite)
     }
 }

@@ -42,19 +42,25 @@ package struct SafetensorsModel: Sendable {
             .missing, path: path, item: "model.safetensors", "is not there, and neither is its index\(what)")
     }
 
+    /// One file in memory.
+    init(_ file: MappedFile) throws(FormatError) {
+        try self.init(path: file.path, shards: [Safetensors(file)])
+    }
+
     private init(path: String, files: [String]) throws(FormatError) {
-        var shards: [Safetensors] = []
+        try self.init(path: path, shards: files.map { file throws(FormatError) in try Safetensors(path: file) })
+    }
+
+    private init(path: String, shards: [Safetensors]) throws(FormatError) {
         var shardOf: [String: Int] = [:]
-        for file in files {
-            let shard = try Safetensors(path: file)
+        for (number, shard) in shards.enumerated() {
             for tensor in shard.tensors {
-                guard shardOf.updateValue(shards.count, forKey: tensor.name) == nil else {
+                guard shardOf.updateValue(number, forKey: tensor.name) == nil else {
                     throw FormatError(
-                        .malformed, path: file, item: tensor.name,
+                        .malformed, path: shard.file.path, item: tensor.name,
                         "the tensor is also in another shard")
                 }
             }
-            shards.append(shard)
         }
         self.path = path
         self.shards = shards
@@ -69,7 +75,7 @@ package struct SafetensorsModel: Sendable {
 
     /// The names of the shards, sorted. They stay inside the directory.
     private static func files(ofIndex path: String) throws(FormatError) -> [String] {
-        guard let map = try JSON.read(path: path)["weight_map"]?.object else {
+        guard let map = try JSON.read(MappedFile(path: path))["weight_map"]?.object else {
             throw FormatError(.malformed, path: path, item: "weight_map", "is not a JSON object")
         }
         var names: Set<String> = []

@@ -65,12 +65,13 @@ package struct SourceConfig {
 
     /// Reads the `config.json` of a Hugging Face model.
     /// - Throws: `FormatError` naming the field.
-    package init(huggingFace path: String) throws(FormatError) {
-        let fields = ConfigFields(path: path, json: try JSON.read(path: path, limit: 1 << 20, allowsNonFinite: true))
+    package init(huggingFace path: String) throws(FormatError) { try self.init(ConfigFields(path: path)) }
+
+    init(_ fields: ConfigFields) throws(FormatError) {
         let key = "model_type"
-        architecture = try TinyConversion.architecture(fields.string(key), path: path, item: key)
+        architecture = try TinyConversion.architecture(fields.string(key), path: fields.path, item: key)
         config = try architecture.config(fields)
-        try config.validate(path: path)
+        try config.validate(path: fields.path)
         try fields.requireUnderstood(of: architecture, context: config.contextLength)
     }
 }

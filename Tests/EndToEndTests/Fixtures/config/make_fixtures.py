@@ -2,7 +2,7 @@
 
 A case is a change to a base configuration. `meaning` numbers what the model computes with it: cases of the same number
 have the same logits; -1 is an error. Tests hold that a case is refused, or means the same as others to TinySparse exactly
-if it does to Transformers.
+if it does to Transformers. `activations.json` has values of the activation functions, computed in double precision.
 """
 
 import json
@@ -48,7 +48,7 @@ CASES = {
         {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, {"rope_scaling": {"type": "yarn", "factor": 2.0}},
         {"partial_rotary_factor": 0.5}, {"rope_parameters": {"partial_rotary_factor": 0.5}},
         {"hidden_act": "swish"}, {"hidden_act": "relu"}, {"hidden_act": "gelu_new"}, {"hidden_act": "gelu_pytorch_tanh"},
-        {"hidden_act": "gelu_fast"}, {"hidden_act": "gelu"}, {"hidden_act": "gelu_python"}, {"hidden_act": "quick_gelu"},
+        {"hidden_act": "gelu_fast"}, {"hidden_act": "gelu"}, {"hidden_act": "gelu_python"}, {"hidden_act": "gelu_accurate"}, {"hidden_act": "gelu_python_tanh"}, {"hidden_act": "quick_gelu"},
         {"hidden_act": "relu2"}, {"hidden_act": "gelu_10"}, {"hidden_act": "nonsense"},
         {"attention_bias": True}, {"attention_bias": False}, {"attention_bias": 0}, {"attention_bias": "false"},
         {"attention_bias": None}, {"mlp_bias": True}, {"mlp_bias": 1}, {"tie_word_embeddings": False},
@@ -117,6 +117,12 @@ def main():
         record[name] = cases
     lines = ",\n".join(f' "{name}": [\n' + ",\n".join("  " + json.dumps(c) for c in cases) + "]" for name, cases in record.items())
     pathlib.Path(__file__).with_name("meanings.json").write_text("{\n" + lines + "\n}\n")
+
+    x = torch.linspace(-12, 12, 193, dtype=torch.float64)
+    functions = {"x": x.tolist()}
+    for name in ("silu", "relu", "gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_python", "gelu_fast", "gelu_accurate"):
+        functions[name] = transformers.activations.ACT2FN[name](x).tolist()
+    pathlib.Path(__file__).with_name("activations.json").write_text(json.dumps(functions) + "\n")
 
 
 main()
