@@ -118,22 +118,26 @@ final class GGUFSourceTests: XCTestCase {
     }
 
     func testVocabularies() throws {
-        func image(_ change: (inout TokenizerSpec) -> Void) throws -> (MappedFile, notes: [String]) {
-            var spec = TinyModel.spec
-            change(&spec)
+        func image(_ spec: TokenizerSpec = TinyModel.spec, _ more: (inout GGUFWriter) -> Void = { _ in }) throws {
             let bytes = TinyModel.gguf(TinyModel.llamaTensors()) {
                 TinyModel.llamaMetadata(&$0, spec: spec)
+                more(&$0)
             }
-            var notes: [String] = []
-            let image = try nativeImage(GGUF(inMemory(bytes))) { if case .note(let note) = $0 { notes.append(note) } }
-            return (image, notes)
+            _ = try nativeImage(GGUF(inMemory(bytes)))
         }
-        XCTAssertThrowsError(try image { $0.merges = [] }) {
+        var spec = TinyModel.spec
+        spec.merges = []
+        XCTAssertThrowsError(try image(spec)) {
             XCTAssertEqual(($0 as? FormatError)?.item, "tokenizer.ggml.merges")
         }
-        let (padded, notes) = try image { $0.padding = 4000 }
-        XCTAssertTrue(notes.count == 1 && notes[0].contains("tokenizer.ggml.padding_token_id is 4000"), "\(notes)")
-        XCTAssertNoThrow(try Model(NativeModelFile(image: padded, verify: true)))
+        let lowercase = "tokenizer.ggml.normalizer.lowercase", table = "tokenizer.ggml.precompiled_charsmap"
+        XCTAssertNoThrow(try image { $0.add(lowercase, false) })
+        XCTAssertThrowsError(try image { $0.add(lowercase, true) }) {
+            XCTAssertEqual(($0 as? FormatError)?.item, lowercase)
+        }
+        XCTAssertThrowsError(try image { $0.add(table, [Int32(1), 2]) }) {
+            XCTAssertEqual(($0 as? FormatError)?.item, table)
+        }
     }
 
     /// llama.cpp's tools for generation and perplexity refuse to run with an end token after the prompt.

@@ -173,10 +173,18 @@ final class SourceTests: XCTestCase {
         for (missing, other, word) in [
             ("model.safetensors", "pytorch_model.bin", "PyTorch"), ("model.safetensors", "x", "incomplete"),
             ("model.safetensors", "adapter_model.safetensors", "adapter"),
-            ("tokenizer.json", "tokenizer.model", "AutoTokenizer"),
         ] {
             let message = try without(missing, other)
             XCTAssertTrue(message.contains("\(missing): is not there") && message.contains(word), message)
+        }
+    }
+
+    func testSeedsOfTheFuzzDriverAreModels() throws {
+        for name in ["llama", "opt"] {
+            let seed = try MappedFile(path: Tool.root + "/Tests/EndToEndTests/FuzzCorpus/folder/" + name).contents
+            let parts = seed.split(separator: 0, maxSplits: 2).map { Array($0) }
+            let image = try nativeImage(config: inMemory(parts[0]), tokenizer: parts[1], weights: inMemory(parts[2]))
+            XCTAssertEqual(try Model(NativeModelFile(image: image, verify: true)).config.architecture, name)
         }
     }
 

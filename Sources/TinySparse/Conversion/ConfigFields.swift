@@ -20,7 +20,7 @@ struct ConfigFields {
     /// Reads a `config.json`.
     init(_ file: MappedFile) throws(FormatError) {
         path = file.path
-        json = try JSON.read(file, limit: 1 << 20, allowsNonFinite: true)
+        json = try JSON.read(file, limit: 1 << 20)
         prefix = ""
     }
 

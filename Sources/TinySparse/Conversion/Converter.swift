@@ -142,7 +142,6 @@ struct Converter {
     /// Converts tensor after tensor into `sink`, and the header last. Memory: that of one converted tensor.
     /// - Throws: `FormatError`, or what `progress` throws.
     func run(into sink: some ByteSink, progress: ConversionProgress) throws {
-        for note in source.notes { try progress(.note(note)) }
         var writer = try NativeModelWriter(config, into: sink) { metadata throws(FormatError) in
             metadata.add("general.quantization_version", UInt32(2))
             try source.writeMetadata(to: &metadata)

@@ -33,8 +33,11 @@ struct GGUFFields {
         Set(roles.filter { parts.tensor(TensorID($0, 0).bias.name) != nil })
     }
 
-    /// A name for people.
-    func modelName() throws(FormatError) -> String { try gguf.optionalString("general.name") ?? architecture }
+    /// A name for people, repaired if it is not UTF-8.
+    func modelName() -> String {
+        guard let entry = gguf.entry("general.name"), entry.type == .string else { return architecture }
+        return String(decoding: gguf.file.bytes[entry.range], as: UTF8.self)
+    }
 
     /// The setting, or else the number of tokens of the vocabulary.
     func vocabularySize() throws(FormatError) -> Int {

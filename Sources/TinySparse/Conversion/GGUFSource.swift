@@ -33,18 +33,19 @@ struct GGUFSource: ModelSource {
             format: tensor.format, bytes: file.bytes(of: tensor), offset: tensor.range.lowerBound)
     }
 
-    var notes: [String] {
-        let key = "tokenizer.ggml.padding_token_id"
-        guard let id = try? gguf.optionalInteger(key), id != UInt32.max,
-            let tokens = gguf.entry("tokenizer.ggml.tokens")?.element, id >= tokens.count
-        else { return [] }
-        return ["\(key) is \(id), beyond the vocabulary; it is not used"]
-    }
-
     func tokenizerSpec() throws(FormatError) -> TokenizerSpec {
         let spec = try TokenizerSpec(gguf: gguf)
         let merges = "tokenizer.ggml.merges"
         if spec.model == "gpt2", gguf.entry(merges) == nil { throw gguf.missing(merges) }
+        // What llama.cpp does to text, or to logits, and this does not.
+        for name in ["precompiled_charsmap", "normalizer.lowercase", "normalizer.strip_accents", "suppress_tokens"] {
+            guard let entry = gguf.entry("tokenizer.ggml." + name) else { continue }
+            let isOff = if let element = entry.element { element.count == 0 } else { try !entry.bool(in: gguf.file) }
+            guard isOff else {
+                throw FormatError(
+                    .unsupported, path: path, item: entry.key, "a tokenizer with this setting is not supported")
+            }
+        }
         return spec
     }
 

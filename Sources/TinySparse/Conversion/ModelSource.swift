@@ -10,8 +10,6 @@ protocol ModelSource {
     /// What the user named.
     var path: String { get }
     var config: ModelConfig { get }
-    /// What is odd about it, though it can be used.
-    var notes: [String] { get }
     /// Where its tensors are.
     var map: TensorMap { get }
     /// All tensors, under the names the checkpoint gives them.

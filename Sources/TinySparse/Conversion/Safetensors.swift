@@ -150,16 +150,19 @@ extension JSON {
         }
     }
 
-    /// Parses a whole, small file.
+    /// Parses a whole, small file, which Python may have written: numbers need not be finite.
     /// - Throws: `FormatError`, also for files above `limit` bytes.
-    static func read(
-        _ file: MappedFile, limit: Int = 1 << 24, allowsNonFinite: Bool = false
-    ) throws(FormatError) -> JSON {
+    static func read(path: String, limit: Int = 1 << 24) throws(FormatError) -> JSON {
+        try read(MappedFile(path: path), limit: limit)
+    }
+
+    /// The same for a file that is open.
+    static func read(_ file: MappedFile, limit: Int) throws(FormatError) -> JSON {
         guard file.size <= limit else {
             throw FormatError(
                 .unsupported, path: file.path, "has \(file.size) bytes; at most \(limit) are supported")
         }
         defer { withExtendedLifetime(file) {} }
-        return try read(file.bytes, path: file.path, allowsNonFinite: allowsNonFinite)
+        return try read(file.bytes, path: file.path, allowsNonFinite: true)
     }
 }

@@ -75,7 +75,7 @@ package struct SafetensorsModel: Sendable {
 
     /// The names of the shards, sorted. They stay inside the directory.
     private static func files(ofIndex path: String) throws(FormatError) -> [String] {
-        guard let map = try JSON.read(MappedFile(path: path))["weight_map"]?.object else {
+        guard let map = try JSON.read(path: path)["weight_map"]?.object else {
             throw FormatError(.malformed, path: path, item: "weight_map", "is not a JSON object")
         }
         var names: Set<String> = []

@@ -31,18 +31,15 @@ extension TokenizerSpec {
             }
             return id
         }
-        let tokens = try required("tokens").byteStrings(in: file)
-        // Not used here, so that it does no harm if it is beyond the vocabulary.
-        let padding = try id("padding").flatMap { $0 < tokens.count ? $0 : nil }
         self.init(
             model: try required("model").string(in: file),
             pre: try optional("pre")?.string(in: file) ?? "default",
-            tokens: tokens,
+            tokens: try required("tokens").byteStrings(in: file),
             scores: try optional("scores")?.floats(in: file),
             types: try optional("token_type")?.int32s(in: file),
             merges: try optional("merges")?.byteStrings(in: file) ?? [],
             bos: try id("bos"), eos: try id("eos"), unknown: try id("unknown"),
-            padding: padding, eot: try id("eot"),
+            padding: try id("padding"), eot: try id("eot"),
             addBOS: try optional("add_bos_token")?.bool(in: file),
             addEOS: try optional("add_eos_token")?.bool(in: file),
             addSpacePrefix: try optional("add_space_prefix")?.bool(in: file),

@@ -14,7 +14,7 @@ enum Llama: Architecture {
         let width = try fields.integer("embedding_length")
         let (heads, kvHeads, headDim) = try fields.heads(width: width)
         return ModelConfig(
-            architecture: name, name: try fields.modelName(), vocabularySize: try fields.vocabularySize(),
+            architecture: name, name: fields.modelName(), vocabularySize: try fields.vocabularySize(),
             dModel: width, nLayers: try fields.integer("block_count"), nHeads: heads, nKVHeads: kvHeads,
             headDim: headDim, dFF: try fields.integer("feed_forward_length"),
             contextLength: try fields.integer("context_length"),
