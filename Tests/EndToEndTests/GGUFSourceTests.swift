@@ -126,6 +126,11 @@ final class GGUFSourceTests: XCTestCase {
             _ = try nativeImage(GGUF(inMemory(bytes)))
         }
         var spec = TinyModel.spec
+        spec.tokens[9] = spec.tokens[7]
+        var notes: [String] = []
+        let bytes = TinyModel.gguf(TinyModel.llamaTensors()) { TinyModel.llamaMetadata(&$0, spec: spec) }
+        _ = try nativeImage(GGUF(inMemory(bytes))) { if case .note(let note) = $0 { notes.append(note) } }
+        XCTAssertEqual(notes, ["tokens with the text of another: 1; text becomes the last of them"])
         spec.merges = []
         XCTAssertThrowsError(try image(spec)) {
             XCTAssertEqual(($0 as? FormatError)?.item, "tokenizer.ggml.merges")

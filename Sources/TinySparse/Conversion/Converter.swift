@@ -3,11 +3,14 @@
 import Quant
 import TinyFormats
 import TinySupport
+import TinyTokenizer
 
 /// A source checkpoint with every tensor found and checked, ready to be written as a native file.
 struct Converter {
     /// The configuration of the native file.
     let config: ModelConfig
+    /// What is odd about the vocabulary, though it can be used.
+    let notes: [String]
     private let source: any ModelSource
     private let parts: [Part]
 
@@ -38,10 +41,17 @@ struct Converter {
                 .mismatch, path: source.path, item: "tokenizer",
                 "has \(spec.tokens.count) tokens, but the model only \(config.vocabularySize)")
         }
+        notes = Self.notes(spec)
         try Self.requirePlain(names, path: source.path)
         parts = try config.tensorSpecs.map { spec throws(FormatError) in try Self.part(spec, of: source) }
         try Self.checkSize(parts, path: source.path)
         try Self.requireAllUsed(names, parts, source)
+    }
+
+    private static func notes(_ vocabulary: TokenizerSpec) -> [String] {
+        let texts = vocabulary.tokens.filter { !$0.isEmpty }
+        let repeated = texts.count - Set(texts).count
+        return repeated == 0 ? [] : ["tokens with the text of another: \(repeated); text becomes the last of them"]
     }
 
     /// Finds the tensor that becomes a native one, and checks it.
@@ -142,6 +152,7 @@ struct Converter {
     /// Converts tensor after tensor into `sink`, and the header last. Memory: that of one converted tensor.
     /// - Throws: `FormatError`, or what `progress` throws.
     func run(into sink: some ByteSink, progress: ConversionProgress) throws {
+        for note in notes { try progress(.note(note)) }
         var writer = try NativeModelWriter(config, into: sink) { metadata throws(FormatError) in
             metadata.add("general.quantization_version", UInt32(2))
             try source.writeMetadata(to: &metadata)
