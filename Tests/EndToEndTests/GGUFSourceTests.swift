@@ -145,6 +145,15 @@ final class GGUFSourceTests: XCTestCase {
         }
     }
 
+    /// Not taken for another one, in native files either.
+    func testUnknownActivationsOfNativeFilesAreRefused() throws {
+        var bytes = try TinyModel.native()
+        bytes.replaceSubrange(try XCTUnwrap(bytes.firstRange(of: Array("silu".utf8))), with: Array("sinu".utf8))
+        XCTAssertThrowsError(try NativeModelFile(image: inMemory(bytes), verify: false)) {
+            XCTAssertEqual(($0 as? FormatError)?.item, "tinysparse.activation")
+        }
+    }
+
     /// llama.cpp's tools for generation and perplexity refuse to run with an end token after the prompt.
     func testNoEndTokenAfterAPrompt() throws {
         var spec = TinyModel.spec

@@ -73,7 +73,8 @@ final class SourceTests: XCTestCase {
                 let (text, meaning) = (item["config"]!.string!, item["meaning"]!.integer!)
                 let path = directory.write(Array(text.utf8), "config.json")
                 do throws(FormatError) {
-                    let config = try SourceConfig(huggingFace: path).config
+                    var config = try SourceConfig(huggingFace: path).config
+                    config.contextLength = 0  // says nothing of a short text
                     XCTAssertGreaterThanOrEqual(meaning, 0, text)
                     XCTAssertEqual(known[meaning] ?? config, config, "\(name): \(text)")
                     XCTAssertFalse(known.contains { $0.key != meaning && $0.value == config }, "\(name): \(text)")

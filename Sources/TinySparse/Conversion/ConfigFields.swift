@@ -43,6 +43,11 @@ struct ConfigFields {
         return value
     }
 
+    /// A whole number with a default. As in Transformers, null is none.
+    func integer(_ key: String, default standard: Int) throws(FormatError) -> Int {
+        json[key] == nil ? standard : try integer(key)
+    }
+
     func optionalDouble(_ key: String) throws(FormatError) -> Double? {
         guard let value = value(key) else { return nil }
         guard let double = value.double, double.isFinite else { throw malformed(key, "a finite number") }
@@ -52,6 +57,11 @@ struct ConfigFields {
     func double(_ key: String) throws(FormatError) -> Double {
         guard let value = try optionalDouble(key) else { throw missing(key) }
         return value
+    }
+
+    /// A number with a default, see `integer(_:default:)`.
+    func double(_ key: String, default standard: Double) throws(FormatError) -> Double {
+        json[key] == nil ? standard : try double(key)
     }
 
     func optionalString(_ key: String) throws(FormatError) -> String? {
@@ -89,7 +99,8 @@ struct ConfigFields {
     func activation(
         _ key: String, default standard: ModelConfig.Activation
     ) throws(FormatError) -> ModelConfig.Activation {
-        guard let name = try optionalString(key) else { return standard }
+        guard json[key] != nil else { return standard }
+        let name = try string(key)
         switch name {
         case "silu", "swish": return .silu
         case "relu": return .relu
@@ -105,7 +116,7 @@ struct ConfigFields {
     }
 
     private func missing(_ key: String) -> FormatError {
-        FormatError(.missing, path: path, item: prefix + key, "the field is missing")
+        FormatError(.missing, path: path, item: prefix + key, "the field is missing or null")
     }
 
     func malformed(_ key: String, _ what: String) -> FormatError {

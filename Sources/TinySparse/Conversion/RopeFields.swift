@@ -71,9 +71,7 @@ extension ConfigFields {
         for (key, value) in fields.prefix.isEmpty ? [] : fields.json.object ?? [] where value.object != nil {
             throw fields.unsupported(key, "positions that differ between layers are not supported")
         }
-        var base = try fields.optionalDouble("rope_theta")
-        if base == nil { base = try optionalDouble("rope_theta") }
-        let theta = base ?? 10_000
+        let theta = try (fields.json["rope_theta"] == nil ? self : fields).double("rope_theta", default: 10_000)
         func positions(_ scaling: Double) -> ModelConfig.Positions {
             .rope(base: theta, scaling: scaling, dims: headDim)
         }
@@ -99,10 +97,10 @@ extension ConfigFields {
         let low = try fields.double("low_freq_factor")
         let high = try fields.double("high_freq_factor")
         let key = "original_max_position_embeddings"
-        var length = try optionalDouble(key)
-        if length == nil { length = try fields.optionalDouble(key) }
-        if length == nil { length = try optionalDouble("max_position_embeddings") }
-        let context = length ?? 2048
+        let holder = json[key] == nil ? fields : self
+        let context =
+            holder.json[key] == nil
+            ? Double(try integer("max_position_embeddings", default: 2048)) : try holder.double(key)
         guard (2...1024).contains(headDim), low > 0, high > low, factor >= 1 else {
             throw fields.unsupported("factor", "the factors are invalid")
         }

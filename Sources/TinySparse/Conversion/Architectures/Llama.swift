@@ -45,8 +45,8 @@ enum Llama: Architecture {
             dModel: width, nLayers: try fields.integer("num_hidden_layers"), nHeads: heads,
             nKVHeads: try fields.optionalInteger("num_key_value_heads") ?? heads, headDim: headDim,
             dFF: try fields.integer("intermediate_size"),
-            contextLength: try fields.optionalInteger("max_position_embeddings") ?? 2048,
-            normEpsilon: Float(try fields.optionalDouble("rms_norm_eps") ?? 1e-6),
+            contextLength: try fields.integer("max_position_embeddings", default: 2048),
+            normEpsilon: Float(try fields.double("rms_norm_eps", default: 1e-6)),
             normKind: .rms, activation: try fields.activation("hidden_act", default: .silu), gated: true,
             positions: positions, ropeFactors: factors, tiedHead: try fields.bool("tie_word_embeddings"),
             biases: biases)

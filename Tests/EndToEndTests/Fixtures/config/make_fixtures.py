@@ -56,6 +56,9 @@ CASES = {
         {"rms_norm_eps": 1e-6}, {"rms_norm_eps": REMOVED}, {"pretraining_tp": 2}, {"attention_dropout": 0.5},
         {"use_cache": False}, {"torch_dtype": "float32"}, {"unknown_field": 3}, {"initializer_range": 0.5},
         {"architectures": ["LlamaForCausalLM"]}, {"sliding_window": None}, {"use_sliding_window": False, "sliding_window": 4},
+        {"rms_norm_eps": None}, {"rms_norm_eps": "1e-5"}, {"hidden_act": None}, {"max_position_embeddings": None},
+        {"max_position_embeddings": REMOVED}, {"rope_theta": None}, {"vocab_size": None}, {"num_hidden_layers": True},
+        {"rope_parameters": {"rope_theta": None}}, {"rope_scaling": {**LLAMA3, "original_max_position_embeddings": None}},
         {"vocab_size": 40.0}, {"quantization_config": {"quant_method": "gptq", "bits": 4}},
         '"rope_theta": 10000.0', '"hidden_act": "relu"', '"unknown_field": NaN', '"unknown_field": -Infinity',
         '"unknown_field": 1e999', '"rms_norm_eps": NaN', '"rope_theta": Infinity',
@@ -68,7 +71,7 @@ CASES = {
         {"do_layer_norm_before": False}, {"do_layer_norm_before": None}, {"do_layer_norm_before": 1},
         {"_remove_final_layer_norm": True}, {"layer_norm_elementwise_affine": False}, {"tie_word_embeddings": False},
         {"tie_word_embeddings": True}, {"tie_word_embeddings": None}, {"dropout": 0.9}, {"layerdrop": 0.9},
-        {"rope_theta": 3.0}, '"activation_function": "gelu_new"',
+        {"rope_theta": 3.0}, {"activation_function": None}, '"activation_function": "gelu_new"',
     ]),
 }
 
