@@ -52,6 +52,37 @@ package enum BlockFormat: UInt32, Sendable, CaseIterable {
         }
     }
 
+    /// The name of a type by its number in GGUF files, also of types that cannot be read.
+    package static func name(ofType number: UInt32) -> String {
+        if let format = BlockFormat(rawValue: number) { return format.name }
+        return switch number {
+        case 6: "Q5_0"
+        case 7: "Q5_1"
+        case 9: "Q8_1"
+        case 10: "Q2_K"
+        case 11: "Q3_K"
+        case 15: "Q8_K"
+        case 16: "IQ2_XXS"
+        case 17: "IQ2_XS"
+        case 18: "IQ3_XXS"
+        case 19: "IQ1_S"
+        case 20: "IQ4_NL"
+        case 21: "IQ3_S"
+        case 22: "IQ2_S"
+        case 23: "IQ4_XS"
+        case 25: "I16"
+        case 26: "I32"
+        case 27: "I64"
+        case 28: "F64"
+        case 29: "IQ1_M"
+        case 34: "TQ1_0"
+        case 35: "TQ2_0"
+        case 39: "MXFP4"
+        case 40: "NVFP4"
+        default: "type \(number)"
+        }
+    }
+
     /// Bytes of `count` weights, or nil if `count` is negative, no whole number
     /// of blocks, or the product does not fit an `Int`.
     package func byteCount(of count: Int) -> Int? {

@@ -14,8 +14,7 @@ final class ExactnessTests: XCTestCase {
         let reference = try NumpyReference()
         for (name, type) in [
             ("llama", "F32"), ("llama", "BF16"), ("llama-relu", "F16"), ("opt", "F32"), ("opt", "F16"),
-            ("opt-gelu", "BF16"),
-            ("llama-biases", "F32"),
+            ("opt-gelu", "BF16"), ("opt-gelu-erf", "F32"), ("llama-biases", "F32"),
         ] {
             let folder = try TemporaryFolder()
             try reference.run("make_tiny.py", "--hf", name, folder.path("model"), "--dtype", type)
@@ -34,7 +33,7 @@ final class ExactnessTests: XCTestCase {
 
     func testModelsMadeAnewRunToTheReferencesBits() throws {
         let reference = try NumpyReference()
-        for (i, name) in ["llama", "llama-relu", "opt", "llama-factors", "opt-gelu"].enumerated() {
+        for (i, name) in ["llama", "llama-relu", "opt", "llama-factors", "opt-gelu", "opt-gelu-erf"].enumerated() {
             let folder = try TemporaryFolder()
             try reference.run("make_tiny.py", "--native", name, folder.path("m.gguf"), "--seed", "\(100 + i)")
             try reference.run("make_tiny.py", "--goldens", folder.path("m.gguf"), folder.path("m"))

@@ -101,7 +101,9 @@ enum TinyModel {
 
     static let tokens: [[UInt8]] = (0..<vocabulary).map { Array("t\($0)".utf8) }
 
-    static func llamaMetadata(_ writer: inout GGUFWriter) {
+    static func llamaMetadata(_ writer: inout GGUFWriter) { llamaMetadata(&writer, spec: spec) }
+
+    static func llamaMetadata(_ writer: inout GGUFWriter, spec: TokenizerSpec) {
         writer.add("general.architecture", "llama")
         writer.add("general.name", "Tiny")
         writer.add("general.license", "cc0-1.0")

@@ -33,7 +33,7 @@ final class GGUFTests: XCTestCase {
     }
 
     func testConfiguration() throws {
-        let config = try SourceConfig(gguf: GGUF(inMemory(TinyModel.llama()))).config
+        let config = try SourceConfig(gguf: GGUFParts(GGUF(inMemory(TinyModel.llama())))).config
         XCTAssertEqual(config.architecture, "llama")
         XCTAssertEqual(config.headDim, TinyModel.headDim)
         XCTAssertEqual(config.nKVHeads, TinyModel.kvHeads)
@@ -51,7 +51,7 @@ final class GGUFTests: XCTestCase {
         ]
         for (key, value) in cases {
             let bytes = try changed("llama." + key, to: value)
-            XCTAssertThrowsError(try SourceConfig(gguf: GGUF(inMemory(bytes))), key) {
+            XCTAssertThrowsError(try SourceConfig(gguf: GGUFParts(GGUF(inMemory(bytes)))), key) {
                 XCTAssertTrue($0 is FormatError, "\($0)")
             }
         }
@@ -59,7 +59,7 @@ final class GGUFTests: XCTestCase {
 
     func testOtherArchitecturesAreNamed() {
         let bytes = TinyModel.gguf([]) { $0.add("general.architecture", "mamba") }
-        XCTAssertThrowsError(try SourceConfig(gguf: GGUF(inMemory(bytes)))) {
+        XCTAssertThrowsError(try SourceConfig(gguf: GGUFParts(GGUF(inMemory(bytes))))) {
             let text = "\($0)"
             XCTAssertTrue(text.contains("mamba") && text.contains("llama, opt"), text)
         }

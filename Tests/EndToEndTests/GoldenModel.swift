@@ -49,8 +49,8 @@ struct GoldenModel {
 
     static func tiny() throws -> [GoldenModel] {
         try [
-            "tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-llama-qkv-biases",
-            "tiny-llama-biases",
+            "tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-opt-gelu-erf",
+            "tiny-llama-qkv-biases", "tiny-llama-biases",
         ].map { try .init(tiny: $0) }
     }
 

@@ -27,10 +27,12 @@ final class LimitTests: CommandLineTestCase {
     /// A file must not be opened in the place of a standard stream: messages would be written into it.
     func testClosedStreamsAreNoFiles() throws {
         let directory = TemporaryDirectory()
-        let tensors = TinyModel.llamaTensors() + [("extra.weight", .f32, [1], [0, 0, 0, 0])]
-        let source = directory.write(TinyModel.gguf(tensors), "in.gguf")
+        var vocabulary = TinyModel.spec
+        vocabulary.tokens[9] = vocabulary.tokens[7]
+        let bytes = TinyModel.gguf(TinyModel.llamaTensors()) { TinyModel.llamaMetadata(&$0, spec: vocabulary) }
+        let source = directory.write(bytes, "in.gguf")
         let whole = try tinysparse("convert", source, directory.path + "/whole.gguf")
-        XCTAssert(whole.errors.contains("ignored the tensor extra.weight"), whole.errors)
+        XCTAssert(whole.errors.contains("tokens with the text of another: 1"), whole.errors)
         let expected = FileManager.default.contents(atPath: directory.path + "/whole.gguf")
         for closed in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
             let output = directory.path + "/out.gguf"
@@ -76,10 +78,11 @@ final class LimitTests: CommandLineTestCase {
     /// From too little for the loader (127) to enough. `run` checks that no signal ends the program.
     func testTooLittleMemoryIsAnError() throws {
         let directory = TemporaryDirectory()
-        let wide = 8 << 20
-        var tensors = TinyModel.llamaTensors()
-        tensors.append(("extra.weight", .f32, [wide / 4], [UInt8](repeating: 0, count: wide)))
-        let source = directory.write(TinyModel.gguf(tensors), "in.gguf")
+        let large = TinyModel.gguf(TinyModel.llamaTensors()) {
+            TinyModel.llamaMetadata(&$0)
+            $0.add("general.description", String(repeating: "x", count: 8 << 20))
+        }
+        let source = directory.write(large, "in.gguf")
         for model in [Self.model, source] {
             let statuses = try stride(from: 16, through: 64, by: 4).map { megabytes in
                 let result = try shell("ulimit -v \(megabytes << 10); exec \"$0\" run -m \"$2\" -n 1 -t 2 x", model)

@@ -180,7 +180,7 @@ final class TokenizerTextTests: XCTestCase {
     func testJSONValues() throws {
         let json = try JSON.parse(
             Array(
-                #" {"a":[1,-2.5e3,true,false,null,"x\n\u00e9\ud83d\ude00\/"],"b":{},"a":0} "#.utf8))
+                #" {"a":[1,-2.5e3,true,false,null,"x\n\u00e9\ud83d\ude00\/"],"b":{},"c":2,"c":3} "#.utf8))
         let list = try XCTUnwrap(json["a"]?.array)
         XCTAssertEqual(list[0].integer, 1)
         XCTAssertEqual(list[1].double, -2500)
@@ -188,7 +188,8 @@ final class TokenizerTextTests: XCTestCase {
         XCTAssertTrue(list[4].isNull)
         XCTAssertEqual(list[5].string, "x\né😀/")
         XCTAssertEqual(json["b"]?.object?.count, 0)
-        XCTAssertNil(json["c"])
+        XCTAssertEqual(json["c"]?.integer, 3)  // the last of a key, as in Python
+        XCTAssertNil(json["d"])
         XCTAssertEqual(try JSON.parse(Array("9223372036854775807".utf8)).integer, .max)
         XCTAssertEqual(try JSON.parse(Array("9223372036854775808".utf8)).double, 0x1p63)
         let text = "quote\" \\ \n\r\t\u{1} é 😀"

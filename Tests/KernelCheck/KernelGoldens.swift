@@ -14,7 +14,9 @@ func checkGoldens(_ set: KernelTable, _ folder: String) -> Tally {
 }
 
 private func elementwise(_ set: KernelTable, _ folder: String, _ tally: inout Tally) {
-    let functions: [(String, Activate)] = [("silu", set.silu), ("relu", set.relu), ("gelu", set.gelu)]
+    let functions: [(String, Activate)] = [
+        ("silu", set.silu), ("relu", set.relu), ("gelu", set.gelu), ("gelu_erf", set.geluErf),
+    ]
     for (name, function) in functions {
         var f = Fields(folder + name + ".bin")
         while !f.isAtEnd {

@@ -76,6 +76,7 @@ private func vectors(_ set: KernelTable, _ plain: KernelTable, _ random: inout R
     inPlace("relu") { $0.relu($1, n) }
     inPlace("silu") { $0.silu($1, n) }
     inPlace("gelu") { $0.gelu($1, n) }
+    inPlace("gelu_erf") { $0.geluErf($1, n) }
     inPlace("rope") { $0.rope($1, y, z, n / 2) }
     inPlace("rms norm") { $0.rmsNorm(x, y, 1e-5, n, $1) }
     inPlace("layer norm") { $0.layerNorm(x, y, z, 1e-5, n, $1) }

@@ -11,9 +11,9 @@ final class KernelElementTests: XCTestCase {
         var random = Random(11)
         for count in 0...70 {
             for x in [random.floats(count, -9...9), random.anyFloats(count), [Float](repeating: -0.0, count: count)] {
-                let wanted = [scalar.relu, scalar.silu, scalar.gelu].map { scalar.inPlace($0, x) }
+                let wanted = [scalar.relu, scalar.silu, scalar.gelu, scalar.geluErf].map { scalar.inPlace($0, x) }
                 forEverySet { set in
-                    for (i, kernel) in [set.relu, set.silu, set.gelu].enumerated() {
+                    for (i, kernel) in [set.relu, set.silu, set.gelu, set.geluErf].enumerated() {
                         let got = set.inPlace(kernel, x)
                         // Where x * x * x leaves the numbers there are, no bits are promised.
                         let good = wanted[i].indices.filter { !wanted[i][$0].isNaN }

@@ -18,11 +18,11 @@ final class KernelGoldenTests: XCTestCase {
     }
 
     func testEverySetActivatesAsTheReference() throws {
-        for name in ["relu", "silu", "gelu"] {
+        for name in ["relu", "silu", "gelu", "gelu_erf"] {
             var file = try GoldenFile(name)
             let x = file.floats(), y = file.floats()
             forEverySet { set in
-                let kernel = ["relu": set.relu, "silu": set.silu, "gelu": set.gelu][name]!
+                let kernel = ["relu": set.relu, "silu": set.silu, "gelu": set.gelu, "gelu_erf": set.geluErf][name]!
                 assertSameBits(set.inPlace(kernel, x), y, "\(set.name) \(name)")
                 for start in stride(from: 0, to: x.count - 7, by: 31) {
                     assertSameBits(

@@ -27,6 +27,7 @@ package final class KernelTable: Sendable {
     package let relu: Activate
     package let silu: Activate
     package let gelu: Activate
+    package let geluErf: Activate
     package let multiply: Combine
     package let toHalf: ToHalf
     package let attentionScores: AttentionScores
@@ -45,7 +46,7 @@ package final class KernelTable: Sendable {
         quantize: @escaping Quantize, expandRow: @escaping ExpandRow, add: @escaping Combine,
         rmsNorm: @escaping RMSNorm, layerNorm: @escaping LayerNorm, rope: @escaping Rope,
         indicesAtLeast: @escaping IndicesAtLeast, relu: @escaping Activate, silu: @escaping Activate,
-        gelu: @escaping Activate,
+        gelu: @escaping Activate, geluErf: @escaping Activate,
         multiply: @escaping Combine, toHalf: @escaping ToHalf,
         attentionScores: @escaping AttentionScores, softmaxWeights: @escaping SoftmaxWeights,
         weightedValues: @escaping WeightedValues, toBytes: @escaping ToBytes,
@@ -71,6 +72,7 @@ package final class KernelTable: Sendable {
         self.relu = relu
         self.silu = silu
         self.gelu = gelu
+        self.geluErf = geluErf
         self.multiply = multiply
         self.toHalf = toHalf
         self.attentionScores = attentionScores

@@ -29,7 +29,11 @@ extension Model {
             defer { progress.clear() }
             return try Model(path: path, verify: verify, residence: residence) { event in
                 try Signals.check()
-                if case .tensor(_, let number, let count) = event {
+                switch event {
+                case .note(let text):
+                    progress.clear()
+                    Console.note("note: \(escaped(text))")
+                case .tensor(_, let number, let count):
                     progress.show("converting in memory \(number)/\(count) (tinysparse convert does it once for all)")
                 }
             }

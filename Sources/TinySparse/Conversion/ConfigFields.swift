@@ -7,9 +7,27 @@ import TinySupport
 struct ConfigFields {
     let path: String
     let json: JSON
+    /// The name of the object with a period, if it is one within another.
+    let prefix: String
+
+    /// The fields of an object within another.
+    private init(path: String, json: JSON, prefix: String) {
+        self.path = path
+        self.json = json
+        self.prefix = prefix
+    }
+
+    /// Reads a `config.json`.
+    init(_ file: MappedFile) throws(FormatError) {
+        path = file.path
+        json = try JSON.read(file, limit: 1 << 20)
+        prefix = ""
+    }
+
+    init(path: String) throws(FormatError) { try self.init(MappedFile(path: path)) }
 
     /// A field that counts as absent if it is null.
-    private func value(_ key: String) -> JSON? {
+    func value(_ key: String) -> JSON? {
         guard let value = json[key], !value.isNull else { return nil }
         return value
     }
@@ -25,15 +43,25 @@ struct ConfigFields {
         return value
     }
 
+    /// A whole number with a default. As in Transformers, null is none.
+    func integer(_ key: String, default standard: Int) throws(FormatError) -> Int {
+        json[key] == nil ? standard : try integer(key)
+    }
+
     func optionalDouble(_ key: String) throws(FormatError) -> Double? {
         guard let value = value(key) else { return nil }
-        guard let double = value.double else { throw malformed(key, "a number") }
+        guard let double = value.double, double.isFinite else { throw malformed(key, "a finite number") }
         return double
     }
 
     func double(_ key: String) throws(FormatError) -> Double {
         guard let value = try optionalDouble(key) else { throw missing(key) }
         return value
+    }
+
+    /// A number with a default, see `integer(_:default:)`.
+    func double(_ key: String, default standard: Double) throws(FormatError) -> Double {
+        json[key] == nil ? standard : try double(key)
     }
 
     func optionalString(_ key: String) throws(FormatError) -> String? {
@@ -47,13 +75,17 @@ struct ConfigFields {
         return value
     }
 
-    /// True or false, or nil for anything else.
-    func bool(_ key: String) -> Bool? { value(key)?.bool }
+    /// True or false.
+    func bool(_ key: String, default standard: Bool = false) throws(FormatError) -> Bool {
+        guard let value = json[key] else { return standard }
+        guard let bool = value.bool else { throw malformed(key, "true or false") }
+        return bool
+    }
 
     func object(_ key: String) throws(FormatError) -> ConfigFields? {
         guard let value = value(key) else { return nil }
         guard value.object != nil else { throw malformed(key, "a JSON object") }
-        return ConfigFields(path: path, json: value)
+        return ConfigFields(path: path, json: value, prefix: prefix + key + ".")
     }
 
     /// The last part of `_name_or_path`, which may be a path on the machine that made the model, or else the architecture.
@@ -67,25 +99,27 @@ struct ConfigFields {
     func activation(
         _ key: String, default standard: ModelConfig.Activation
     ) throws(FormatError) -> ModelConfig.Activation {
-        guard let name = try optionalString(key) else { return standard }
+        guard json[key] != nil else { return standard }
+        let name = try string(key)
         switch name {
         case "silu", "swish": return .silu
         case "relu": return .relu
-        case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": return .gelu
+        case "gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate": return .gelu
+        case "gelu", "gelu_python": return .geluErf
         default:
-            throw unsupported(key, "\"\(printable(name))\" is not supported; silu, relu and gelu_new are")
+            throw unsupported(key, "\"\(printable(name))\" is not supported; silu, relu, gelu and gelu_new are")
         }
     }
 
     func unsupported(_ key: String, _ message: String) -> FormatError {
-        FormatError(.unsupported, path: path, item: key, message)
+        FormatError(.unsupported, path: path, item: prefix + key, message)
     }
 
     private func missing(_ key: String) -> FormatError {
-        FormatError(.missing, path: path, item: key, "the field is missing")
+        FormatError(.missing, path: path, item: prefix + key, "the field is missing or null")
     }
 
-    private func malformed(_ key: String, _ what: String) -> FormatError {
-        FormatError(.malformed, path: path, item: key, "should be \(what)")
+    func malformed(_ key: String, _ what: String) -> FormatError {
+        FormatError(.malformed, path: path, item: prefix + key, "should be \(what)")
     }
 }

@@ -53,6 +53,14 @@ package func nativeImage(
     try nativeImage(GGUFSource(gguf), progress: progress)
 }
 
+/// Makes the native file of a Hugging Face model whose files are in memory.
+/// - Throws: `FormatError`.
+package func nativeImage(
+    config: MappedFile, tokenizer: [UInt8], weights: MappedFile
+) throws -> MappedFile {
+    try nativeImage(HuggingFaceSource(config: config, tokenizer: tokenizer, weights: weights)) { _ in }
+}
+
 private func nativeImage(
     _ source: any ModelSource, progress: ConversionProgress
 ) throws -> MappedFile {

@@ -3,12 +3,13 @@
 import Quant
 import TinyFormats
 import TinySupport
+import TinyTokenizer
 
 /// A source checkpoint with every tensor found and checked, ready to be written as a native file.
 struct Converter {
     /// The configuration of the native file.
     let config: ModelConfig
-    /// What is odd about the vocabulary, and tensors of the source that are not needed.
+    /// What is odd about the vocabulary, though it can be used.
     let notes: [String]
     private let source: any ModelSource
     private let parts: [Part]
@@ -40,10 +41,17 @@ struct Converter {
                 .mismatch, path: source.path, item: "tokenizer",
                 "has \(spec.tokens.count) tokens, but the model only \(config.vocabularySize)")
         }
+        notes = spec.notes + Self.notes(spec)
+        try Self.requirePlain(names, path: source.path)
         parts = try config.tensorSpecs.map { part throws(FormatError) in try Self.part(part, of: source) }
         try Self.checkSize(parts, path: source.path)
-        notes =
-            try spec.notes + Self.extraTensors(names, used: Set(parts.map { $0.tensor.name }), source)
+        try Self.requireAllUsed(names, parts, source)
+    }
+
+    private static func notes(_ vocabulary: TokenizerSpec) -> [String] {
+        let texts = vocabulary.tokens.filter { !$0.isEmpty }
+        let repeated = texts.count - Set(texts).count
+        return repeated == 0 ? [] : ["tokens with the text of another: \(repeated); text becomes the last of them"]
     }
 
     /// Finds the tensor that becomes a native one, and checks it.
@@ -89,23 +97,56 @@ struct Converter {
         }
     }
 
-    /// Notes about tensors not used. A bias of a matrix that has none here would change what the model computes, so that
-    /// is an error.
-    private static func extraTensors(
-        _ names: [String], used: Set<String>, _ source: any ModelSource
-    ) throws(FormatError) -> [String] {
+    /// Refuses tensors that no part of the model uses: without them it would compute something else than it was trained
+    /// to. Tensors that only repeat what is known are fine: such as are derived from settings, and a tied LM head.
+    private static func requireAllUsed(_ names: [String], _ parts: [Part], _ source: any ModelSource)
+        throws(FormatError)
+    {
+        let used = Set(parts.map { $0.tensor.name })
         let tiedHead = source.config.tiedHead ? source.map.name(of: TensorID(.lmHead)) : nil
-        var notes: [String] = []
         for name in names.filter({ !used.contains($0) }).sorted() {
-            if name == tiedHead || source.map.derived.contains(where: { name.hasSuffix($0) }) { continue }
-            guard !name.hasSuffix(".bias") else {
-                throw FormatError(
-                    .unsupported, path: source.path, item: name,
-                    "biases of such a tensor are not supported in \(source.config.architecture) models")
+            if source.map.derived.contains(where: { name.hasSuffix($0) }) { continue }
+            if name == tiedHead {
+                try requireSame(name, source.map.name(of: TensorID(.tokenEmbedding)), source)
+                continue
             }
-            notes.append("ignored the tensor \(printable(name))")
+            throw FormatError(
+                .unsupported, path: source.tensor(name)?.path ?? source.path, item: name,
+                "\(source.config.architecture) models have no such tensor, at least not with these settings; "
+                    + "the model is of another architecture or has additions that are not supported")
         }
-        return notes
+    }
+
+    /// The LM head of a model that ties it to the embedding has to be the same.
+    private static func requireSame(_ head: String, _ embedding: String, _ source: any ModelSource) throws(FormatError)
+    {
+        guard let head = source.tensor(head), let embedding = source.tensor(embedding) else { return }
+        guard head.shape == embedding.shape, head.typeName == embedding.typeName,
+            head.bytes.elementsEqual(embedding.bytes)
+        else {
+            throw head.error(
+                .mismatch,
+                "differs from \(embedding.name), although tie_word_embeddings is true; "
+                    + "set it to false to use this tensor")
+        }
+    }
+
+    /// Refuses weights that are codes of a quantization method, and what is no model but a change to one.
+    private static func requirePlain(_ names: [String], path: String) throws(FormatError) {
+        let kinds = [
+            (["qweight", "qzeros"], "is packed by GPTQ or AWQ"),
+            (["weight_packed"], "is packed by compressed-tensors"),
+            (["weight.absmax", "SCB"], "is packed by bitsandbytes"),
+            (["lora_A.weight", "lora_B.weight", "lora_a", "lora_b"], "is part of an adapter"),
+        ]
+        for (endings, what) in kinds {
+            for name in names where endings.contains(where: { name.hasSuffix("." + $0) }) {
+                throw FormatError(
+                    .unsupported, path: path, item: name,
+                    "the tensor \(what), which is not supported; get the whole model with 16-bit weights, or a GGUF file"
+                )
+            }
+        }
     }
 
     /// Converts tensor after tensor into `sink`, and the header last. Memory: that of one converted tensor.

@@ -6,10 +6,13 @@ import TinySupport
 /// Typed access to the metadata of a GGUF file below the key of its architecture ("llama.block_count"), and to what
 /// several architectures say alike.
 struct GGUFFields {
-    let gguf: GGUF
+    let parts: GGUFParts
     let architecture: String
 
-    private func key(_ name: String) -> String { "\(architecture).\(name)" }
+    /// The file with the metadata.
+    var gguf: GGUF { parts.first }
+
+    func key(_ name: String) -> String { "\(architecture).\(name)" }
 
     func integer(_ name: String) throws(FormatError) -> Int { try gguf.integer(key(name)) }
     func optionalInteger(_ name: String) throws(FormatError) -> Int? { try gguf.optionalInteger(key(name)) }
@@ -22,16 +25,19 @@ struct GGUFFields {
     }
 
     /// Whether the file has the weight of a role that a model has once.
-    func has(_ role: TensorRole) -> Bool { gguf.tensor(TensorID(role).name) != nil }
+    func has(_ role: TensorRole) -> Bool { parts.tensor(TensorID(role).name) != nil }
 
     /// Those of `roles` that have a bias in the first layer. Whether the other layers agree shows when their tensors
     /// are looked for.
     func biases(_ roles: [TensorRole]) -> Set<TensorRole> {
-        Set(roles.filter { gguf.tensor(TensorID($0, 0).bias.name) != nil })
+        Set(roles.filter { parts.tensor(TensorID($0, 0).bias.name) != nil })
     }
 
-    /// A name for people.
-    func modelName() throws(FormatError) -> String { try gguf.optionalString("general.name") ?? architecture }
+    /// A name for people, repaired if it is not UTF-8.
+    func modelName() -> String {
+        guard let entry = gguf.entry("general.name"), entry.type == .string else { return architecture }
+        return String(decoding: gguf.file.bytes[entry.range], as: UTF8.self)
+    }
 
     /// The setting, or else the number of tokens of the vocabulary.
     func vocabularySize() throws(FormatError) -> Int {

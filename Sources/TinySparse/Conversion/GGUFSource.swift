@@ -4,9 +4,9 @@ import TinyFormats
 import TinySupport
 import TinyTokenizer
 
-/// A GGUF file made by the converters of llama.cpp.
+/// A GGUF file made by the converters of llama.cpp, or the parts of one.
 struct GGUFSource: ModelSource {
-    let gguf: GGUF
+    private let parts: GGUFParts
     let config: ModelConfig
     let map: TensorMap
 
@@ -14,24 +14,40 @@ struct GGUFSource: ModelSource {
     private static let metadataLimit = 1 << 28
 
     init(_ gguf: GGUF) throws(FormatError) {
-        let source = try SourceConfig(gguf: gguf)
-        self.gguf = gguf
+        parts = try GGUFParts(gguf)
+        let source = try SourceConfig(gguf: parts)
         config = source.config
         map = source.architecture.ggufTensors
     }
 
+    /// The file with the metadata.
+    private var gguf: GGUF { parts.first }
+
     var path: String { gguf.path }
-    var tensorNames: [String] { gguf.tensors.map { $0.name } }
+    var tensorNames: [String] { parts.files.flatMap { $0.tensors.map { $0.name } } }
 
     func tensor(_ name: String) -> SourceTensor? {
-        guard let tensor = gguf.tensor(name) else { return nil }
+        guard let (file, tensor) = parts.tensor(name) else { return nil }
         return SourceTensor(
-            path: path, name: name, shape: tensor.dimensions.reversed(),
-            typeName: tensor.format?.name ?? "number \(tensor.typeNumber)", format: tensor.format,
-            bytes: gguf.bytes(of: tensor), offset: tensor.range.lowerBound)
+            path: file.path, name: name, shape: tensor.dimensions.reversed(), typeName: tensor.typeName,
+            format: tensor.format, bytes: file.bytes(of: tensor), offset: tensor.range.lowerBound)
     }
 
-    func tokenizerSpec() throws(FormatError) -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
+    func tokenizerSpec() throws(FormatError) -> TokenizerSpec {
+        let spec = try TokenizerSpec(gguf: gguf)
+        let merges = "tokenizer.ggml.merges"
+        if spec.model == "gpt2", gguf.entry(merges) == nil { throw gguf.missing(merges) }
+        // What llama.cpp does to text, or to logits, and this does not.
+        for name in ["precompiled_charsmap", "normalizer.lowercase", "normalizer.strip_accents", "suppress_tokens"] {
+            guard let entry = gguf.entry("tokenizer.ggml." + name) else { continue }
+            let isOff = if let element = entry.element { element.count == 0 } else { try !entry.bool(in: gguf.file) }
+            guard isOff else {
+                throw FormatError(
+                    .unsupported, path: path, item: entry.key, "a tokenizer with this setting is not supported")
+            }
+        }
+        return spec
+    }
 
     func writeMetadata(to writer: inout GGUFWriter) throws(FormatError) {
         // These say something about the file at hand, and the native file its own.

@@ -22,6 +22,19 @@ struct HuggingFaceSource: ModelSource {
         spec = try Self.readTokenizer(directory)
     }
 
+    /// The same from files in memory.
+    init(config: MappedFile, tokenizer: [UInt8], weights: MappedFile) throws(FormatError) {
+        let source = try SourceConfig(ConfigFields(config))
+        let model = try SafetensorsModel(weights)
+        directory = config.path
+        self.config = source.config
+        map = source.architecture.huggingFaceTensors.fitting { model.tensor($0) != nil }
+        self.model = model
+        do throws(TokenizerError) { spec = try TokenizerSpec(huggingFaceTokenizerJSON: tokenizer) } catch {
+            throw FormatError(.unsupported, path: "tokenizer.json", "\(error)")
+        }
+    }
+
     var path: String { model.path }
     var tensorNames: [String] { model.shards.flatMap { $0.tensors.map { $0.name } } }
 

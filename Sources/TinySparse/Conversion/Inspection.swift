@@ -7,13 +7,13 @@ import TinyTokenizer
 // What a model says of itself, read without touching its weights.
 
 extension ModelConfig {
-    /// The configuration of a model in any format this package reads.
+    /// The configuration of a model in any format this package reads, of which all tensors were found.
     /// - Throws: `FormatError`.
     package init(path: String) throws(FormatError) {
         if let native = GGUF.nativeModel(at: path) {
             self = try ModelConfig(native: native)
         } else {
-            self = try openSource(path).config
+            self = try Converter(openSource(path)).config
         }
     }
 }

@@ -139,24 +139,30 @@ package struct Safetensors: Sendable {
 
 extension JSON {
     /// Parses `bytes`, which start at byte `offset` of the file at `path`.
-    static func read(_ bytes: UnsafeRawBufferPointer, path: String, offset: Int = 0) throws(FormatError) -> JSON {
+    static func read(
+        _ bytes: UnsafeRawBufferPointer, path: String, offset: Int = 0, allowsNonFinite: Bool = false
+    ) throws(FormatError) -> JSON {
         do throws(JSONError) {
-            return try parse(bytes)
+            return try parse(bytes, allowsNonFinite: allowsNonFinite)
         } catch {
             throw FormatError(
                 .malformed, path: path, offset: offset + error.offset, "not JSON: \(error.message)")
         }
     }
 
-    /// Parses a whole, small file.
+    /// Parses a whole, small file, which Python may have written: numbers need not be finite.
     /// - Throws: `FormatError`, also for files above `limit` bytes.
     static func read(path: String, limit: Int = 1 << 24) throws(FormatError) -> JSON {
-        let file = try MappedFile(path: path)
+        try read(MappedFile(path: path), limit: limit)
+    }
+
+    /// The same for a file that is open.
+    static func read(_ file: MappedFile, limit: Int) throws(FormatError) -> JSON {
         guard file.size <= limit else {
             throw FormatError(
-                .unsupported, path: path, "has \(file.size) bytes; at most \(limit) are supported")
+                .unsupported, path: file.path, "has \(file.size) bytes; at most \(limit) are supported")
         }
         defer { withExtendedLifetime(file) {} }
-        return try read(file.bytes, path: path)
+        return try read(file.bytes, path: file.path, allowsNonFinite: true)
     }
 }

@@ -18,27 +18,49 @@ package struct SafetensorsModel: Sendable {
             try self.init(path: path, files: [path])
             return
         }
-        let indexPath = path + "/model.safetensors.index.json"
-        guard fileExists(indexPath) else {
-            try self.init(path: path, files: [path + "/model.safetensors"])
-            return
+        let single = path + "/model.safetensors", index = single + ".index.json"
+        if fileExists(single) {  // Transformers prefers it to an index.
+            try self.init(path: path, files: [single])
+        } else if fileExists(index) {
+            try self.init(path: path, files: Self.files(ofIndex: index).map { path + "/" + $0 })
+        } else {
+            throw Self.noWeights(in: path)
         }
-        try self.init(path: path, files: Self.files(ofIndex: indexPath).map { path + "/" + $0 })
+    }
+
+    /// Says which weights there are instead.
+    private static func noWeights(in path: String) -> FormatError {
+        let others = [
+            ("adapter_model.safetensors", "the weights of an adapter; merge it with its model first"),
+            ("pytorch_model.bin", "weights of PyTorch; save the model as safetensors"),
+            ("pytorch_model.bin.index.json", "weights of PyTorch; save the model as safetensors"),
+            ("consolidated.00.pth", "weights of PyTorch; convert the model to the format of Transformers"),
+        ]
+        let other = others.first { fileExists(path + "/" + $0.0) }
+        let what = other.map { "; there is \($0.0), \($0.1)" } ?? "; the folder is incomplete, or the wrong one"
+        return FormatError(
+            .missing, path: path, item: "model.safetensors", "is not there, and neither is its index\(what)")
+    }
+
+    /// One file in memory.
+    init(_ file: MappedFile) throws(FormatError) {
+        try self.init(path: file.path, shards: [Safetensors(file)])
     }
 
     private init(path: String, files: [String]) throws(FormatError) {
-        var shards: [Safetensors] = []
+        try self.init(path: path, shards: files.map { file throws(FormatError) in try Safetensors(path: file) })
+    }
+
+    private init(path: String, shards: [Safetensors]) throws(FormatError) {
         var shardOf: [String: Int] = [:]
-        for file in files {
-            let shard = try Safetensors(path: file)
+        for (number, shard) in shards.enumerated() {
             for tensor in shard.tensors {
-                guard shardOf.updateValue(shards.count, forKey: tensor.name) == nil else {
+                guard shardOf.updateValue(number, forKey: tensor.name) == nil else {
                     throw FormatError(
-                        .malformed, path: file, item: tensor.name,
+                        .malformed, path: shard.file.path, item: tensor.name,
                         "the tensor is also in another shard")
                 }
             }
-            shards.append(shard)
         }
         self.path = path
         self.shards = shards

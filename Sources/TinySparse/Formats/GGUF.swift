@@ -20,6 +20,9 @@ package struct GGUF: Sendable {
         package let format: BlockFormat?
         /// Where the weights lie in the file; empty if `format` is nil.
         package let range: Range<Int>
+
+        /// The name of the type, for messages.
+        package var typeName: String { BlockFormat.name(ofType: typeNumber) }
     }
 
     package let file: MappedFile
@@ -88,6 +91,7 @@ package struct GGUF: Sendable {
             }
             tensors.append(tensor)
         }
+        try GGUF.requireNoOverlap(tensors, path: file.path)
         self.file = file
         self.alignment = alignment
         self.entries = entries
@@ -110,6 +114,16 @@ package struct GGUF: Sendable {
     /// True if the file starts with the letters GGUF.
     package static func matches(_ file: MappedFile) -> Bool {
         file.size >= 4 && file.bytes.prefix(4).elementsEqual("GGUF".utf8)
+    }
+
+    /// Tensors that share bytes are a sign of an attack or of damage.
+    private static func requireNoOverlap(_ tensors: [Tensor], path: String) throws(FormatError) {
+        let sorted = tensors.filter { !$0.range.isEmpty }.sorted { $0.range.lowerBound < $1.range.lowerBound }
+        for (tensor, next) in zip(sorted, sorted.dropFirst()) where tensor.range.overlaps(next.range) {
+            throw FormatError(
+                .malformed, path: path, item: next.name, offset: next.range.lowerBound,
+                "shares bytes with \(printable(tensor.name)); the file is damaged, get it again")
+        }
     }
 
     private static func readVersion(_ reader: inout ByteReader) throws(FormatError) -> UInt32 {

@@ -8,7 +8,9 @@ public struct ModelConfig: Sendable, Equatable {
     package enum Norm: String, Sendable { case rms, layer }
     /// The non-linearity of the feed-forward layers.
     package enum Activation: String, Sendable {
-        case silu, relu, gelu
+        case silu, relu
+        /// In its tanh form and in its exact one.
+        case gelu, geluErf = "gelu_erf"
 
         /// Whether many activations are exactly zero, so that their neurons can be skipped without loss.
         package var isSparse: Bool { self == .relu }

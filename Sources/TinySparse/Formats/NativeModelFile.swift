@@ -146,10 +146,9 @@ extension NativeModelFile {
                 "the tensor is missing; convert the original model again")
         }
         guard tensor.format == format, tensor.dimensions == dimensions else {
-            let type = tensor.format?.name ?? "type \(tensor.typeNumber)"
             throw FormatError(
                 .mismatch, path: gguf.path, item: name, offset: tensor.range.lowerBound,
-                "is \(type) \(tensor.dimensions), but the configuration demands "
+                "is \(tensor.typeName) \(tensor.dimensions), but the configuration demands "
                     + "\(format.name) \(dimensions); convert the original model again")
         }
         return tensor

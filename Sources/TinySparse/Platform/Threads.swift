@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Synchronization
+import Dispatch
 
 /// A thread of the system. All signals are blocked in it: they are for the thread that waits for input.
 package struct SystemThread {
@@ -39,37 +39,27 @@ package struct SystemThread {
     }
 }
 
-/// Calls `body(piece)` once for every piece in `0 ..< pieces`, on all cores, and returns when all calls have returned.
+/// How many more threads the system allows at this moment, at most `count`: they are started, and end at once.
 ///
-/// The calling thread works, too, and alone if the system allows no other: Dispatch would wait for a thread forever.
-package func concurrently(_ pieces: Int, _ body: (Int) -> Void) {
-    withoutActuallyEscaping(body) { body in
-        let work = Pieces(count: pieces, body: body)
-        var threads: [SystemThread] = []
-        while threads.count < min(pieces, availableCores) - 1, let thread = SystemThread({ work.run() }) {
-            threads.append(thread)
-        }
-        work.run()
-        for thread in threads { thread.join() }
-    }
+/// Dispatch waits forever for a thread that it is not given, so whoever asks it for some asks here before. It gets one more
+/// than it is asked for, in case it needs one of its own.
+package func allowedThreads(_ count: Int) -> Int {
+    guard count > 0 else { return 0 }
+    let gate = DispatchSemaphore(value: 0)
+    var threads: [SystemThread] = []
+    while threads.count <= count, let thread = SystemThread({ gate.wait() }) { threads.append(thread) }
+    for _ in threads { gate.signal() }
+    for thread in threads { thread.join() }
+    return max(threads.count - 1, 0)
 }
 
-/// Numbered pieces of work, taken one by one by whoever is free.
-private final class Pieces: @unchecked Sendable {
-    private let count: Int
-    private let body: (Int) -> Void
-    private let next = Atomic<Int>(0)
-
-    init(count: Int, body: @escaping (Int) -> Void) {
-        self.count = count
-        self.body = body
-    }
-
-    func run() {
-        while true {
-            let piece = next.add(1, ordering: .relaxed).oldValue
-            guard piece < count else { return }
-            body(piece)
-        }
+/// Calls `body(piece)` once for every piece in `0 ..< pieces`, on all cores, and returns when all calls have returned. Alone
+/// if the system allows no other thread.
+package func concurrently(_ pieces: Int, _ body: (Int) -> Void) {
+    let others = min(pieces, availableCores) - 1
+    if others > 0, allowedThreads(others) == others {
+        DispatchQueue.concurrentPerform(iterations: pieces, execute: body)
+    } else {
+        for piece in 0..<pieces { body(piece) }
     }
 }

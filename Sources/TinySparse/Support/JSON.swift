@@ -11,7 +11,8 @@ package indirect enum JSON: Sendable {
     case double(Double)
     case string(String)
     case array([JSON])
-    /// Members in the order of the file; a repeated key is kept, and looking it up finds the first.
+    /// Members in the order of the file; a repeated key is kept, and looking it up finds the last,
+    /// as in Python and other languages.
     case object([(key: String, value: JSON)])
 
     /// The deepest nesting of arrays and objects that `parse` accepts.
@@ -29,9 +30,13 @@ package indirect enum JSON: Sendable {
     }
 
     /// Parses one JSON document from UTF-8 bytes. Linear in the size of the input.
+    /// - Parameter allowsNonFinite: whether `NaN`, `Infinity` and `-Infinity` are numbers, as Python writes them, and so
+    ///   are those beyond the range of a double.
     /// - Throws: `JSONError` with the byte offset of the first fault.
-    package static func parse(_ bytes: UnsafeRawBufferPointer) throws(JSONError) -> JSON {
-        var parser = JSONParser(bytes)
+    package static func parse(
+        _ bytes: UnsafeRawBufferPointer, allowsNonFinite: Bool = false
+    ) throws(JSONError) -> JSON {
+        var parser = JSONParser(bytes, allowsNonFinite: allowsNonFinite)
         return try parser.document()
     }
 
@@ -39,7 +44,7 @@ package indirect enum JSON: Sendable {
     package static func parseWithRanges(_ bytes: [UInt8]) throws(JSONError) -> (JSON, members: [Range<Int>]) {
         let result: Result<(JSON, [Range<Int>]), JSONError> = bytes.withUnsafeBytes { buffer in
             do throws(JSONError) {
-                var parser = JSONParser(buffer)
+                var parser = JSONParser(buffer, allowsNonFinite: false)
                 let document = try parser.document()
                 return .success((document, parser.outerValues))
             } catch { return .failure(error) }
@@ -51,7 +56,7 @@ package indirect enum JSON: Sendable {
     /// Linear in the number of members: meant for the small objects of a configuration.
     package subscript(_ key: String) -> JSON? {
         guard case .object(let members) = self else { return nil }
-        return members.first { $0.key.utf8.elementsEqual(key.utf8) }?.value
+        return members.last { $0.key.utf8.elementsEqual(key.utf8) }?.value
     }
 
     package var string: String? { if case .string(let value) = self { value } else { nil } }
@@ -126,8 +131,12 @@ private struct JSONParser {
     private var depth = 0
     /// Where the values of the outermost object's members are.
     private(set) var outerValues: [Range<Int>] = []
+    private let allowsNonFinite: Bool
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    init(_ bytes: UnsafeRawBufferPointer, allowsNonFinite: Bool) {
+        self.bytes = bytes
+        self.allowsNonFinite = allowsNonFinite
+    }
 
     mutating func document() throws(JSONError) -> JSON {
         let value = try value()
@@ -159,6 +168,8 @@ private struct JSONParser {
         case UInt8(ascii: "t"): return try literal("true", .bool(true))
         case UInt8(ascii: "f"): return try literal("false", .bool(false))
         case UInt8(ascii: "n"): return try literal("null", .null)
+        case UInt8(ascii: "N") where allowsNonFinite: return try literal("NaN", .double(.nan))
+        case UInt8(ascii: "I") where allowsNonFinite: return try literal("Infinity", .double(.infinity))
         default: throw fault("unexpected byte \(byte)")
         }
     }
@@ -230,6 +241,7 @@ private struct JSONParser {
     private mutating func number() throws(JSONError) -> JSON {
         let start = position
         if next == UInt8(ascii: "-") { position += 1 }
+        if next == UInt8(ascii: "I"), allowsNonFinite { return try literal("Infinity", .double(-.infinity)) }
         if next == UInt8(ascii: "0") { position += 1 } else { try digits() }
         var isInteger = true
         if next == UInt8(ascii: ".") {
@@ -246,7 +258,7 @@ private struct JSONParser {
         let text = String(
             decoding: UnsafeRawBufferPointer(rebasing: bytes[start..<position]), as: UTF8.self)
         if isInteger, let value = Int64(text) { return .integer(value) }
-        guard let value = Double(text), value.isFinite else { throw fault("number out of range") }
+        guard let value = Double(text), value.isFinite || allowsNonFinite else { throw fault("number out of range") }
         return .double(value)
     }
 

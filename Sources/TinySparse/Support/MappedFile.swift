@@ -20,7 +20,7 @@ package final class MappedFile: @unchecked Sendable {
     package var size: Int { bytes.count }
 
     /// Maps a file.
-    /// - Throws: `FormatError` if it cannot be opened, is empty, or is not a regular file.
+    /// - Throws: `FormatError` if it cannot be opened, is empty, not a regular file, or a Git LFS pointer.
     package init(path: String) throws(FormatError) {
         let descriptor = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
         guard descriptor >= 0 else { throw .system("open", path: path) }
@@ -42,6 +42,11 @@ package final class MappedFile: @unchecked Sendable {
         self.path = path
         isOwned = true
         bytes = UnsafeRawBufferPointer(start: base, count: size)
+        guard !bytes.starts(with: "version https://git-lfs.github.com/spec".utf8) else {
+            throw FormatError(
+                .malformed, path: path,
+                "is a Git LFS pointer, not the file itself; run git lfs pull, or download the file")
+        }
     }
 
     /// The same bytes copied to anonymous memory in huge pages, on all cores.

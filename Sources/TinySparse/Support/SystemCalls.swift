@@ -8,6 +8,9 @@ extension FormatError {
         let reason = String(cString: strerror(code))
         let advice =
             switch code {
+            // What is not UTF-8 on the command line is replaced by this character.
+            case ENOENT where path.utf8.contains(0xEF) && path.unicodeScalars.contains("\u{FFFD}"):
+                "; names that are not UTF-8 are not supported, rename the file"
             case ENOENT: "; check the path"
             case EACCES, EPERM: "; check the permissions"
             case ENOSPC, EFBIG, EDQUOT: "; make room or write elsewhere"

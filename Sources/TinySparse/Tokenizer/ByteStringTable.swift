@@ -9,7 +9,7 @@ extension UnsafeBufferPointer<UInt8> {
     func part(_ range: Range<Int>) -> Bytes { Bytes(rebasing: self[range]) }
 }
 
-/// A set of byte strings, numbered in the order of insertion; all bytes lie in one array.
+/// Byte strings, numbered in the order of insertion; all bytes lie in one array.
 ///
 /// Uses the standard library's seeded `Hasher`, so that neither a hostile vocabulary nor a hostile
 /// text can make strings collide. Insertion and look-up are linear in the string's length.
@@ -54,12 +54,24 @@ struct ByteStringTable: Sendable {
         let hash = Self.hash(string)
         let slot = probe(string, hash)
         if slots[slot] >= 0 { return (Int(slots[slot]), false) }
+        append(string, hash, slot)
+        return (ends.count - 1, true)
+    }
+
+    /// Numbers a string anew even if it is in the table already; looking it up finds the last.
+    mutating func append(_ string: [UInt8]) {
+        string.withUnsafeBufferPointer {
+            let hash = Self.hash($0)
+            append($0, hash, probe($0, hash))
+        }
+    }
+
+    private mutating func append(_ string: Bytes, _ hash: UInt32, _ slot: Int) {
         slots[slot] = Int32(ends.count)
         pool.append(contentsOf: string)
         ends.append(pool.count)
         hashes.append(hash)
         if ends.count * 2 > slots.count { grow() }
-        return (ends.count - 1, true)
     }
 
     mutating func insert(_ string: [UInt8]) -> (number: Int, isNew: Bool) {
@@ -100,10 +112,10 @@ struct ByteStringTable: Sendable {
 
     private mutating func grow() {
         slots = Array(repeating: -1, count: slots.count * 2)
-        let mask = slots.count - 1
         for (number, hash) in hashes.enumerated() {
-            var slot = Int(hash) & mask
-            while slots[slot] >= 0 { slot = (slot + 1) & mask }
+            let slot = pool.withUnsafeBufferPointer {
+                probe($0.part(start(number)..<ends[number]), hash)
+            }
             slots[slot] = Int32(number)
         }
     }

@@ -25,7 +25,7 @@ public final class Tokenizer: Sendable {
     public let eot: Int32?
     /// Whether `encode(addSpecial: true)` begins with BOS.
     public let addsBOS: Bool
-    /// Whether `encode(addSpecial: true)` ends with EOS.
+    /// Whether `encode(addSpecial: true, isComplete: true)` ends with EOS.
     public let addsEOS: Bool
     /// How conversations are written for this model, if the file says so.
     public let chatTemplate: ChatTemplate?
@@ -139,26 +139,32 @@ public final class Tokenizer: Sendable {
 
     /// The ids of a text.
     /// - Parameters:
-    ///   - addSpecial: whether to add BOS and EOS as the model wants them.
+    ///   - addSpecial: whether to add BOS, and EOS if `isComplete`, as the model wants them.
     ///   - parseSpecial: whether the texts of control tokens in `text` become these tokens. Leave
     ///     it off for text that comes from a user.
+    ///   - isComplete: whether the text ends here. EOS after a prompt would end it before the model
+    ///     can continue it.
     ///
     /// n bytes take O(n log n) at worst, and linear time on natural text.
-    public func encode(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false)
-        -> [Int32]
-    {
+    public func encode(
+        _ text: String, addSpecial: Bool = true, parseSpecial: Bool = false, isComplete: Bool = false
+    ) -> [Int32] {
         var text = text
         return text.withUTF8 {
-            encode($0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial)
+            encode(
+                $0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial,
+                isComplete: isComplete)
         }
     }
 
     /// The ids of a text given as bytes, which need not be valid UTF-8.
-    public func encode(_ text: [UInt8], addSpecial: Bool = true, parseSpecial: Bool = false)
-        -> [Int32]
-    {
+    public func encode(
+        _ text: [UInt8], addSpecial: Bool = true, parseSpecial: Bool = false, isComplete: Bool = false
+    ) -> [Int32] {
         text.withUnsafeBufferPointer {
-            encode($0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial)
+            encode(
+                $0, trusted: parseSpecial ? [0..<$0.count] : [], addSpecial: addSpecial,
+                isComplete: isComplete)
         }
     }
 
@@ -195,12 +201,14 @@ public final class Tokenizer: Sendable {
             addSpecial = false
         }
         return text.withUnsafeBufferPointer {
-            ids + encode($0, trusted: trusted, addSpecial: addSpecial, beginsText: ids.isEmpty)
+            ids
+                + encode(
+                    $0, trusted: trusted, addSpecial: addSpecial, isComplete: false, beginsText: ids.isEmpty)
         }
     }
 
     private func encode(
-        _ text: Bytes, trusted: [Range<Int>], addSpecial: Bool, beginsText: Bool = true
+        _ text: Bytes, trusted: [Range<Int>], addSpecial: Bool, isComplete: Bool, beginsText: Bool = true
     ) -> [Int32] {
         var ids = addSpecial ? prefix : []
         if case .huggingFace(let pipeline) = model {
@@ -208,7 +216,7 @@ public final class Tokenizer: Sendable {
         } else {
             encodeFragments(of: text, trusted: trusted, into: &ids)
         }
-        if addSpecial { ids += suffix }
+        if addSpecial, isComplete { ids += suffix }
         return ids
     }
 

@@ -12,8 +12,6 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
     case badTokenCount(Int)
     /// A per-token list does not have one entry for each token.
     case countMismatch(field: String, expected: Int, found: Int)
-    /// Two tokens have the same text.
-    case duplicateToken(first: Int, second: Int)
     /// A token is longer than `Tokenizer.maximumTokenLength` bytes.
     case tokenTooLong(id: Int, bytes: Int)
     /// A score is not a number.
@@ -37,8 +35,6 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
         case .badTokenCount(let count): "tokenizer: unusable number of tokens \(count)"
         case .countMismatch(let field, let expected, let found):
             "tokenizer: \(field) has \(found) entries, not \(expected)"
-        case .duplicateToken(let first, let second):
-            "tokenizer: tokens \(first) and \(second) have the same text"
         case .tokenTooLong(let id, let bytes): "tokenizer: token \(id) has \(bytes) bytes"
         case .badScore(let id): "tokenizer: the score of token \(id) is not a number"
         case .idOutOfRange(let field, let id):

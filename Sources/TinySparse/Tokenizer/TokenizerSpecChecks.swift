@@ -2,7 +2,8 @@
 
 /// The checks that every vocabulary must pass.
 extension TokenizerSpec {
-    /// The token texts, numbered by id. An empty text is named "[EMPTY_id]", as in llama.cpp.
+    /// The token texts, numbered by id. As in llama.cpp, an empty text is named "[EMPTY_id]", and of tokens that have
+    /// the same text the last is the one that text becomes.
     func vocabularyTable() throws(TokenizerError) -> ByteStringTable {
         guard !tokens.isEmpty, tokens.count < Int(Int32.max) / 4 else {
             throw .badTokenCount(tokens.count)
@@ -12,8 +13,7 @@ extension TokenizerSpec {
             guard token.count <= Tokenizer.maximumTokenLength else {
                 throw .tokenTooLong(id: id, bytes: token.count)
             }
-            let (number, isNew) = table.insert(token.isEmpty ? Array("[EMPTY_\(id)]".utf8) : token)
-            guard isNew else { throw .duplicateToken(first: number, second: id) }
+            table.append(token.isEmpty ? Array("[EMPTY_\(id)]".utf8) : token)
         }
         return table
     }

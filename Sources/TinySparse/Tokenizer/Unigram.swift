@@ -25,9 +25,9 @@ struct Unigram: Sendable {
         var lowest = Float.greatestFiniteMagnitude
         for (id, type) in types.enumerated() {
             if type == .normal { lowest = min(lowest, scores[id]) }
-            if type == .normal || type == .userDefined || type == .unused {
-                entries.append((Array(vocabulary.string(id)), Int32(id)))
-            }
+            guard type == .normal || type == .userDefined || type == .unused else { continue }
+            let text = Array(vocabulary.string(id))
+            if vocabulary.find(text) == id { entries.append((text, Int32(id))) }
         }
         matcher = PrefixMatcher(entries)
         // A user-defined token costs nothing, which makes it win.

@@ -9,6 +9,8 @@ enum FuzzTarget: String, CaseIterable {
     /// A native file without its checksums, so that the other checks stand alone, and run.
     case native
     case safetensors
+    /// A `config.json`, a `tokenizer.json` and a safetensors file with zeros between them, converted and run.
+    case folder
     /// A tokenizer.json, then used.
     case tokenizer
     /// Bytes as a prompt, as JSON options, and as token ids, for a model that is good.
@@ -27,6 +29,13 @@ enum FuzzTarget: String, CaseIterable {
             case .safetensors:
                 let file = try Safetensors(memory(input))
                 for tensor in file.tensors { _ = xxHash64(file.bytes(of: tensor)) }
+            case .folder:
+                let parts = input.split(separator: 0, maxSplits: 2).map { Array($0) }
+                guard parts.count == 3 else { return }
+                try run(
+                    NativeModelFile(
+                        image: nativeImage(config: memory(parts[0]), tokenizer: parts[1], weights: memory(parts[2])),
+                        verify: true))
             case .tokenizer:
                 try use(Tokenizer(TokenizerSpec(huggingFaceTokenizerJSON: input)))
             case .prompt: try prompt(input)

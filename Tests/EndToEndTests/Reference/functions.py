@@ -126,7 +126,18 @@ def gelu(x):
     return f32(x / (F(1) + exp(-u)))
 
 
-ACTIVATIONS = {"silu": silu, "relu": relu, "gelu": gelu}
+def gelu_erf(x):
+    z = np.abs(x) * F(0.70710678118654752)
+    t = F(1) / (F(1) + z * F(0.3275911))
+    p = F(1.061405429)
+    for c in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        p = p * t + F(c)
+    with np.errstate(over="ignore"):
+        q = ((p * t) * exp(-(z * z))) * F(0.5)
+    return f32(relu(x) - np.abs(x) * q)
+
+
+ACTIVATIONS = {"silu": silu, "relu": relu, "gelu": gelu, "gelu_erf": gelu_erf}
 
 
 # 6. Norms

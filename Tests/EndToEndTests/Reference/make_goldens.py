@@ -67,7 +67,7 @@ def main():
 
     # Element by element.
     x = hard_floats(random)
-    for name in ("exp", "sigmoid", "silu", "relu", "gelu"):
+    for name in ("exp", "sigmoid", "silu", "relu", "gelu", "gelu_erf"):
         y = getattr(fn, name)(x)
         assert np.isfinite(y).all()
         write(name, [x, y])

@@ -76,6 +76,9 @@ MODELS = {
     "llama-w4": shape(LLAMA, 96, 2, 6, 2, 16, 160, 128, four_bit=four_bit.NAMES[:-1]),
     "opt-w4": shape(OPT, 72, 2, 3, 3, 24, 130, 64, tied_head=False, vocabulary_size=300,
                     four_bit=["attn_q", "attn_k", "attn_v", "attn_output", "output"]),
+    # The exact form of GELU.
+    "opt-gelu-erf": shape(OPT, 48, 1, 3, 3, 16, 100, 64, activation="gelu_erf", tied_head=False,
+                          vocabulary_size=300),
 }
 BIG = shape(LLAMA, 256, 8, 8, 4, 32, 704, 512, vocabulary_size=4096)
 
@@ -300,7 +303,7 @@ def hf_config(config):
                     rms_norm_eps=config["norm_epsilon"], rope_theta=config["rope_base"],
                     rope_scaling=None if scaling == 1 else {"type": "linear", "factor": scaling},
                     attention_bias=config["has_biases"], mlp_bias=config["has_biases"])
-    activation = {"gelu": "gelu_new"}.get(config["activation"], config["activation"])  # tanh form
+    activation = {"gelu": "gelu_new", "gelu_erf": "gelu"}.get(config["activation"], config["activation"])
     return dict(common, architectures=["OPTForCausalLM"], model_type="opt",
                 activation_function=activation, ffn_dim=config["feed_forward_length"],
                 do_layer_norm_before=True, word_embed_proj_dim=config["embedding_length"],

@@ -53,7 +53,8 @@ def plain(model, tokens, neurons=None, heads=None):
         return np.concatenate([z.real, z.imag, x[..., r:]], axis=-1)
 
     act = {"relu": lambda x: np.maximum(x, 0), "silu": lambda x: x / (1 + np.exp(-x)),
-           "gelu": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+           "gelu": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+           "gelu_erf": exact_gelu
            }[meta["activation"]]
     x = weight("token_embd", d)[tokens]
     if meta["positions"] == "learned":
@@ -85,6 +86,10 @@ def plain(model, tokens, neurons=None, heads=None):
     return linear("token_embd" if meta["tied_head"] else "output", norm("output_norm", x))
 
 
+def exact_gelu(x):
+    return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+
+
 def check_functions():
     random = np.random.default_rng(0)
     assert fn.xxhash64(b"") == 0xEF46DB3751D8E999
@@ -99,6 +104,7 @@ def check_functions():
     assert np.allclose(fn.silu(x), x64 / (1 + np.exp(-x64)), rtol=1e-6, atol=0)
     tanh = 0.5 * x64 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x64 + 0.044715 * x64**3)))
     assert np.allclose(fn.gelu(x), tanh, rtol=1e-5, atol=1e-6)
+    assert np.allclose(fn.gelu_erf(x), exact_gelu(x64), rtol=3e-7, atol=3e-7)
     for n in (0, 1, 15, 16, 17, 64, 100, 1000):
         v = random.standard_normal(n).astype(F)
         lanes = [F(0)] * 16

@@ -187,6 +187,22 @@ func gelu(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
     }
 }
 
+/// The exact form: q is half of erfc(|x| / √2), by Abramowitz and Stegun, 7.1.26.
+func geluErf(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
+    activate(x, count) { v in
+        let size = magnitude(v)
+        let z = size * 0.707_106_781_186_547_52
+        let t = 1 / (z * 0.327_591_1 + 1)
+        var p = F16(repeating: 1.061_405_429)
+        p = p * t - 1.453_152_027
+        p = p * t + 1.421_413_741
+        p = p * t - 0.284_496_736
+        p = p * t + 0.254_829_592
+        let q = ((p * t) * exponential(F16.zero - z * z)) * 0.5
+        return vmax(v, F16.zero) - size * q
+    }
+}
+
 // MARK: Norms
 
 /// Lane sum of `f` over `count` elements.

@@ -13,7 +13,8 @@ package func kernels() -> KernelTable {
         neuronGroups: neuronGroups, groupSums: groupSums, tileRows: tileRows,
         packRows: packRows, packColumns: packColumns, tileDots: tileDots, quantize: quantize,
         expandRow: expandRow, add: add, rmsNorm: rmsNorm, layerNorm: layerNorm, rope: rope,
-        indicesAtLeast: indicesAtLeast, relu: relu, silu: silu, gelu: gelu, multiply: multiply, toHalf: toHalf,
+        indicesAtLeast: indicesAtLeast, relu: relu, silu: silu, gelu: gelu, geluErf: geluErf, multiply: multiply,
+        toHalf: toHalf,
         attentionScores: attentionScores, softmaxWeights: softmaxWeights,
         weightedValues: weightedValues, toBytes: toBytes, byteScores: byteScores, byteValues: byteValues,
         fourBit: FourBitKernels(

@@ -49,11 +49,13 @@ struct ModelContents {
     }
 
     private init(_ gguf: GGUF) throws {
-        format = "GGUF version \(gguf.version)"
-        fileSize = gguf.file.size
-        tensors = gguf.tensors.map {
+        // The parts of a split model, or this one if the others are not there.
+        let files = (try? GGUFParts(gguf))?.files ?? [gguf]
+        format = "GGUF version \(gguf.version)" + (files.count > 1 ? ", \(files.count) files" : "")
+        fileSize = files.reduce(0) { $0 + $1.file.size }
+        tensors = files.flatMap(\.tensors).map {
             Tensor(
-                name: $0.name, type: $0.format?.name ?? "type \($0.typeNumber)", shape: $0.dimensions.reversed(),
+                name: $0.name, type: $0.typeName, shape: $0.dimensions.reversed(),
                 bytes: $0.format == nil ? nil : $0.range.count)
         }
         metadata = gguf.entries.map { Entry($0, gguf.file) }

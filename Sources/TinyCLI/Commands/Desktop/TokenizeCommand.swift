@@ -59,7 +59,8 @@ private func tokenizeCommand(_ arguments: Arguments) throws {
         }
     let tokenizer = try Tokenizer(TokenizerSpec(path: path))
     let ids = tokenizer.encode(
-        text, addSpecial: !arguments.has("no-special"), parseSpecial: arguments.has("parse-special"))
+        text, addSpecial: !arguments.has("no-special"), parseSpecial: arguments.has("parse-special"),
+        isComplete: true)
     try print(ids, tokenizer, arguments)
 }
 

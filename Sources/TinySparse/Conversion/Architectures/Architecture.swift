@@ -23,6 +23,9 @@ protocol Architecture: SendableMetatype {
     /// The tensors of a GGUF file.
     static var ggufTensors: TensorMap { get }
 
+    /// The names of its classes in Transformers without their endings: `Llama` for `LlamaForCausalLM`.
+    static var huggingFaceClass: String { get }
+
     /// The tensors of a Hugging Face model.
     static var huggingFaceTensors: TensorMap { get }
 }
@@ -50,21 +53,25 @@ package struct SourceConfig {
 
     /// Reads the metadata of a GGUF file made by the converters of llama.cpp or its relatives.
     /// - Throws: `FormatError` naming the key.
-    package init(gguf: GGUF) throws(FormatError) {
+    package init(gguf: GGUFParts) throws(FormatError) {
         let key = "general.architecture"
-        let name = try gguf.string(key)
-        architecture = try TinyConversion.architecture(name, path: gguf.path, item: key)
-        config = try architecture.config(GGUFFields(gguf: gguf, architecture: name))
-        try config.validate(path: gguf.path)
+        let name = try gguf.first.string(key)
+        architecture = try TinyConversion.architecture(name, path: gguf.first.path, item: key)
+        let fields = GGUFFields(parts: gguf, architecture: name)
+        config = try architecture.config(fields)
+        try config.validate(path: gguf.first.path)
+        try fields.requireUnderstood()
     }
 
     /// Reads the `config.json` of a Hugging Face model.
     /// - Throws: `FormatError` naming the field.
-    package init(huggingFace path: String) throws(FormatError) {
-        let fields = ConfigFields(path: path, json: try JSON.read(path: path, limit: 1 << 20))
+    package init(huggingFace path: String) throws(FormatError) { try self.init(ConfigFields(path: path)) }
+
+    init(_ fields: ConfigFields) throws(FormatError) {
         let key = "model_type"
-        architecture = try TinyConversion.architecture(fields.string(key), path: path, item: key)
+        architecture = try TinyConversion.architecture(fields.string(key), path: fields.path, item: key)
         config = try architecture.config(fields)
-        try config.validate(path: path)
+        try config.validate(path: fields.path)
+        try fields.requireUnderstood(of: architecture, context: config.contextLength)
     }
 }

@@ -14,7 +14,7 @@ enum Llama: Architecture {
         let width = try fields.integer("embedding_length")
         let (heads, kvHeads, headDim) = try fields.heads(width: width)
         return ModelConfig(
-            architecture: name, name: try fields.modelName(), vocabularySize: try fields.vocabularySize(),
+            architecture: name, name: fields.modelName(), vocabularySize: try fields.vocabularySize(),
             dModel: width, nLayers: try fields.integer("block_count"), nHeads: heads, nKVHeads: kvHeads,
             headDim: headDim, dFF: try fields.integer("feed_forward_length"),
             contextLength: try fields.integer("context_length"),
@@ -29,6 +29,8 @@ enum Llama: Architecture {
 
     // MARK: Hugging Face
 
+    static let huggingFaceClass = "Llama"
+
     static func config(_ fields: ConfigFields) throws(FormatError) -> ModelConfig {
         let width = try fields.integer("hidden_size")
         let heads = try fields.integer("num_attention_heads")
@@ -36,17 +38,17 @@ enum Llama: Architecture {
         let headDim = try fields.optionalInteger("head_dim") ?? width / heads
         let (positions, factors) = try fields.rope(headDim: headDim)
         var biases: Set<TensorRole> = []
-        if fields.bool("attention_bias") == true { biases.formUnion([.query, .key, .value, .attentionOutput]) }
-        if fields.bool("mlp_bias") == true { biases.formUnion([.gate, .up, .down]) }
+        if try fields.bool("attention_bias") { biases.formUnion([.query, .key, .value, .attentionOutput]) }
+        if try fields.bool("mlp_bias") { biases.formUnion([.gate, .up, .down]) }
         return ModelConfig(
             architecture: name, name: try fields.modelName(), vocabularySize: try fields.integer("vocab_size"),
             dModel: width, nLayers: try fields.integer("num_hidden_layers"), nHeads: heads,
             nKVHeads: try fields.optionalInteger("num_key_value_heads") ?? heads, headDim: headDim,
             dFF: try fields.integer("intermediate_size"),
-            contextLength: try fields.optionalInteger("max_position_embeddings") ?? 2048,
-            normEpsilon: Float(try fields.optionalDouble("rms_norm_eps") ?? 1e-6),
+            contextLength: try fields.integer("max_position_embeddings", default: 2048),
+            normEpsilon: Float(try fields.double("rms_norm_eps", default: 1e-6)),
             normKind: .rms, activation: try fields.activation("hidden_act", default: .silu), gated: true,
-            positions: positions, ropeFactors: factors, tiedHead: fields.bool("tie_word_embeddings") ?? false,
+            positions: positions, ropeFactors: factors, tiedHead: try fields.bool("tie_word_embeddings"),
             biases: biases)
     }
 

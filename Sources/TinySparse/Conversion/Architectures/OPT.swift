@@ -17,7 +17,7 @@ enum OPT: Architecture {
         let width = try fields.integer("embedding_length")
         let (heads, kvHeads, headDim) = try fields.heads(width: width)
         return ModelConfig(
-            architecture: name, name: try fields.modelName(), vocabularySize: try fields.vocabularySize(),
+            architecture: name, name: fields.modelName(), vocabularySize: try fields.vocabularySize(),
             dModel: width, nLayers: try fields.integer("block_count"), nHeads: heads, nKVHeads: kvHeads,
             headDim: headDim, dFF: try fields.integer("feed_forward_length"),
             contextLength: try fields.integer("context_length"),
@@ -30,6 +30,8 @@ enum OPT: Architecture {
         slots: [.positions: TensorMap.Slot(skippedRows: skippedPositions)])
 
     // MARK: Hugging Face
+
+    static let huggingFaceClass = "OPT"
 
     static func config(_ fields: ConfigFields) throws(FormatError) -> ModelConfig {
         let width = try fields.integer("hidden_size")
@@ -44,7 +46,7 @@ enum OPT: Architecture {
             ("do_layer_norm_before", true), ("_remove_final_layer_norm", false),
             ("layer_norm_elementwise_affine", true),
         ] {
-            guard fields.bool(key) ?? supported == supported else {
+            guard try fields.bool(key, default: supported) == supported else {
                 throw fields.unsupported(key, "\(!supported) is not supported")
             }
         }
@@ -54,8 +56,9 @@ enum OPT: Architecture {
             headDim: width / heads, dFF: try fields.integer("ffn_dim"),
             contextLength: try fields.integer("max_position_embeddings"), normEpsilon: 1e-5, normKind: .layer,
             activation: try fields.activation("activation_function", default: .relu), gated: false,
-            positions: .learned, ropeFactors: [], tiedHead: fields.bool("tie_word_embeddings") ?? true,
-            biases: fields.bool("enable_bias") ?? true ? [.query, .key, .value, .attentionOutput, .up, .down] : [])
+            positions: .learned, ropeFactors: [], tiedHead: try fields.bool("tie_word_embeddings", default: true),
+            biases: try fields.bool("enable_bias", default: true)
+                ? [.query, .key, .value, .attentionOutput, .up, .down] : [])
     }
 
     static let huggingFaceTensors = TensorMap(

@@ -192,6 +192,7 @@ package final class MLP {
         case .relu: context.kernels.relu(values, count)
         case .silu: context.kernels.silu(values, count)
         case .gelu: context.kernels.gelu(values, count)
+        case .geluErf: context.kernels.geluErf(values, count)
         }
     }
 

@@ -6,8 +6,8 @@ import TinyPlatform
 
 /// A team of threads that lives as long as the pool and takes numbered pieces of work.
 ///
-/// The workers are threads of the system, as many as it allows: one thread is enough. Between two jobs they spin for
-/// a moment, because the next job of a forward pass is a microsecond away, and then park on a
+/// The workers are long-running blocks on a concurrent dispatch queue, as many as the system allows threads: one thread, the
+/// caller's, is enough. Between two jobs they spin for a moment, because the next job of a forward pass is a microsecond away, and then park on a
 /// semaphore, because the next token may never come. Pieces are handed out one by one, so that a slow
 /// core simply takes fewer; no result depends on who computed a piece (docs/NUMERICS.md).
 ///
@@ -27,14 +27,13 @@ package final class WorkerPool: Sendable {
     ///   - cores: the most threads that are started, whatever was asked for.
     package init(threads: Int, cores: Int = availableCores) {
         self.threads = min(max(threads, 1), 256)
-        let wanted = min(self.threads, max(cores, 1))
-        team = Team(workers: wanted - 1, spin: wanted <= availableCores ? 100_000 : 200)
-        var running = 1
-        while running < wanted, let thread = SystemThread({ [team, running] in team.work(as: running) }) {
-            thread.detach()
-            running += 1
+        running = 1 + allowedThreads(min(self.threads, max(cores, 1)) - 1)
+        team = Team(workers: running - 1, spin: running <= availableCores ? 100_000 : 200)
+        guard running > 1 else { return }
+        let queue = DispatchQueue(label: "tinysparse.workers", qos: .userInitiated, attributes: .concurrent)
+        for index in 1..<running {
+            queue.async { [team] in team.work(as: index) }
         }
-        self.running = running
     }
 
     deinit { team.stop() }
