@@ -55,7 +55,8 @@ final class HuggingFaceTokenizerTests: XCTestCase {
             let tokenizer = try Tokenizer(stored(spec(root)))
             for (text, expected) in zip(texts, try XCTUnwrap(json["ids"]?.array)) {
                 XCTAssertEqual(
-                    tokenizer.encode(text, parseSpecial: true, isComplete: true), try ids(expected), "\(name): \(text.debugDescription)")
+                    tokenizer.encode(text, parseSpecial: true, isComplete: true), try ids(expected),
+                    "\(name): \(text.debugDescription)")
             }
             for (text, expected) in zip(texts, json["decoded"]?.array ?? []) {
                 let ids = tokenizer.encode(text, addSpecial: false, parseSpecial: true)

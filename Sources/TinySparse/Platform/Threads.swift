@@ -27,11 +27,8 @@ package struct SystemThread {
         self.thread = thread
     }
 
-    /// Waits until the thread has ended. Either this or `detach` has to be called.
+    /// Waits until the thread has ended; has to be called.
     package func join() { pthread_join(thread, nil) }
-
-    /// Leaves the thread to itself.
-    package func detach() { pthread_detach(thread) }
 
     private final class Start: Sendable {
         let work: @Sendable () -> Void
@@ -58,7 +55,10 @@ package func allowedThreads(_ count: Int) -> Int {
 package func concurrently(_ pieces: Int, _ body: (Int) -> Void) {
     let others = min(pieces, availableCores) - 1
     if others > 0, allowedThreads(others) == others {
-        DispatchQueue.concurrentPerform(iterations: pieces, execute: body)
+        withoutActuallyEscaping(body) { body in
+            nonisolated(unsafe) let body = body
+            DispatchQueue.concurrentPerform(iterations: pieces) { piece in body(piece) }
+        }
     } else {
         for piece in 0..<pieces { body(piece) }
     }
