@@ -190,6 +190,20 @@ final class CommandLineTests: CommandLineTestCase {
         XCTAssertFalse(try XCTUnwrap(tokenizer["end_of_generation"] as? [Int]).isEmpty)
     }
 
+    func testAFileNameNeedNotBeUTF8() throws {
+        let directory = TemporaryDirectory()
+        let source = directory.write(TinyModel.llama(), "in.gguf")
+        let native = directory.path + "/out.gguf"
+        let named = #"name="$2/$(printf 'caf\351').gguf"; cp "$1" "$name"; exec "$0" convert "$name" "$3""#
+        let result = try run("/bin/sh", ["-c", named, Self.executable, source, directory.path, native])
+        XCTAssertEqual(result.status, 0, result.errors)
+        XCTAssertNoThrow(try Model(path: native))
+        let output = #"exec "$0" convert "$1" "$2/no/$(printf 'caf\351').gguf""#
+        let refused = try run("/bin/sh", ["-c", output, Self.executable, source, directory.path])
+        XCTAssertEqual(refused.status, 1)
+        XCTAssert(refused.errors.contains("names that are not UTF-8"), refused.errors)
+    }
+
     func testInspectDescribesWhatCannotRun() throws {
         let directory = TemporaryDirectory()
         let evil = "evil\u{1B}[31m\nname\u{9B}2J"

@@ -117,6 +117,16 @@ final class GGUFSourceTests: XCTestCase {
         }
     }
 
+    func testANameThatIsNotUTF8IsANote() throws {
+        var bytes = TinyModel.llama()
+        let name = try XCTUnwrap(bytes.firstRange(of: Array("Tiny".utf8)))
+        bytes[name.lowerBound] = 0xFF
+        var notes: [String] = []
+        let image = try nativeImage(GGUF(inMemory(bytes))) { if case .note(let note) = $0 { notes.append(note) } }
+        XCTAssertEqual(notes, ["the model's name is not UTF-8; what is not is replaced"])
+        XCTAssertEqual(try ModelConfig(native: GGUF(image)).name, "\u{FFFD}iny")
+    }
+
     func testVocabularies() throws {
         func image(_ spec: TokenizerSpec = TinyModel.spec, _ more: (inout GGUFWriter) -> Void = { _ in }) throws {
             let bytes = TinyModel.gguf(TinyModel.llamaTensors()) {

@@ -41,17 +41,22 @@ struct Converter {
                 .mismatch, path: source.path, item: "tokenizer",
                 "has \(spec.tokens.count) tokens, but the model only \(config.vocabularySize)")
         }
-        notes = spec.notes + Self.notes(spec)
+        notes = spec.notes + Self.notes(spec, name: config.name)
         try Self.requirePlain(names, path: source.path)
         parts = try config.tensorSpecs.map { part throws(FormatError) in try Self.part(part, of: source) }
         try Self.checkSize(parts, path: source.path)
         try Self.requireAllUsed(names, parts, source)
     }
 
-    private static func notes(_ vocabulary: TokenizerSpec) -> [String] {
+    private static func notes(_ vocabulary: TokenizerSpec, name: String) -> [String] {
+        var notes: [String] = []
         let texts = vocabulary.tokens.filter { !$0.isEmpty }
         let repeated = texts.count - Set(texts).count
-        return repeated == 0 ? [] : ["tokens with the text of another: \(repeated); text becomes the last of them"]
+        if repeated > 0 { notes.append("tokens with the text of another: \(repeated); text becomes the last of them") }
+        if name.unicodeScalars.contains("\u{FFFD}") {
+            notes.append("the model's name is not UTF-8; what is not is replaced")
+        }
+        return notes
     }
 
     /// Finds the tensor that becomes a native one, and checks it.

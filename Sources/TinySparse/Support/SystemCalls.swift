@@ -10,7 +10,7 @@ extension FormatError {
             switch code {
             // What is not UTF-8 on the command line is replaced by this character.
             case ENOENT where path.utf8.contains(0xEF) && path.unicodeScalars.contains("\u{FFFD}"):
-                "; names that are not UTF-8 are not supported, rename the file"
+                "; names that are not UTF-8 cannot be written, choose another"
             case ENOENT: "; check the path"
             case EACCES, EPERM: "; check the permissions"
             case ENOSPC, EFBIG, EDQUOT: "; make room or write elsewhere"
