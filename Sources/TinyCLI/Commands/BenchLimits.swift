@@ -23,10 +23,10 @@ struct Speeds: CustomStringConvertible {
 
     /// The machine's limit and the share of it that was reached: medians, the share of each repetition's pairs.
     /// - Parameter perToken: what a token needs of it.
-    func share(of limit: KeyPath<MachineLimits, Double>, perToken: Int) -> (limit: Double, share: Double)? {
+    func share(of limit: (MachineLimits) -> Double, perToken: Int) -> (limit: Double, share: Double)? {
         guard !beside.isEmpty else { return nil }
-        let limits = beside.map { $0.limits[keyPath: limit] }
-        let shares = beside.map { $0.speed * Double(perToken) / $0.limits[keyPath: limit] }
+        let limits = beside.map { limit($0.limits) }
+        let shares = beside.map { $0.speed * Double(perToken) / limit($0.limits) }
         return (middle(limits.sorted()), middle(shares.sorted()))
     }
 }
@@ -45,10 +45,10 @@ private func middle(_ sorted: [Double]) -> Double {
 
 extension BenchReport {
     private var decodeLimit: (limit: Double, share: Double)? {
-        decode?.share(of: \.readBytes, perToken: bytesPerToken)
+        decode?.share(of: { $0.readBytes }, perToken: bytesPerToken)
     }
     private var prefillLimit: (limit: Double, share: Double)? {
-        prefill?.share(of: \.multiplyAdds, perToken: model.multiplyAddsPerPrefillToken)
+        prefill?.share(of: { $0.multiplyAdds }, perToken: model.multiplyAddsPerPrefillToken)
     }
 
     var limitLines: [String] {
