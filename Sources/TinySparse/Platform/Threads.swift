@@ -38,16 +38,28 @@ package struct SystemThread {
 
 /// How many more threads the system allows at this moment, at most `count`: they are started, and end at once.
 ///
-/// Dispatch waits forever for a thread that it is not given, so whoever asks it for some asks here before. It gets one more
-/// than it is asked for, in case it needs one of its own.
+/// Whoever asks Dispatch for threads asks here before. It waits forever for a thread that it is not given, so it has to have
+/// one more than it is asked for, in case it needs one of its own; and it ends the program where it finds no descriptor free
+/// for the files of /proc in which it looks after its threads.
 package func allowedThreads(_ count: Int) -> Int {
-    guard count > 0 else { return 0 }
+    guard count > 0, areDescriptorsFree(4) else { return 0 }
     let gate = DispatchSemaphore(value: 0)
     var threads: [SystemThread] = []
     while threads.count <= count, let thread = SystemThread({ gate.wait() }) { threads.append(thread) }
     for _ in threads { gate.signal() }
     for thread in threads { thread.join() }
     return max(threads.count - 1, 0)
+}
+
+private func areDescriptorsFree(_ count: Int) -> Bool {
+    var opened: [Int32] = []
+    while opened.count < count {
+        let descriptor = open("/", O_RDONLY | O_CLOEXEC)
+        if descriptor < 0 { break }
+        opened.append(descriptor)
+    }
+    for descriptor in opened { close(descriptor) }
+    return opened.count == count
 }
 
 /// Calls `body(piece)` once for every piece in `0 ..< pieces`, on all cores, and returns when all calls have returned. Alone
