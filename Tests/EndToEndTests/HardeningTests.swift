@@ -41,7 +41,7 @@ final class HardeningTests: XCTestCase {
             let folder = Tool.root + "/Tests/EndToEndTests/FuzzCorpus/" + target
             let files = try FileManager.default.contentsOfDirectory(atPath: folder).sorted().map { folder + "/" + $0 }
             let result = try Tool.run(
-                driver, [target, "\(count)"] + files,
+                driver, [target, "\(TestTier.count(count))"] + files,
                 environment: ["TINYSPARSE_MODEL": Tool.fixture("tiny-llama.gguf")])
             XCTAssertEqual(result.code, 0, result.errors)
             XCTAssertNil(result.signal, result.errors)
