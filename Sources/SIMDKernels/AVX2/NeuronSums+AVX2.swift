@@ -20,12 +20,12 @@ func groupProducts(
     for b in 0..<tokens &* width / 8 { (sums + b &* 32).storeBytes(of: _mm256_setzero_si256(), as: __m256i.self) }
     var i = g &* groupSize
     while i < end {
-        // Neurons past the end, which are repeats, have an activation of zero.
         let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: 4, bytes: width)
         let stepAhead = ahead == nil ? 1 : 4
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
-            ahead.map { $0 + k &* 64 } ?? w.prefetchRow(neurons, 0, neuronCount, i &+ k &+ prefetchDistance)
+            w.lineAhead(ahead, neurons, 0, neuronCount, i &+ prefetchDistance, k)
         }
+        // Neurons past the end, which are repeats, have an activation of zero.
         let (r0, r1, r2, r3) = w.fourRows(neurons, 0, neuronCount, i)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
         let values = UnsafeRawPointer(x.values + i)

@@ -24,12 +24,12 @@ func groupProducts(
     }
     var i = g &* groupSize
     while i < end {
-        // Neurons past the end, which are repeats, have an activation of zero.
         let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: 8, bytes: width)
         let stepAhead = ahead == nil ? 1 : 8
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
-            ahead.map { $0 + k &* 64 } ?? w.prefetchRow(neurons, 0, neuronCount, i &+ k &+ prefetchDistance)
+            w.lineAhead(ahead, neurons, 0, neuronCount, i &+ prefetchDistance, k)
         }
+        // Neurons past the end, which are repeats, have an activation of zero.
         let (r0, r1, r2, r3) = w.fourRows(neurons, 0, neuronCount, i)
         let (r4, r5, r6, r7) = w.fourRows(neurons, 0, neuronCount, i &+ 4)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)

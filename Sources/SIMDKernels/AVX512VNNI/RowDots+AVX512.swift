@@ -17,7 +17,7 @@ func rowDots(
         let ahead = w.adjacentRowsAhead(list, first, count, i, rows: 8, bytes: x.groups &* groupSize)
         let stepAhead = ahead == nil ? groupSize : 8 &* groupSize
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
-            ahead.map { $0 + k &* 64 } ?? w.prefetchRow(list, first, count, i &+ k &+ prefetchDistance)
+            w.lineAhead(ahead, list, first, count, i &+ prefetchDistance, k)
         }
         let (r0, r1, r2, r3) = w.fourRows(list, first, count, i)
         let (r4, r5, r6, r7) = w.fourRows(list, first, count, i &+ 4)
@@ -35,29 +35,9 @@ func rowDots(
             } else {
                 for g in 0..<x.groups { acc = step(acc, g, x, r0, r1, r2, r3, r4, r5, r6, r7) }
             }
-            finishEight(acc, w, list, first, count, i, out + t &* outStride)
+            finish(acc, w, list.map { $0 + i }, first &+ i, count &- i, out + (t &* outStride &+ i))
         }
         i &+= 8
-    }
-}
-
-/// Scales the products of the rows i to i + 7, as far as they are wanted, and adds the bias.
-@inline(__always)
-private func finishEight(
-    _ acc: SIMD8<Float>, _ w: WeightRows, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int,
-    _ out: UnsafeMutablePointer<Float>
-) {
-    if list == nil, i &+ 8 <= count {
-        let at = first &+ i
-        var y = acc * UnsafeRawPointer(w.scales + at).loadUnaligned(as: SIMD8<Float>.self)
-        if let bias = w.bias { y += UnsafeRawPointer(bias + at).loadUnaligned(as: SIMD8<Float>.self) }
-        UnsafeMutableRawPointer(out + i).storeBytes(of: y, as: SIMD8<Float>.self)
-    } else {
-        for k in 0..<Swift.min(8, count &- i) {
-            let r = list.map { Int($0[i &+ k]) } ?? first &+ i &+ k
-            let y = acc[k] * w.scales[r]
-            out[i &+ k] = w.bias.map { y + $0[r] } ?? y
-        }
     }
 }
 

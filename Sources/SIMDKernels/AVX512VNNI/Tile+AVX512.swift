@@ -85,9 +85,9 @@ func tileDots(
             default: one(tile, x, t, sums)
             }
             for k in 0..<step {
-                finish(sums[2 &* k], w, first, count, out + (t &+ k) &* outStride)
+                finish(sums[2 &* k], w, nil, first, count, out + (t &+ k) &* outStride)
                 if count > 16 {
-                    finish(sums[2 &* k &+ 1], w, first &+ 16, count &- 16, out + (t &+ k) &* outStride + 16)
+                    finish(sums[2 &* k &+ 1], w, nil, first &+ 16, count &- 16, out + (t &+ k) &* outStride + 16)
                 }
             }
             t &+= step

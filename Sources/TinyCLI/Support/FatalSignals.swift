@@ -14,22 +14,12 @@ enum FatalSignals {
 
     static func install() {
         // Only async-signal-safe calls: a write of constant bytes, and _exit.
-        handle(SIGBUS) { _ in FatalSignals.end(FatalSignals.lostPages) }
-        handle(SIGABRT) { _ in FatalSignals.end(FatalSignals.aborted) }
+        Signals.handle(SIGBUS) { _ in FatalSignals.end(FatalSignals.lostPages) }
+        Signals.handle(SIGABRT) { _ in FatalSignals.end(FatalSignals.aborted) }
     }
 
     private static func end(_ message: StaticString) {
         _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
         _exit(1)
-    }
-
-    private static func handle(_ number: Int32, with handler: @escaping @convention(c) (Int32) -> Void) {
-        var action = sigaction()
-        #if canImport(Glibc)
-        action.__sigaction_handler.sa_handler = handler
-        #else
-        action.__sa_handler.sa_handler = handler
-        #endif
-        sigaction(number, &action, nil)
     }
 }

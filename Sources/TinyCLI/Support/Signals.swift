@@ -29,7 +29,8 @@ enum Signals {
         if Signals.count.add(1, ordering: .relaxed).newValue >= 3 { _exit(ExitCode.signal(number)) }
     }
 
-    private static func handle(_ number: Int32, with handler: @escaping @convention(c) (Int32) -> Void) {
+    /// Calls `handler` on a signal; it may do only what is safe in a signal handler.
+    static func handle(_ number: Int32, with handler: @escaping @convention(c) (Int32) -> Void) {
         // No SA_RESTART: a blocking read has to return, too.
         var action = sigaction()
         #if canImport(Glibc)

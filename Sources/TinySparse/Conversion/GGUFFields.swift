@@ -25,7 +25,7 @@ struct GGUFFields {
     }
 
     /// Whether the file has the weight of a role that a model has once.
-    func has(_ role: TensorRole) -> Bool { parts.tensor(TensorID(role).name) != nil }
+    private func has(_ role: TensorRole) -> Bool { parts.tensor(TensorID(role).name) != nil }
 
     /// Those of `roles` that have a bias in the first layer. Whether the other layers agree shows when their tensors
     /// are looked for.
@@ -34,21 +34,41 @@ struct GGUFFields {
     }
 
     /// A name for people, repaired if it is not UTF-8.
-    func modelName() -> String {
+    private func modelName() -> String {
         guard let entry = gguf.entry("general.name"), entry.type == .string else { return architecture }
         return String(decoding: gguf.file.bytes[entry.range], as: UTF8.self)
     }
 
     /// The setting, or else the number of tokens of the vocabulary.
-    func vocabularySize() throws(FormatError) -> Int {
+    private func vocabularySize() throws(FormatError) -> Int {
         if let size = try optionalInteger("vocab_size") { return size }
         guard let tokens = gguf.entry("tokenizer.ggml.tokens")?.element else { throw gguf.missing(key("vocab_size")) }
         return tokens.count
     }
 
+    /// The configuration: its sizes, which all architectures name alike, and what the architecture says.
+    /// - Parameters:
+    ///   - epsilon: the setting that has the norms' epsilon.
+    ///   - isRotary: whether positions are rotary, and not learned.
+    /// - Throws: `FormatError` naming the key.
+    func config(
+        normKind: ModelConfig.Norm, epsilon: String, activation: ModelConfig.Activation, gated: Bool, isRotary: Bool,
+        biases: Set<TensorRole>
+    ) throws(FormatError) -> ModelConfig {
+        let width = try integer("embedding_length")
+        let (heads, kvHeads, headDim) = try heads(width: width)
+        return ModelConfig(
+            architecture: architecture, name: modelName(), vocabularySize: try vocabularySize(), dModel: width,
+            nLayers: try integer("block_count"), nHeads: heads, nKVHeads: kvHeads, headDim: headDim,
+            dFF: try integer("feed_forward_length"), contextLength: try integer("context_length"),
+            normEpsilon: Float(try optionalDouble(epsilon) ?? 1e-5), normKind: normKind, activation: activation,
+            gated: gated, positions: isRotary ? try rope(headDim: headDim) : .learned,
+            ropeFactors: isRotary ? try ropeFactors() : [], tiedHead: !has(.lmHead), biases: biases)
+    }
+
     /// Heads for queries, heads for keys and values, and the width of a head.
     /// - Throws: `FormatError`, also for mixtures of experts, whose other sizes are alike.
-    func heads(width: Int) throws(FormatError) -> (heads: Int, kvHeads: Int, headDim: Int) {
+    private func heads(width: Int) throws(FormatError) -> (heads: Int, kvHeads: Int, headDim: Int) {
         if let experts = try optionalInteger("expert_count"), experts > 0 {
             throw unsupported("expert_count", "mixtures of experts are not supported")
         }

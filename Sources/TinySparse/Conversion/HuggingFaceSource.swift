@@ -30,8 +30,8 @@ struct HuggingFaceSource: ModelSource {
         self.config = source.config
         map = source.architecture.huggingFaceTensors.fitting { model.tensor($0) != nil }
         self.model = model
-        do throws(TokenizerError) { spec = try TokenizerSpec(huggingFaceTokenizerJSON: tokenizer) } catch {
-            throw FormatError(.unsupported, path: "tokenizer.json", "\(error)")
+        spec = try Self.naming("tokenizer.json") { () throws(TokenizerError) in
+            try TokenizerSpec(huggingFaceTokenizerJSON: tokenizer)
         }
     }
 
@@ -63,13 +63,11 @@ struct HuggingFaceSource: ModelSource {
             fileExists(directory + "/" + name) ? try read(name) : nil
         }
         try requireTokenizer(directory)
+        let path = directory + "/tokenizer.json"
         let json = try read("tokenizer.json")
         let config = try optional("tokenizer_config.json")
-        var spec: TokenizerSpec
-        do throws(TokenizerError) {
-            spec = try TokenizerSpec(huggingFaceTokenizerJSON: json, config: config)
-        } catch {
-            throw FormatError(.unsupported, path: directory + "/tokenizer.json", "\(error)")
+        var spec = try naming(path) { () throws(TokenizerError) in
+            try TokenizerSpec(huggingFaceTokenizerJSON: json, config: config)
         }
         // As in transformers, the file of its own counts.
         if let template = try optional("chat_template.jinja") {
@@ -81,10 +79,15 @@ struct HuggingFaceSource: ModelSource {
         for name in ["config.json", "generation_config.json"] where fileExists(directory + "/" + name) {
             try readIDs(of: directory + "/" + name, into: &spec)
         }
-        do throws(TokenizerError) { _ = try Tokenizer(spec) } catch {
-            throw FormatError(.unsupported, path: directory + "/tokenizer.json", "\(error)")
-        }
+        _ = try naming(path) { () throws(TokenizerError) in try Tokenizer(spec) }
         return spec
+    }
+
+    /// What `body` returns, its errors naming the file.
+    private static func naming<T>(
+        _ path: String, _ body: () throws(TokenizerError) -> T
+    ) throws(FormatError) -> T {
+        do { return try body() } catch { throw FormatError(.unsupported, path: path, "\(error)") }
     }
 
     /// - Throws: an error that says what to do with the tokenizer that is there instead.

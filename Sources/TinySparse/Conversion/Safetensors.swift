@@ -58,7 +58,7 @@ package struct Safetensors: Sendable {
             }
             tensors.append(tensor)
         }
-        try Self.requireNoOverlap(tensors, path: file.path)
+        try requireNoOverlap(tensors.map { ($0.name, $0.range) }, path: file.path)
         self.file = file
         self.tensors = tensors
         self.index = index
@@ -124,17 +124,6 @@ package struct Safetensors: Sendable {
         "F16": 16, "BF16": 16, "I16": 16, "U16": 16, "I8": 8, "U8": 8, "BOOL": 8,
         "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
     ]
-
-    /// Tensors that share bytes are a sign of an attack or of damage.
-    private static func requireNoOverlap(_ tensors: [Tensor], path: String) throws(FormatError) {
-        let sorted = tensors.sorted { $0.range.lowerBound < $1.range.lowerBound }
-        for (tensor, next) in zip(sorted, sorted.dropFirst())
-        where tensor.range.upperBound > next.range.lowerBound {
-            throw FormatError(
-                .malformed, path: path, item: next.name, offset: next.range.lowerBound,
-                "shares bytes with \(printable(tensor.name))")
-        }
-    }
 }
 
 extension JSON {

@@ -62,11 +62,13 @@ private func areDescriptorsFree(_ count: Int) -> Bool {
     return opened.count == count
 }
 
+/// Whether the system allows a thread for every core. Found out once: the threads of `concurrently` are shared, and stay.
+private let isEveryCoreAllowed = allowedThreads(availableCores - 1) == availableCores - 1
+
 /// Calls `body(piece)` once for every piece in `0 ..< pieces`, on all cores, and returns when all calls have returned. Alone
-/// if the system allows no other thread.
+/// if the system does not allow the threads.
 package func concurrently(_ pieces: Int, _ body: (Int) -> Void) {
-    let others = min(pieces, availableCores) - 1
-    if others > 0, allowedThreads(others) == others {
+    if pieces > 1, availableCores > 1, isEveryCoreAllowed, areDescriptorsFree(4) {
         withoutActuallyEscaping(body) { body in
             nonisolated(unsafe) let body = body
             DispatchQueue.concurrentPerform(iterations: pieces) { piece in body(piece) }

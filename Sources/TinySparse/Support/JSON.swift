@@ -21,12 +21,7 @@ package indirect enum JSON: Sendable {
     /// Parses one JSON document from UTF-8 bytes. Linear in the size of the input.
     /// - Throws: `JSONError` with the byte offset of the first fault.
     package static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSON {
-        let result: Result<JSON, JSONError> = bytes.withUnsafeBufferPointer { buffer in
-            do throws(JSONError) {
-                return .success(try parse(UnsafeRawBufferPointer(buffer)))
-            } catch { return .failure(error) }
-        }
-        return try result.get()
+        try parseWithRanges(bytes).0
     }
 
     /// Parses one JSON document from UTF-8 bytes. Linear in the size of the input.

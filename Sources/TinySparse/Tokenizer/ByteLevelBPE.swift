@@ -34,14 +34,8 @@ struct ByteLevelBPE: Sendable {
             tokens[Int(symbol(bytes))] = Int32(id)
         }
         for (rank, rule) in rules.enumerated() {
-            guard let space = rule.dropFirst().firstIndex(of: UInt8(ascii: " ")),
-                space + 1 < rule.count
-            else {
-                throw .malformedMerge(rank)
-            }
-            guard let left = ByteAlphabet.decode(rule[..<space]),
-                let right = ByteAlphabet.decode(rule[(space + 1)...])
-            else {
+            let sides = try PairMerges.sides(of: rule, rank: rank)
+            guard let left = ByteAlphabet.decode(sides.left), let right = ByteAlphabet.decode(sides.right) else {
                 continue
             }
             let pair = (symbol(left), symbol(right))
@@ -58,7 +52,7 @@ struct ByteLevelBPE: Sendable {
     }
 
     /// Appends the ids of a text. Bytes that are not UTF-8 count as U+FFFD.
-    func encode(_ text: Bytes, into output: inout [Int32], scratch: inout Scratch) {
+    func encode(_ text: Bytes, into output: inout [Int32], scratch: inout PairMerges.Scratch) {
         if let repaired = UTF8Repair.repaired(text, shortening: true) {
             repaired.withUnsafeBufferPointer {
                 encodeWords(of: $0, into: &output, scratch: &scratch)
@@ -68,7 +62,7 @@ struct ByteLevelBPE: Sendable {
         }
     }
 
-    private func encodeWords(of text: Bytes, into output: inout [Int32], scratch: inout Scratch) {
+    private func encodeWords(of text: Bytes, into output: inout [Int32], scratch: inout PairMerges.Scratch) {
         rule.forEachWord(in: text) { range in
             let word = text.part(range)
             scratch.cache.append(word, to: &output) {
@@ -96,11 +90,5 @@ struct ByteLevelBPE: Sendable {
         where byte < 0x80 && ByteAlphabet.isSelf(byte) && tokens[Int(byte)] >= 0 {
             output.append(tokens[Int(byte)])
         }
-    }
-
-    /// Memory that encoding reuses from word to word.
-    struct Scratch {
-        fileprivate var cache = WordCache()
-        fileprivate var merger = PairMerges.Word()
     }
 }

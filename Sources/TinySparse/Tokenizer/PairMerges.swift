@@ -26,6 +26,23 @@ struct PairMerges: Sendable {
         rules[Pair(left: left, right: right)] = Merge(rank: rank, symbol: symbol)
     }
 
+    /// The two texts of a rule "left right", which is cut at its first space but for one at its start.
+    /// - Throws: `malformedMerge`.
+    static func sides(
+        of rule: [UInt8], rank: Int
+    ) throws(TokenizerError) -> (left: ArraySlice<UInt8>, right: ArraySlice<UInt8>) {
+        guard let space = rule.dropFirst().firstIndex(of: UInt8(ascii: " ")), space + 1 < rule.count else {
+            throw .malformedMerge(rank)
+        }
+        return (rule[..<space], rule[(space + 1)...])
+    }
+
+    /// Memory that encoding reuses from word to word.
+    struct Scratch {
+        var cache = WordCache()
+        var merger = Word()
+    }
+
     /// Merges the symbols of a word as far as the rules allow.
     func apply(to word: inout Word) {
         guard word.symbols.count > 1 else { return }

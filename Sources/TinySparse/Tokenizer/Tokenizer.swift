@@ -221,7 +221,7 @@ public final class Tokenizer: Sendable {
     }
 
     private func encodeFragments(of text: Bytes, trusted: [Range<Int>], into ids: inout [Int32]) {
-        var wordPieces = ByteLevelBPE.Scratch()
+        var wordPieces = PairMerges.Scratch()
         var sentencePieces = SentencePieceBPE.Scratch()
         var followsSpecial = true
         for fragment in special.fragments(of: text, trusted: trusted) {

@@ -4,9 +4,9 @@
 import KernelTable
 import _Builtin_intrinsics.arm.neon
 
-/// The exact sums of one group of neurons over `width` columns: `sums[t * width + c]`, four bytes each. Eight neurons' rows are interleaved byte by
-/// byte in registers, four and four, so that a product step adds the products of four neurons to four
-/// columns; the sums lie in memory, in the order of the columns, and travel once for eight neurons.
+/// The exact sums of one group of neurons over `width` columns: `sums[t * width + c]`, four bytes each. Eight neurons' rows
+/// are interleaved byte by byte in registers, four and four, so that a product step adds the products of four neurons to
+/// four columns; the sums lie in memory, in the order of the columns, and travel once for eight neurons.
 @inline(__always)
 func groupProducts(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
@@ -17,12 +17,12 @@ func groupProducts(
     for b in 0..<tokens &* width / 4 { (sums + b &* 16).storeBytes(of: .zero, as: int32x4_t.self) }
     var i = g &* groupSize
     while i < end {
-        // Neurons past the end, which are repeats, have an activation of zero.
         let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: 8, bytes: width)
         let stepAhead = ahead == nil ? 1 : 8
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
-            ahead.map { $0 + k &* 64 } ?? w.prefetchRow(neurons, 0, neuronCount, i &+ k &+ prefetchDistance)
+            w.lineAhead(ahead, neurons, 0, neuronCount, i &+ prefetchDistance, k)
         }
+        // Neurons past the end, which are repeats, have an activation of zero.
         let (r0, r1, r2, r3) = w.fourRows(neurons, 0, neuronCount, i)
         let (r4, r5, r6, r7) = w.fourRows(neurons, 0, neuronCount, i &+ 4)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)

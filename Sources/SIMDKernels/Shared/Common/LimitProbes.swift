@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Compiled once in every instruction set's target. Each set defines `multiplyAdds`.
+// Compiled once in every instruction set's target. Each set defines `multiplyAdds`, with as many sums as its products need
+// to overlap and its registers hold: one loop of twelve sums for all measured AVX2 30 % too low.
 
 import KernelTable
 

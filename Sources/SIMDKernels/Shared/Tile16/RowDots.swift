@@ -20,7 +20,7 @@ func rowDots(
         let ahead = w.adjacentRowsAhead(list, first, count, i, rows: 4, bytes: x.groups &* groupSize)
         let stepAhead = ahead == nil ? groupSize : 4 &* groupSize
         @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
-            ahead.map { $0 + k &* 64 } ?? w.prefetchRow(list, first, count, i &+ k &+ prefetchDistance)
+            w.lineAhead(ahead, list, first, count, i &+ prefetchDistance, k)
         }
         let (r0, r1, r2, r3) = w.fourRows(list, first, count, i)
         let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
@@ -37,28 +37,8 @@ func rowDots(
                 }
                 total += fourDots(x.values, r0, r1, r2, r3, g &* groupSize) * x.scales[g]
             }
-            finishFour(total, w, list, first, count, i, out + t &* outStride)
+            finish(total, w, list.map { $0 + i }, first &+ i, count &- i, out + (t &* outStride &+ i))
         }
         i &+= 4
-    }
-}
-
-/// Scales the products of the rows i to i + 3, as far as they are wanted, and adds the bias.
-@inline(__always)
-private func finishFour(
-    _ total: SIMD4<Float>, _ w: WeightRows, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int,
-    _ out: UnsafeMutablePointer<Float>
-) {
-    if list == nil, i &+ 4 <= count {
-        let at = first &+ i
-        var y = total * UnsafeRawPointer(w.scales + at).loadUnaligned(as: SIMD4<Float>.self)
-        if let bias = w.bias { y += UnsafeRawPointer(bias + at).loadUnaligned(as: SIMD4<Float>.self) }
-        UnsafeMutableRawPointer(out + i).storeBytes(of: y, as: SIMD4<Float>.self)
-    } else {
-        for k in 0..<Swift.min(4, count &- i) {
-            let r = list.map { Int($0[i &+ k]) } ?? first &+ i &+ k
-            let y = total[k] * w.scales[r]
-            out[i &+ k] = w.bias.map { y + $0[r] } ?? y
-        }
     }
 }

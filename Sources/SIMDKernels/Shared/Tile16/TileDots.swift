@@ -13,13 +13,13 @@ func tileDots(
     while t < tokens {
         if tokens &- t >= 4 {
             let (a, b, c, d) = fourTokens(tile, x, t, t == 0 ? next : nil)
-            finish(a, w, first, count, out + t &* outStride)
-            finish(b, w, first, count, out + (t &+ 1) &* outStride)
-            finish(c, w, first, count, out + (t &+ 2) &* outStride)
-            finish(d, w, first, count, out + (t &+ 3) &* outStride)
+            finish(a, w, nil, first, count, out + t &* outStride)
+            finish(b, w, nil, first, count, out + (t &+ 1) &* outStride)
+            finish(c, w, nil, first, count, out + (t &+ 2) &* outStride)
+            finish(d, w, nil, first, count, out + (t &+ 3) &* outStride)
             t &+= 4
         } else {
-            finish(oneToken(tile, x, t), w, first, count, out + t &* outStride)
+            finish(oneToken(tile, x, t), w, nil, first, count, out + t &* outStride)
             t &+= 1
         }
     }

@@ -56,11 +56,15 @@ extension WeightRows {
         return start + Int(list[next]) &* stride
     }
 
-    /// What to prefetch for row i of scattered rows, while the same place of an earlier row is read.
+    /// What to prefetch first, of k such places: the k-th line from `ahead` on, where the next rows are adjacent, or else
+    /// row i + k, while the same place of an earlier row is read.
     @inline(__always)
-    func prefetchRow(_ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int) -> UnsafeRawPointer {
-        guard list == nil else { return row(list, first, count, i) }
-        return UnsafeRawPointer(weights) + (first &+ i) &* stride
+    func lineAhead(
+        _ ahead: UnsafeRawPointer?, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ i: Int, _ k: Int
+    ) -> UnsafeRawPointer {
+        if let ahead { return ahead + k &* 64 }
+        if list != nil { return row(list, first, count, i &+ k) }
+        return UnsafeRawPointer(weights) + (first &+ i &+ k) &* stride
     }
 }
 
@@ -103,19 +107,24 @@ func storeIndices(_ first: Int32, _ mask: UInt32, _ out: UnsafeMutablePointer<In
     return found
 }
 
-/// Sixteen outputs of a tile from `first` on, of which `count` exist: scales them and adds the bias.
+/// Finishes the products of up to as many rows as a vector has lanes, `count` of them wanted, which are those of the list,
+/// or all from `first` on: scales them and adds the bias.
 @inline(__always)
-func finish(
-    _ sum: F16, _ w: WeightRows, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>
-) {
-    if count >= 16 {
-        var y = sum * load(w.scales + first)
-        if let bias = w.bias { y += load(bias + first) }
-        store(y, out)
+func finish<V: SIMD & BitwiseCopyable>(
+    _ products: V, _ w: WeightRows, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int,
+    _ out: UnsafeMutablePointer<Float>
+) where V.Scalar == Float {
+    // (`scalarCount` would bring a weak symbol: Tests, KernelObjectTests.)
+    let lanes = MemoryLayout<V>.size / MemoryLayout<Float>.size
+    if list == nil, count >= lanes {
+        var y = products * UnsafeRawPointer(w.scales + first).loadUnaligned(as: V.self)
+        if let bias = w.bias { y += UnsafeRawPointer(bias + first).loadUnaligned(as: V.self) }
+        UnsafeMutableRawPointer(out).storeBytes(of: y, as: V.self)
     } else {
-        for i in 0..<count {
-            let y = sum[i] * w.scales[first &+ i]
-            out[i] = w.bias.map { y + $0[first &+ i] } ?? y
+        for k in 0..<Swift.min(lanes, count) {
+            let r = list.map { Int($0[k]) } ?? first &+ k
+            let y = products[k] * w.scales[r]
+            out[k] = w.bias.map { y + $0[r] } ?? y
         }
     }
 }

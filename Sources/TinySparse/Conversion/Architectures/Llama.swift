@@ -11,16 +11,8 @@ enum Llama: Architecture {
     // MARK: GGUF
 
     static func config(_ fields: GGUFFields) throws(FormatError) -> ModelConfig {
-        let width = try fields.integer("embedding_length")
-        let (heads, kvHeads, headDim) = try fields.heads(width: width)
-        return ModelConfig(
-            architecture: name, name: fields.modelName(), vocabularySize: try fields.vocabularySize(),
-            dModel: width, nLayers: try fields.integer("block_count"), nHeads: heads, nKVHeads: kvHeads,
-            headDim: headDim, dFF: try fields.integer("feed_forward_length"),
-            contextLength: try fields.integer("context_length"),
-            normEpsilon: Float(try fields.optionalDouble("attention.layer_norm_rms_epsilon") ?? 1e-5),
-            normKind: .rms, activation: .silu, gated: true, positions: try fields.rope(headDim: headDim),
-            ropeFactors: try fields.ropeFactors(), tiedHead: !fields.has(.lmHead),
+        try fields.config(
+            normKind: .rms, epsilon: "attention.layer_norm_rms_epsilon", activation: .silu, gated: true, isRotary: true,
             biases: fields.biases([.query, .key, .value, .attentionOutput, .gate, .up, .down]))
     }
 

@@ -10,20 +10,14 @@ enum OPT: Architecture {
 
     /// Rows of the table of positions that stand for no position.
     private static let skippedPositions = 2
+    private static let matricesWithBias: Set<TensorRole> = [.query, .key, .value, .attentionOutput, .up, .down]
 
     // MARK: GGUF
 
     static func config(_ fields: GGUFFields) throws(FormatError) -> ModelConfig {
-        let width = try fields.integer("embedding_length")
-        let (heads, kvHeads, headDim) = try fields.heads(width: width)
-        return ModelConfig(
-            architecture: name, name: fields.modelName(), vocabularySize: try fields.vocabularySize(),
-            dModel: width, nLayers: try fields.integer("block_count"), nHeads: heads, nKVHeads: kvHeads,
-            headDim: headDim, dFF: try fields.integer("feed_forward_length"),
-            contextLength: try fields.integer("context_length"),
-            normEpsilon: Float(try fields.optionalDouble("attention.layer_norm_epsilon") ?? 1e-5),
-            normKind: .layer, activation: .relu, gated: false, positions: .learned, ropeFactors: [],
-            tiedHead: !fields.has(.lmHead), biases: [.query, .key, .value, .attentionOutput, .up, .down])
+        try fields.config(
+            normKind: .layer, epsilon: "attention.layer_norm_epsilon", activation: .relu, gated: false, isRotary: false,
+            biases: matricesWithBias)
     }
 
     static let ggufTensors = TensorMap(
@@ -57,8 +51,7 @@ enum OPT: Architecture {
             contextLength: try fields.integer("max_position_embeddings"), normEpsilon: 1e-5, normKind: .layer,
             activation: try fields.activation("activation_function", default: .relu), gated: false,
             positions: .learned, ropeFactors: [], tiedHead: try fields.bool("tie_word_embeddings", default: true),
-            biases: try fields.bool("enable_bias", default: true)
-                ? [.query, .key, .value, .attentionOutput, .up, .down] : [])
+            biases: try fields.bool("enable_bias", default: true) ? matricesWithBias : [])
     }
 
     static let huggingFaceTensors = TensorMap(

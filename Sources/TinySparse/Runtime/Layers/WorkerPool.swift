@@ -7,9 +7,9 @@ import TinyPlatform
 /// A team of threads that lives as long as the pool and takes numbered pieces of work.
 ///
 /// The workers are long-running blocks on a concurrent dispatch queue, as many as the system allows threads: one thread, the
-/// caller's, is enough. Between two jobs they spin for a moment, because the next job of a forward pass is a microsecond away, and then park on a
-/// semaphore, because the next token may never come. Pieces are handed out one by one, so that a slow
-/// core simply takes fewer; no result depends on who computed a piece (docs/NUMERICS.md).
+/// caller's, is enough. Between two jobs they spin for a moment, because the next job of a forward pass is a microsecond
+/// away, and then park on a semaphore, because the next token may never come. Pieces are handed out one by one, so that a
+/// slow core simply takes fewer; no result depends on who computed a piece (docs/NUMERICS.md).
 ///
 /// There are never more threads than cores. A job is over when its last piece is, and a piece whose thread waits for a
 /// core keeps the whole team waiting, for a thousand times as long as it works (docs/PERFORMANCE.md, scaling).

@@ -67,7 +67,7 @@ struct HuggingFacePipeline: Sendable {
     }
 
     private func encode(valid text: Bytes, _ trusted: [Range<Int>], _ beginsText: Bool, _ ids: inout [Int32]) {
-        var scratch = RuleBPE.Scratch()
+        var scratch = PairMerges.Scratch()
         for fragment in rawTokens.fragments(of: text, trusted: trusted) {
             switch fragment {
             case .token(let id): ids.append(id)
@@ -82,7 +82,7 @@ struct HuggingFacePipeline: Sendable {
     /// Encodes a text without raw added tokens.
     private func encode(
         _ text: Bytes, _ trusted: [Range<Int>], _ beginsText: Bool, _ ids: inout [Int32],
-        _ scratch: inout RuleBPE.Scratch
+        _ scratch: inout PairMerges.Scratch
     ) {
         let normalized = normalized(text)
         normalized.withUnsafeBufferPointer { bytes in
@@ -116,7 +116,7 @@ struct HuggingFacePipeline: Sendable {
     }
 
     private func encodeWords(
-        _ text: [UInt8], _ beginsText: Bool, _ ids: inout [Int32], _ scratch: inout RuleBPE.Scratch
+        _ text: [UInt8], _ beginsText: Bool, _ ids: inout [Int32], _ scratch: inout PairMerges.Scratch
     ) {
         var words = PreTokenizerStep.Words(text: text, ranges: [0..<text.count], beginsText: beginsText)
         for step in steps { step.apply(to: &words) }

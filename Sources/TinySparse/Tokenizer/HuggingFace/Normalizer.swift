@@ -2,6 +2,14 @@
 
 import TinySupport
 
+/// The steps of a section of a `tokenizer.json`: those of a `Sequence`, which has them under `key`, or the only one; none
+/// for null.
+func flattened(_ json: JSON?, _ key: String) -> [JSON] {
+    guard let json, !json.isNull else { return [] }
+    guard json["type"]?.string == "Sequence" else { return [json] }
+    return (json[key]?.array ?? []).flatMap { flattened($0, key) }
+}
+
 /// A change of the text before it is cut into words: a step of `normalizer` in `tokenizer.json`.
 enum Normalizer: Sendable {
     case canonical(composing: Bool)
@@ -17,30 +25,29 @@ enum Normalizer: Sendable {
     /// The steps of a normalizer; none for null.
     /// - Throws: `unsupportedSetting` naming what is not known.
     static func steps(_ json: JSON?) throws(TokenizerError) -> [Normalizer] {
-        guard let json, !json.isNull else { return [] }
+        try flattened(json, "normalizers").map { (step) throws(TokenizerError) in try Normalizer(step) }
+    }
+
+    private init(_ json: JSON) throws(TokenizerError) {
         let type = json["type"]?.string ?? "unnamed"
         switch type {
-        case "Sequence":
-            var steps: [Normalizer] = []
-            for step in json["normalizers"]?.array ?? [] { steps += try Self.steps(step) }
-            return steps
-        case "NFC": return [.canonical(composing: true)]
-        case "NFD": return [.canonical(composing: false)]
-        case "Lowercase": return [.lowercase]
-        case "StripAccents": return [.stripAccents]
+        case "NFC": self = .canonical(composing: true)
+        case "NFD": self = .canonical(composing: false)
+        case "Lowercase": self = .lowercase
+        case "StripAccents": self = .stripAccents
         case "Strip":
-            return [.strip(left: json["strip_left"]?.bool ?? true, right: json["strip_right"]?.bool ?? true)]
+            self = .strip(left: json["strip_left"]?.bool ?? true, right: json["strip_right"]?.bool ?? true)
         case "Prepend":
-            return [.prepend(Array((json["prepend"]?.string ?? "").utf8))]
+            self = .prepend(Array((json["prepend"]?.string ?? "").utf8))
         case "Replace":
             guard let pattern = json["pattern"]?["String"]?.string, let content = json["content"]?.string,
                 !pattern.isEmpty
             else {
                 let expression = json["pattern"]?["Regex"]?.string ?? ""
-                throw unsupported("Replace of the expression \(expression)")
+                throw Self.unsupported("Replace of the expression \(expression)")
             }
-            return [.replace(Array(pattern.utf8), by: Array(content.utf8))]
-        default: throw unsupported(type)
+            self = .replace(Array(pattern.utf8), by: Array(content.utf8))
+        default: throw Self.unsupported(type)
         }
     }
 
@@ -68,7 +75,8 @@ enum Normalizer: Sendable {
                 let end = right ? bytes.spaceStart(before: bytes.count, from: start) : bytes.count
                 return Array(bytes[start..<end])
             }
-        case .replace(let pattern, let content): return Self.replacing(pattern, by: content, in: text)
+        case .replace(let pattern, let content):
+            return text.withUnsafeBufferPointer { $0.replacing(pattern, by: content) }
         case .prepend(let prefix): return text.isEmpty ? text : prefix + text
         }
     }
@@ -89,24 +97,6 @@ enum Normalizer: Sendable {
             return out
         }
     }
-
-    private static func replacing(_ pattern: [UInt8], by content: [UInt8], in text: [UInt8]) -> [UInt8] {
-        text.withUnsafeBufferPointer { bytes in
-            var out: [UInt8] = []
-            out.reserveCapacity(bytes.count + bytes.count / 2)
-            var position = 0
-            while position < bytes.count {
-                if bytes.hasPrefix(pattern, at: position, bytes.count) {
-                    out += content
-                    position += pattern.count
-                } else {
-                    out.append(bytes[position])
-                    position += 1
-                }
-            }
-            return out
-        }
-    }
 }
 
 extension UnsafeBufferPointer<UInt8> {
@@ -116,6 +106,33 @@ extension UnsafeBufferPointer<UInt8> {
         guard position + pattern.count <= end else { return false }
         for (i, byte) in pattern.enumerated() where self[position + i] != byte { return false }
         return true
+    }
+
+    /// Calls `body` with every place of `pattern` in a range, and with what lies between; nothing is empty.
+    func forEachPart(at pattern: [UInt8], in range: Range<Int>, _ body: (Range<Int>, _ isMatch: Bool) -> Void) {
+        var start = range.lowerBound
+        var position = start
+        while position < range.upperBound {
+            guard hasPrefix(pattern, at: position, range.upperBound) else {
+                position += 1
+                continue
+            }
+            if start < position { body(start..<position, false) }
+            body(position..<position + pattern.count, true)
+            position += pattern.count
+            start = position
+        }
+        if start < position { body(start..<position, false) }
+    }
+
+    /// The bytes with `content` in every place of `pattern`, which is not empty.
+    func replacing(_ pattern: [UInt8], by content: [UInt8]) -> [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(count + count / 2)
+        forEachPart(at: pattern, in: 0..<count) { part, isMatch in
+            if isMatch { out += content } else { out += self[part] }
+        }
+        return out
     }
 
     /// The code point at `position`, whose text has passed `UTF8Repair`.

@@ -21,25 +21,21 @@ extension PreTokenizerStep {
     /// The steps of a pre-tokenizer; none for null.
     /// - Throws: `unsupportedPreTokenizer` naming what is not known.
     static func steps(_ json: JSON?) throws(TokenizerError) -> [PreTokenizerStep] {
-        guard let json, !json.isNull else { return [] }
+        try flattened(json, "pretokenizers").map { (step) throws(TokenizerError) in try PreTokenizerStep(step) }
+    }
+
+    private init(_ json: JSON) throws(TokenizerError) {
         let type = json["type"]?.string ?? "unnamed"
         switch type {
-        case "Sequence":
-            var steps: [PreTokenizerStep] = []
-            for step in json["pretokenizers"]?.array ?? [] { steps += try Self.steps(step) }
-            return steps
         case "ByteLevel":
-            return [
-                .byteLevel(
-                    prefixSpace: json["add_prefix_space"]?.bool ?? false,
-                    usesExpression: json["use_regex"]?.bool ?? true)
-            ]
-        case "Metaspace": return [try metaspace(json)]
-        case "Split": return [try split(json)]
+            self = .byteLevel(
+                prefixSpace: json["add_prefix_space"]?.bool ?? false, usesExpression: json["use_regex"]?.bool ?? true)
+        case "Metaspace": self = try Self.metaspace(json)
+        case "Split": self = try Self.split(json)
         case "Digits":
             let isIndividual = json["individual_digits"]?.bool ?? false
-            return [.split(.digit, isIndividual ? .isolated : .contiguous, invert: false)]
-        case "WhitespaceSplit": return [.split(.space, .removed, invert: false)]
+            self = .split(.digit, isIndividual ? .isolated : .contiguous, invert: false)
+        case "WhitespaceSplit": self = .split(.space, .removed, invert: false)
         default: throw .unsupportedPreTokenizer(type)
         }
     }

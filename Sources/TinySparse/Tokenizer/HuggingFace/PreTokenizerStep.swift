@@ -126,20 +126,7 @@ extension PreTokenizerStep.Pattern {
             rule.forEachWord(in: text.part(range)) {
                 body($0.lowerBound + range.lowerBound..<$0.upperBound + range.lowerBound, true)
             }
-        case .string(let string):
-            var start = range.lowerBound
-            var position = start
-            while position < range.upperBound {
-                guard text.hasPrefix(string, at: position, range.upperBound) else {
-                    position += 1
-                    continue
-                }
-                if start < position { body(start..<position, false) }
-                body(position..<position + string.count, true)
-                position += string.count
-                start = position
-            }
-            if start < position { body(start..<position, false) }
+        case .string(let string): text.forEachPart(at: string, in: range, body)
         case .digit, .space:
             var start = range.lowerBound
             text.forEachCharacter(in: range) { code, character in

@@ -41,10 +41,8 @@ struct RuleBPE: Sendable {
         self.options = options
         merges = PairMerges(capacity: rules.count)
         for (rank, rule) in rules.enumerated() {
-            guard let space = rule.dropFirst().firstIndex(of: UInt8(ascii: " ")), space + 1 < rule.count else {
-                throw .malformedMerge(rank)
-            }
-            let (left, right) = (Array(rule[..<space]), Array(rule[(space + 1)...]))
+            let sides = try PairMerges.sides(of: rule, rank: rank)
+            let (left, right) = (Array(sides.left), Array(sides.right))
             // Of two rules for a pair the later counts.
             merges.set(
                 try token(left, rank), try token(right, rank), rank: Int32(rank),
@@ -73,7 +71,7 @@ struct RuleBPE: Sendable {
     }
 
     /// Appends the ids of a word that has passed `UTF8Repair`.
-    func encode(_ word: Bytes, into output: inout [Int32], scratch: inout Scratch) {
+    func encode(_ word: Bytes, into output: inout [Int32], scratch: inout PairMerges.Scratch) {
         scratch.cache.append(word, to: &output) { encode(word: word, into: &$0, merger: &scratch.merger) }
     }
 
@@ -97,11 +95,5 @@ struct RuleBPE: Sendable {
         if let unknown { merger.append(unknown) }
         merges.apply(to: &merger)
         merger.forEachSymbol { output.append($0) }
-    }
-
-    /// Memory that encoding reuses from word to word.
-    struct Scratch {
-        fileprivate var cache = WordCache()
-        fileprivate var merger = PairMerges.Word()
     }
 }

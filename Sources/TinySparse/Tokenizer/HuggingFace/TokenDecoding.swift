@@ -53,18 +53,7 @@ enum TokenDecoding: Sendable, Equatable {
         switch self {
         case .byteLevel: return ByteAlphabet.decode(text) ?? Array(text)
         case .spaceMark(let mark, _):
-            var out: [UInt8] = []
-            var rest = text
-            while let byte = rest.first {
-                if byte == mark[0], rest.starts(with: mark) {
-                    out.append(UInt8(ascii: " "))
-                    rest = rest.dropFirst(mark.count)
-                } else {
-                    out.append(byte)
-                    rest = rest.dropFirst()
-                }
-            }
-            return out
+            return text.withUnsafeBufferPointer { $0.replacing(mark, by: [UInt8(ascii: " ")]) }
         }
     }
 }
