@@ -3,6 +3,8 @@
 
     pip install numpy xxhash
     python Benchmarks/shapes.py opt-125m model.gguf [--keep 0.15 --profile profile.json --group 8]
+    python Benchmarks/shapes.py sparselm-1b model.gguf --fires 0.05
+    python Benchmarks/shapes.py sparselm-1b model.Q8_0.gguf --llama-cpp Q8_0     # needs the gguf package
     tinysparse train-predictors model.gguf TEXT -o screened.gguf --rank 0 --head-rank 0     # adds a screen of the head
 
 With --keep, a model gets predictors whose choices are replayed statistics: neuron i of a layer (or group of neurons,
@@ -10,6 +12,11 @@ with --group) is named as often as one of the profiled model is active (`tinyspa
 curves of use stretched to the layer's width and scaled to the share asked for), on tokens that the input decides. The predictors are real ones in
 size and cost. Successive tokens share no more neurons than their curves of use make them: caches help less than
 with real text.
+
+With --fires, that share of the neurons of a ReLU model has an activation that is not zero: the first value of the
+residual stream is the same for every token, and gates have a weight for it that moves them down.
+
+With --llama-cpp TYPE, a file of a llama of the same sizes for llama.cpp: matrices of that type, of random blocks.
 """
 import argparse
 import json
@@ -29,7 +36,15 @@ from make_tiny import LLAMA, OPT, shape
 
 functions.xxhash64 = lambda data: xxhash.xxh64_intdigest(data)  # the reference's own takes a second a megabyte
 
+RELU = dict(LLAMA, activation="relu")
 SHAPES = {
+    # Of models whose activations are sparse: SakanaAI's SparseLM, MiniCPM-S (whose threshold changes no speed).
+    "sparselm-0.5b": shape(RELU, 2048, 8, 32, 32, 64, 5632, 2048, vocabulary_size=49152),
+    "sparselm-1b": shape(RELU, 2048, 18, 32, 32, 64, 5632, 2048, vocabulary_size=49152),
+    "minicpm-s-1b": shape(RELU, 1536, 52, 24, 8, 64, 3840, 4096, vocabulary_size=73440),
+    # Dense ones.
+    "qwen3-0.6b": shape(LLAMA, 1024, 28, 16, 8, 128, 3072, 4096, vocabulary_size=151936),
+    "gemma-3-270m": shape(dict(LLAMA, activation="gelu"), 640, 18, 4, 1, 256, 2048, 4096, vocabulary_size=262144),
     "opt-125m": shape(OPT, 768, 12, 12, 12, 64, 3072, 2048, vocabulary_size=50272),
     # Four layers of OPT-1.3b and next to no vocabulary: time is in attention and MLP, which `bench --stages` tells apart.
     "opt-1.3b-layers": shape(OPT, 2048, 4, 32, 32, 64, 8192, 2048, vocabulary_size=512),
@@ -38,8 +53,10 @@ SHAPES = {
 }
 
 
-def tensors(config, random):
-    """int8 weights of even distribution, scaled so that outputs are as large as inputs."""
+def tensors(config, random, fires=None):
+    """int8 weights of even distribution, scaled so that outputs are as large as inputs.
+
+    fires: the share of activations that are not zero; None for half of them."""
     t = {}
     d, d_ff = config["embedding_length"], config["feed_forward_length"]
     dq, dkv = (config[k] * config["head_dimension"] for k in ("head_count", "kv_head_count"))
@@ -78,6 +95,15 @@ def tensors(config, random):
     t["token_embd.weight"][:, :d] = np.rint(rows / t["token_embd.scale"][:, None])
     if config["positions"] == "learned":
         t["position_embd.weight"] = random.standard_normal((config["context_length"], d), np.float32)
+    gain = 1.0
+    if fires:
+        # After a norm, the first value is c and the others have a deviation of e; gates see -127/73 c / sqrt(d) + e N(0, 1).
+        e = 1 / np.sqrt(1 + (statistics.NormalDist().inv_cdf(1 - fires) * 73 / 127) ** 2)
+        others = np.sqrt((rows[:, 1:] ** 2).mean())
+        rows[:, 0] = others * np.sqrt(d) * np.sqrt(1 - e * e) / e
+        t["token_embd.scale"] = np.abs(rows).max(1) / 127
+        t["token_embd.weight"][:, :d] = np.rint(rows / t["token_embd.scale"][:, None])
+        gain = 0.05 * others  # of what layers add, so that the first value stays what it is
     for n in range(config["layer_count"]):
         b = f"blk.{n}."
         norm(b + "attn_norm")
@@ -85,14 +111,18 @@ def tensors(config, random):
         for name, outputs, inputs in (("q", dq, d), ("k", dkv, d), ("v", dkv, d)):
             matrix(b + "attn_" + name, outputs, inputs)
         by_head = p and p["head_ranks"][n] > 0  # then the matrix lies transposed, but not its bias
-        matrix(b + "attn_output" + ("_t" if by_head else ""), d, dq, transposed=by_head)
+        matrix(b + "attn_output" + ("_t" if by_head else ""), d, dq, transposed=by_head, gain=gain)
         if by_head and config["has_biases"]:
             t[b + "attn_output.bias"] = t.pop(b + "attn_output_t.bias")
         norm(b + "ffn_norm")
         matrix(b + "ffn_up", d_ff, d)
         if config["gated"]:
             matrix(b + "ffn_gate", d_ff, d)
-        matrix(b + "ffn_down", d, d_ff, transposed=True)
+        matrix(b + "ffn_down", d, d_ff, transposed=True, gain=gain)
+        if fires:
+            t[b + ("ffn_gate" if config["gated"] else "ffn_up") + ".weight"][:, 0] = -127
+            for name in ("attn_output" + ("_t" if by_head else ""), "ffn_down"):
+                t[b + name + ".scale"][0] = 0
         if p:
             predictor(b + "ffn_predictor", d_ff // p["neuron_group"], p["neuron_ranks"][n], p["neuron_uses"][n])
             if p["head_ranks"][n]:
@@ -120,6 +150,57 @@ def curves(profile, layers, width, keep):
     return [order.permutation(row) for row in shares]
 
 
+def llama_cpp(path, config, kind, random):
+    """A llama of these sizes for llama.cpp. Its activation is SiLU, which costs what others do."""
+    import gguf
+    kind = getattr(gguf.GGMLQuantizationType, kind)
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    writer = gguf.GGUFWriter(path, "llama")
+    d, d_ff, vocabulary = (config[k] for k in ("embedding_length", "feed_forward_length", "vocabulary_size"))
+    head, heads, kv_heads = (config[k] for k in ("head_dimension", "head_count", "kv_head_count"))
+    writer.add_context_length(config["context_length"])
+    writer.add_embedding_length(d)
+    writer.add_block_count(config["layer_count"])
+    writer.add_feed_forward_length(d_ff)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_rope_dimension_count(head)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(vocabulary)
+    tokens, merges = make_tiny.tokenizer(vocabulary)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_merges(merges)
+    writer.add_token_types([1] * vocabulary)
+    writer.add_eos_token_id(vocabulary - 1)
+
+    def matrix(name, rows, columns):
+        raw = random.integers(0, 256, (rows, columns // block, size), np.uint8)
+        raw[:, :, :2] = np.frombuffer(np.float16(1e-3).tobytes(), np.uint8)  # the scale comes first
+        writer.add_tensor(name + ".weight", raw.reshape(rows, -1), raw_dtype=kind)
+
+    def norm(name):
+        writer.add_tensor(name + ".weight", np.ones(d, np.float32))
+
+    matrix("token_embd", vocabulary, d)
+    norm("output_norm")
+    for n in range(config["layer_count"]):
+        b = f"blk.{n}."
+        for name, rows, columns in (
+                ("attn_q", heads * head, d), ("attn_k", kv_heads * head, d), ("attn_v", kv_heads * head, d),
+                ("attn_output", d, heads * head), ("ffn_gate", d_ff, d), ("ffn_up", d_ff, d), ("ffn_down", d, d_ff)):
+            matrix(b + name, rows, columns)
+        norm(b + "attn_norm")
+        norm(b + "ffn_norm")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("shape", choices=SHAPES)
@@ -129,8 +210,12 @@ def main():
     parser.add_argument("--profile", type=pathlib.Path, help="real curves of use; without it all are used alike")
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--group", type=int, default=1, help="neighbouring neurons that share a score")
+    parser.add_argument("--fires", type=float, help="share of the activations of a ReLU model that are not zero")
+    parser.add_argument("--llama-cpp", metavar="TYPE", choices=["Q8_0", "Q4_0"], help="a file for llama.cpp")
     a = parser.parse_args()
     config = dict(SHAPES[a.shape])
+    if a.llama_cpp:
+        return llama_cpp(a.output, config, a.llama_cpp, np.random.default_rng(1))
     layers = config["layer_count"]
     if a.keep is not None:
         profile = json.loads(a.profile.read_text()) if a.profile else {"tokens": 2, "layers": [{"uses": [1, 1]}]}
@@ -140,7 +225,7 @@ def main():
             neuron_uses=curves(profile, layers, config["feed_forward_length"] // a.group, a.keep),
             head_ranks=[16 * h for h in heads], head_thresholds=[0.0] * layers,
             head_uses=[[a.keep_heads] * config["head_count"]] * layers, lookahead=False, neuron_group=a.group)
-    t = tensors(config, np.random.default_rng(1))
+    t = tensors(config, np.random.default_rng(1), a.fires)
     gguf_file.write(a.output, make_tiny.native_metadata(config, a.shape, t), t)
 
 

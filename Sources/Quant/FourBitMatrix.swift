@@ -53,7 +53,7 @@ package func firstBadScale(inBlocks bytes: UnsafeRawBufferPointer) -> Int? {
 ///   - blocks: room for all blocks (see `FourBitMatrix`).
 /// - Returns: the first source row with a weight that is not finite, or nil.
 package func quantizeToFourBits(
-    _ source: EncodedMatrix, importance: [Float], sourceRow: @Sendable (Int) -> Int,
+    _ source: EncodedMatrix, count: Int? = nil, importance: [Float], sourceRow: @Sendable (Int) -> Int,
     blocks: UnsafeMutableRawPointer
 ) -> Int? {
     precondition(importance.count == source.cols)
@@ -61,7 +61,7 @@ package func quantizeToFourBits(
     let blockBytes = FourBitMatrix.blockBytes(forColumns: source.cols)
     let width = (source.cols + halfGroupSize - 1) / halfGroupSize * halfGroupSize
     let importance = importance + [Float](repeating: 0, count: width - source.cols)
-    return firstBadRow(rows: source.rows) { some in
+    return firstBadRow(rows: count ?? source.rows) { some in
         let first = some.lowerBound / FourBitRows.blockRows
         let end = FourBitMatrix.blocks(forRows: some.upperBound)
         (blocks + first * blockBytes).initializeMemory(

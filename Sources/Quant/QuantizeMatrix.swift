@@ -13,35 +13,41 @@ package struct EncodedMatrix: @unchecked Sendable {
     package let cols: Int
     /// Bytes from a row to the next.
     package let rowBytes: Int
+    /// What the values are multiplied by.
+    package let factor: Float
 
     /// - Returns: nil unless `cols` is a whole number of blocks of `format`.
-    package init?(format: BlockFormat, bytes: UnsafeRawPointer, rows: Int, cols: Int) {
+    package init?(format: BlockFormat, bytes: UnsafeRawPointer, rows: Int, cols: Int, factor: Float = 1) {
         guard let rowBytes = format.byteCount(of: cols) else { return nil }
         self.format = format
         self.bytes = bytes
         self.rows = rows
         self.cols = cols
         self.rowBytes = rowBytes
+        self.factor = factor
     }
 
-    func decode(row: Int, into output: UnsafeMutablePointer<Float>) {
+    /// The `cols` values of a row.
+    package func decode(row: Int, into output: UnsafeMutablePointer<Float>) {
         decodeRow(format, from: bytes + row * rowBytes, count: cols, into: output)
+        if factor != 1 { for i in 0..<cols { output[i] *= factor } }
     }
 }
 
-/// Quantizes every row of `source` (see `quantizeRow`), on all cores.
+/// Quantizes rows of `source` (see `quantizeRow`), on all cores.
 /// - Parameters:
+///   - count: rows of the result; nil for as many as `source` has.
 ///   - sourceRow: the row of `source` that becomes row r of the result.
 ///   - weights: room for rows · stride bytes.
 ///   - stride: `Matrix.stride(forColumns: source.cols)`.
 ///   - scales: room for one float a row.
 /// - Returns: the first source row with a weight that is not finite, or nil.
 package func quantize(
-    _ source: EncodedMatrix, sourceRow: @Sendable (Int) -> Int,
+    _ source: EncodedMatrix, count: Int? = nil, sourceRow: @Sendable (Int) -> Int,
     weights: UnsafeMutablePointer<Int8>, stride: Int, scales: UnsafeMutablePointer<Float>
 ) -> Int? {
     nonisolated(unsafe) let (weights, scales) = (weights, scales)
-    return firstBadRow(rows: source.rows) { group in
+    return firstBadRow(rows: count ?? source.rows) { group in
         withUnsafeTemporaryAllocation(of: Float.self, capacity: source.cols) { row in
             var bad: Int?
             for r in group {

@@ -15,7 +15,7 @@ final class ConvertTests: XCTestCase {
         defer { withExtendedLifetime(model) {} }
         XCTAssertEqual(
             model.config.positions,
-            .rope(base: 500, scaling: 1, dims: TinyModel.headDim))
+            .rope(RotaryEmbedding(base: 500, dims: TinyModel.headDim)))
         assertEqual(try model.tokenizerSpec(), TinyModel.spec)
         XCTAssertEqual(try model.gguf.string("general.license"), "cc0-1.0")
         for tensor in tensors {

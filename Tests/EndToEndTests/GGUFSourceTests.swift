@@ -20,7 +20,7 @@ final class GGUFSourceTests: XCTestCase {
             ("attention.sliding_window", 8, 16), ("logit_scale", 2, 1), ("embedding_scale", 12, 1),
             ("residual_scale", 2, 0), ("attention.scale", 2, 0), ("rope.scaling.attn_factor", 2, 1),
             ("attention.clamp_kqv", 8, 0), ("attn_logit_softcapping", 30, 0), ("nextn_predict_layers", 1, 0),
-            ("expert_count", 8, 0), ("surprise", 0, nil),
+            ("leading_dense_block_count", 1, 0), ("surprise", 0, nil),
         ] as [(String, Float, Float?)] {
             XCTAssertThrowsError(try config { $0.add("llama." + key, UInt32(bad)) }, key) {
                 XCTAssertEqual(($0 as? FormatError)?.item, "llama." + key)
@@ -29,7 +29,9 @@ final class GGUFSourceTests: XCTestCase {
         }
         XCTAssertThrowsError(try config { $0.add("llama.use_parallel_residual", true) })
         XCTAssertNoThrow(try config { $0.add("llama.use_parallel_residual", false) })
-        XCTAssertThrowsError(try config { $0.add("llama.hidden_activation", "relu") })
+        XCTAssertThrowsError(try config { $0.add("llama.hidden_activation", "tanh") })
+        XCTAssertEqual(try config { $0.add("llama.hidden_activation", "relu") }.activation, .relu)
+        XCTAssertNoThrow(try config { $0.add("llama.expert_count", UInt32(0)) })
         XCTAssertThrowsError(try config { $0.add("general.type", "adapter") })
         XCTAssertNoThrow(try config { $0.add("general.type", "model") })
     }
@@ -37,8 +39,8 @@ final class GGUFSourceTests: XCTestCase {
     /// `llama_model::load_hparams`: linear unless the file says otherwise, 0 is no factor.
     func testRopeScaling() throws {
         func scaling(_ more: (inout GGUFWriter) -> Void) throws -> Double {
-            guard case .rope(_, let scaling, _) = try config(more).positions else { return 0 }
-            return scaling
+            guard case .rope(let rope) = try config(more).positions else { return 0 }
+            return rope.scaling
         }
         XCTAssertEqual(try scaling { $0.add("llama.rope.scaling.factor", Float(4)) }, 4)
         XCTAssertEqual(try scaling { $0.add("llama.rope.scale_linear", Float(2)) }, 2)
@@ -51,7 +53,10 @@ final class GGUFSourceTests: XCTestCase {
         }
         XCTAssertEqual(try typed("none", 4), 1)
         XCTAssertEqual(try typed("linear", 4), 4)
-        XCTAssertThrowsError(try typed("yarn", 4))
+        XCTAssertEqual(try typed("yarn", 4), 1)
+        XCTAssertThrowsError(try typed("yarn", -4))
+        XCTAssertThrowsError(try typed("longrope", 4))
+        XCTAssertThrowsError(try typed("su", 4))
         XCTAssertEqual(try scaling { $0.add("llama.rope.scaling.type", "linear") }, 1)
     }
 

@@ -171,8 +171,9 @@ final class GoldenFunctionTests: XCTestCase {
             let position = shape[1]
             // The table holds every position up to the last, and the far ones would take minutes.
             guard position <= 4095 else { continue }
-            let table = try RotaryTable(
-                base: numbers[0], scaling: numbers[1], dims: shape[0], factors: factors, positions: position + 1)
+            var rope = RotaryEmbedding(base: numbers[0], scaling: numbers[1], dims: shape[0], factors: factors)
+            if numbers.count > 2 { rope.magnitude = numbers[2] }
+            let table = try RotaryTable(rope, positions: position + 1)
             table.fill(upTo: position + 1)
             for i in cosines.indices {
                 XCTAssertEqual(

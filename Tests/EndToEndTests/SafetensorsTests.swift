@@ -81,7 +81,7 @@ final class SafetensorsTests: XCTestCase {
         XCTAssertTrue(opt.tiedHead && opt.biases == opt.layerMatrices && !opt.gated)
         let llama = try read(TinyModel.llamaConfig)
         XCTAssertEqual(
-            llama.positions, .rope(base: 500, scaling: 1, dims: TinyModel.headDim))
+            llama.positions, .rope(RotaryEmbedding(base: 500, dims: TinyModel.headDim)))
         XCTAssertEqual(llama.activation, .silu)
 
         XCTAssertEqual(llama.biases, [])
@@ -96,14 +96,13 @@ final class SafetensorsTests: XCTestCase {
         let mlp = try read(with(TinyModel.llamaConfig, "\"tie", "\"mlp_bias\": true, \"tie"))
         XCTAssertEqual(mlp.biases, [.gate, .up, .down])
         let bad = [
-            with(TinyModel.optConfig, "before\": true", "before\": false"),
-            with(TinyModel.optConfig, "proj_dim\": 32", "proj_dim\": 16"),
+            with(TinyModel.optConfig, "proj_dim\": 32", "proj_dim\": 0"),
             with(TinyModel.optConfig, "\"relu\"", "\"tanh\""),
             with(TinyModel.optConfig, "heads\": 4", "heads\": 0"),
             with(TinyModel.optConfig, "embeddings\": 16", "embeddings\": 1152921504606846976"),
             with(TinyModel.optConfig, "embeddings\": 16", "embeddings\": \"16\""),
             with(TinyModel.optConfig, "\"opt\"", "\"bloom\""),
-            with(TinyModel.llamaConfig, "500.0", "500.0, \"rope_scaling\": {\"type\": \"yarn\"}"),
+            with(TinyModel.llamaConfig, "500.0", "500.0, \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 0}"),
             with(TinyModel.llamaConfig, "500.0", "0.5"),
             "[]", "{", "{\"model_type\": 1}",
         ]
@@ -125,9 +124,10 @@ final class SafetensorsTests: XCTestCase {
         let config = try SourceConfig(
             huggingFace: directory.write(Array(json.utf8), "config.json")
         ).config
-        XCTAssertEqual(config.ropeFactors.count, 32)
-        XCTAssertEqual(config.ropeFactors.first, 1)
-        XCTAssertEqual(config.ropeFactors.last, 32)
-        XCTAssertEqual(config.ropeFactors, config.ropeFactors.sorted())
+        guard case .rope(let rope) = config.positions else { return XCTFail("no rope") }
+        XCTAssertEqual(rope.factors.count, 32)
+        XCTAssertEqual(rope.factors.first, 1)
+        XCTAssertEqual(rope.factors.last, 32)
+        XCTAssertEqual(rope.factors, rope.factors.sorted())
     }
 }

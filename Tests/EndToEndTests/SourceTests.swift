@@ -89,10 +89,8 @@ final class SourceTests: XCTestCase {
         XCTAssertEqual(
             stricter,
             [
-                "rope_scaling": 2, "rope_scaling.rope_type": 2, "partial_rotary_factor": 1,
-                "rope_parameters.partial_rotary_factor": 1, "hidden_act": 3, "rope_theta": 1, "quantization_config": 1,
-                "word_embed_proj_dim": 1, "do_layer_norm_before": 1,
-                "_remove_final_layer_norm": 1, "layer_norm_elementwise_affine": 1,
+                "rope_scaling": 2, "partial_rotary_factor": 1, "rope_parameters.partial_rotary_factor": 1,
+                "hidden_act": 2, "rope_theta": 1, "quantization_config": 1, "layer_norm_elementwise_affine": 1,
             ])
     }
 
@@ -111,6 +109,7 @@ final class SourceTests: XCTestCase {
                     switch config.activation {
                     case .silu: set.silu
                     case .relu: set.relu
+                    case .relu2, .fatrelu: throw XCTSkip("not among the recorded ones")
                     case .gelu: set.gelu
                     case .geluErf: set.geluErf
                     }

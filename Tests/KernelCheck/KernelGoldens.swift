@@ -44,7 +44,7 @@ private func elementwise(_ set: KernelTable, _ folder: String, _ tally: inout Ta
     while !f.isAtEnd {
         var s = f.floats()
         let largest = s.reduce(-Float.infinity) { $1 > $0 ? $1 : $0 }
-        let total = set.softmaxWeights(&s, s.count, largest)
+        let total = set.softmaxWeights(&s, 0, s.count, largest)
         tally.compare(s, f.floats(), "softmax")
         tally.compare([total], f.floats(), "softmax sum")
     }
@@ -132,7 +132,7 @@ private func attention(_ set: KernelTable, _ folder: String, _ tally: inout Tall
                         queries: q.baseAddress!, scores: s.baseAddress!, stride: stride, width: width, rows: 1,
                         counts: SIMD4(count, 0, 0, 0))
                     set.attentionScores(tile, keys, 1 / Float(d).squareRoot(), &number)
-                    number = set.softmaxWeights(tile.scores, count, number)
+                    number = set.softmaxWeights(tile.scores, 0, count, number)
                     set.weightedValues(tile, values, &number, &out)
                 }
             }

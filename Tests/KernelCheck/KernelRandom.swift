@@ -112,7 +112,7 @@ private func attention(_ set: KernelTable, _ plain: KernelTable, _ random: inout
                 set.attentionScores(tile, k, 0.125, &numbers)
                 for i in 0..<rows {
                     let row = tile.scores + i * stride
-                    numbers[i] = set.softmaxWeights(row, tile.counts[i], numbers[i])
+                    numbers[i] = set.softmaxWeights(row, 0, tile.counts[i], numbers[i])
                     for t in tile.counts[i]..<stride { row[t] = 0 }
                 }
                 set.weightedValues(tile, v, numbers, &out)

@@ -11,15 +11,62 @@ final class KernelElementTests: XCTestCase {
         var random = Random(11)
         for count in 0...70 {
             for x in [random.floats(count, -9...9), random.anyFloats(count), [Float](repeating: -0.0, count: count)] {
-                let wanted = [scalar.relu, scalar.silu, scalar.gelu, scalar.geluErf].map { scalar.inPlace($0, x) }
+                func activations(_ set: KernelTable) -> [Activate] {
+                    [
+                        set.relu, set.silu, set.gelu, set.geluErf, set.sigmoid, { set.fatRelu($0, $1, 0.25) },
+                        { set.softCap($0, $1, 3) },
+                    ]
+                }
+                let wanted = activations(scalar).map { scalar.inPlace($0, x) }
                 forEverySet { set in
-                    for (i, kernel) in [set.relu, set.silu, set.gelu, set.geluErf].enumerated() {
+                    for (i, kernel) in activations(set).enumerated() {
                         let got = set.inPlace(kernel, x)
                         // Where x * x * x leaves the numbers there are, no bits are promised.
                         let good = wanted[i].indices.filter { !wanted[i][$0].isNaN }
                         assertSameBits(
                             good.map { got[$0] }, good.map { wanted[i][$0] }, "\(set.name) activation \(i) of \(count)")
                     }
+                }
+            }
+        }
+    }
+
+    func testFloatProductsAndTheLargestOfEverySetAreTheSame() throws {
+        let scalar = try scalarKernels()
+        var random = Random(21)
+        for width in 1...70 {
+            let rows = Guarded(random.floats(3 * width)), x = random.floats(width), input = Guarded(x)
+            func dots(_ set: KernelTable) -> [Float] {
+                let out = Output<Float>(3)
+                set.floatDots(rows.pointer, 3, input.pointer, width, out.pointer)
+                return out.values("\(set.name) floatDots")
+            }
+            let wanted = dots(scalar)
+            forEverySet { set in
+                assertSameBits(dots(set), wanted, "\(set.name) floatDots of \(width)")
+                XCTAssertEqual(set.largest(input.pointer, width), x.max()!, "\(set.name) largest of \(width)")
+            }
+        }
+    }
+
+    /// Positions before the first weigh nothing, and the others what they weigh in a text that begins with them, but for the
+    /// lanes of their sum.
+    func testSoftmaxOfAWindow() throws {
+        let scalar = try scalarKernels()
+        var random = Random(22)
+        for count in [1, 15, 16, 17, 40, 64] {
+            let x = random.floats(count, -9...9)
+            for first in 0..<count {
+                let wanted = scalar.softmax(x, from: first, x[first...].max()!)
+                assertSameBits(Array(wanted.weights[..<first]), [Float](repeating: 0, count: first), "before the window")
+                assertSameBits(
+                    Array(wanted.weights[first...]), scalar.softmax(Array(x[first...]), x[first...].max()!).weights,
+                    "in the window")
+                forEverySet { set in
+                    let got = set.softmax(x, from: first, x[first...].max()!)
+                    assertSameBits(
+                        got.weights + [got.total], wanted.weights + [wanted.total],
+                        "\(set.name) softmax of \(count) from \(first)")
                 }
             }
         }

@@ -171,6 +171,31 @@ final class KernelEqualityTests: XCTestCase {
         }
     }
 
+    /// Rows whose value is zero need not be read.
+    func testNeuronSumsWithoutZerosGiveTheBitsOfAll() throws {
+        let scalar = try scalarKernels()
+        var random = Random(23)
+        var turn = 0
+        for active in [1, 2, 7, 8, 9, 63, 64, 65, 128, 200, 700] {
+            for count in [1, 16, 33, 64, 65, 130, 256] {
+                turn += 1
+                let stride = (count + 63) / 64 * 64, total = active + random.int(0...60)
+                let w = matrix(&random, rows: total, stride: stride, outputs: count, bias: turn % 2 == 0, .random, .usual)
+                let share = [0, 3, 30, 100][turn % 4]
+                let h = random.floats(active).map { random.int(0...99) < share ? $0 : 0 }
+                let x = TestRows(quantizing: h, scalar), list = random.list(active, below: total)
+                for list in [list, nil] {
+                    let wanted = scalar.neuronSums(w, list, active, count, x.row())
+                    forEverySet { set in
+                        assertSameBits(
+                            set.sparseNeuronSums(w, list, active, count, x.row()), wanted,
+                            "\(set.name) \(share) % of \(active) neurons, \(count) columns")
+                    }
+                }
+            }
+        }
+    }
+
     func testTilesOfColumnsGiveTheBitsOfNeuronSums() throws {
         let scalar = try scalarKernels()
         var random = Random(5)

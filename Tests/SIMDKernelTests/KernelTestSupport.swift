@@ -202,6 +202,27 @@ extension KernelTable {
         return out.values("\(name) neuronSums")
     }
 
+    /// The same over the neurons whose value is not zero, packed to the front of their groups.
+    func sparseNeuronSums(
+        _ w: TestMatrix, _ list: [Int32]?, _ neurons: Int, _ count: Int, _ x: QuantizedRows
+    ) -> [Float] {
+        var inputs = [Int32](repeating: -1, count: x.groups * 64), sizes = [Int32](repeating: 0, count: x.groups)
+        var values = [Int8](repeating: 0, count: x.groups * 64)
+        for i in 0..<neurons where x.values[i] != 0 {
+            let place = i / 64 * 64 + Int(sizes[i / 64])
+            (inputs[place], values[place]) = (list?[i] ?? Int32(i), x.values[i])
+            sizes[i / 64] += 1
+        }
+        let out = Output<Float>(count), scratch = Output<UInt8>((count + 63) / 64 * 64 * 8)
+        let packed = Guarded(values), rows = Guarded(inputs), numbers = Guarded(sizes)
+        sparseNeuronSums(
+            w.rows, rows.pointer, numbers.pointer, count,
+            QuantizedRows(values: packed.pointer, scales: x.scales, sums: x.sums, groups: x.groups),
+            UnsafeMutableRawPointer(scratch.pointer), out.pointer)
+        _ = scratch.values("\(name) sparseNeuronSums' scratch")
+        return out.values("\(name) sparseNeuronSums")
+    }
+
     /// The same in two steps, the first in pieces of `block` neurons, a multiple of 64, as if for threads.
     func neuronSumsInPieces(
         _ w: TestMatrix, _ list: [Int32]?, _ neurons: Int, _ count: Int, _ x: QuantizedRows, block: Int
@@ -259,9 +280,9 @@ extension KernelTable {
         return out.values("\(name), in place")
     }
 
-    func softmax(_ scores: [Float], _ largest: Float) -> (weights: [Float], total: Float) {
+    func softmax(_ scores: [Float], from first: Int = 0, _ largest: Float) -> (weights: [Float], total: Float) {
         let out = Output(scores)
-        let total = softmaxWeights(out.pointer, scores.count, largest)
+        let total = softmaxWeights(out.pointer, first, scores.count, largest)
         return (out.values("\(name) softmaxWeights"), total)
     }
 

@@ -13,6 +13,7 @@ package final class KernelTable: Sendable {
     package let neuronSums: NeuronSums
     package let neuronGroups: NeuronGroups
     package let groupSums: GroupSums
+    package let sparseNeuronSums: SparseNeuronSums
     package let tileRows: Int
     package let packRows: PackRows
     package let packColumns: PackColumns
@@ -28,6 +29,11 @@ package final class KernelTable: Sendable {
     package let silu: Activate
     package let gelu: Activate
     package let geluErf: Activate
+    package let fatRelu: FatRelu
+    package let softCap: SoftCap
+    package let largest: Largest
+    package let sigmoid: Activate
+    package let floatDots: FloatDots
     package let multiply: Combine
     package let toHalf: ToHalf
     package let attentionScores: AttentionScores
@@ -41,12 +47,15 @@ package final class KernelTable: Sendable {
 
     package init(
         name: String, rowDots: @escaping RowDots, neuronSums: @escaping NeuronSums,
-        neuronGroups: @escaping NeuronGroups, groupSums: @escaping GroupSums, tileRows: Int,
+        neuronGroups: @escaping NeuronGroups, groupSums: @escaping GroupSums,
+        sparseNeuronSums: @escaping SparseNeuronSums, tileRows: Int,
         packRows: @escaping PackRows, packColumns: @escaping PackColumns, tileDots: @escaping TileDots,
         quantize: @escaping Quantize, expandRow: @escaping ExpandRow, add: @escaping Combine,
         rmsNorm: @escaping RMSNorm, layerNorm: @escaping LayerNorm, rope: @escaping Rope,
         indicesAtLeast: @escaping IndicesAtLeast, relu: @escaping Activate, silu: @escaping Activate,
-        gelu: @escaping Activate, geluErf: @escaping Activate,
+        gelu: @escaping Activate, geluErf: @escaping Activate, fatRelu: @escaping FatRelu,
+        softCap: @escaping SoftCap, largest: @escaping Largest, sigmoid: @escaping Activate,
+        floatDots: @escaping FloatDots,
         multiply: @escaping Combine, toHalf: @escaping ToHalf,
         attentionScores: @escaping AttentionScores, softmaxWeights: @escaping SoftmaxWeights,
         weightedValues: @escaping WeightedValues, toBytes: @escaping ToBytes,
@@ -58,6 +67,7 @@ package final class KernelTable: Sendable {
         self.neuronSums = neuronSums
         self.neuronGroups = neuronGroups
         self.groupSums = groupSums
+        self.sparseNeuronSums = sparseNeuronSums
         self.tileRows = tileRows
         self.packRows = packRows
         self.packColumns = packColumns
@@ -73,6 +83,11 @@ package final class KernelTable: Sendable {
         self.silu = silu
         self.gelu = gelu
         self.geluErf = geluErf
+        self.fatRelu = fatRelu
+        self.softCap = softCap
+        self.largest = largest
+        self.sigmoid = sigmoid
+        self.floatDots = floatDots
         self.multiply = multiply
         self.toHalf = toHalf
         self.attentionScores = attentionScores
@@ -187,6 +202,14 @@ package typealias GroupSums =
         _ out: UnsafeMutablePointer<Float>
     ) -> Void
 
+/// `NeuronSums` of one token whose groups have any number of neurons, at most 64: those of group g are the first
+/// `sizes[g]` from `neurons[64 * g]` on, and their values the first of the group in `x`.
+package typealias SparseNeuronSums =
+    @Sendable (
+        _ w: WeightRows, _ neurons: UnsafePointer<Int32>, _ sizes: UnsafePointer<Int32>, _ count: Int,
+        _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
+    ) -> Void
+
 /// Rearranges `count` (at most `tileRows`) rows from `first` on into a tile for `TileDots`. A tile
 /// takes `tileRows * groups * 64` bytes.
 package typealias PackRows =
@@ -258,6 +281,22 @@ package typealias IndicesAtLeast =
 /// An activation function, in place.
 package typealias Activate = @Sendable (_ x: UnsafeMutablePointer<Float>, _ count: Int) -> Void
 
+/// `x[i] = x[i] > threshold ? x[i] : +0`.
+package typealias FatRelu = @Sendable (_ x: UnsafeMutablePointer<Float>, _ count: Int, _ threshold: Float) -> Void
+
+/// `x[i] = cap * tanh(x[i] / cap)` (docs/NUMERICS.md, 5).
+package typealias SoftCap = @Sendable (_ x: UnsafeMutablePointer<Float>, _ count: Int, _ cap: Float) -> Void
+
+/// The largest of `count` values, at least one.
+package typealias Largest = @Sendable (_ x: UnsafePointer<Float>, _ count: Int) -> Float
+
+/// `out[i] = laneSum(rows[i] * x)` for `count` rows of `width` floats, one after another.
+package typealias FloatDots =
+    @Sendable (
+        _ rows: UnsafePointer<Float>, _ count: Int, _ x: UnsafePointer<Float>, _ width: Int,
+        _ out: UnsafeMutablePointer<Float>
+    ) -> Void
+
 /// Clamped to the finite halves and rounded to nearest even.
 package typealias ToHalf =
     @Sendable (
@@ -271,10 +310,10 @@ package typealias AttentionScores =
         _ tile: QueryTile, _ keys: UnsafePointer<UInt16>, _ scale: Float, _ largest: UnsafeMutablePointer<Float>
     ) -> Void
 
-/// `scores[t] = exp(scores[t] - largest)`; returns their lane sum.
+/// `scores[t] = exp(scores[t] - largest)`, or +0 for t < first; returns their lane sum.
 package typealias SoftmaxWeights =
     @Sendable (
-        _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ largest: Float
+        _ scores: UnsafeMutablePointer<Float>, _ first: Int, _ count: Int, _ largest: Float
     ) -> Float
 
 /// For every row i of the tile, its scores being weights now,

@@ -7,20 +7,22 @@ extension ConfigFields {
     /// - Parameter context: the context length of the model.
     /// - Throws: `FormatError` naming the field.
     func requireUnderstood(of architecture: any Architecture.Type, context: Int) throws(FormatError) {
-        try requireClass(architecture.huggingFaceClass)
+        try requireClass(architecture)
         try requirePlainWeights()
         try requireNeutral()
         try requireFullAttention(context)
     }
 
     /// The model has to be of its architecture's own class, with or without its head.
-    private func requireClass(_ name: String) throws(FormatError) {
-        if let value = value("auto_map"), !isEmpty(value) {
+    private func requireClass(_ architecture: any Architecture.Type) throws(FormatError) {
+        let name = architecture.huggingFaceClass
+        if !architecture.hasPublishedCode, let value = value("auto_map"), !isEmpty(value) {
             throw unsupported("auto_map", "the model is defined by code of its own, which cannot be run here")
         }
         guard let value = value("architectures") else { return }
         guard let classes = value.array else { throw malformed("architectures", "a list of names") }
-        for item in classes where item.string != name + "ForCausalLM" && item.string != name + "Model" {
+        let endings = ["ForCausalLM", "Model", "LMHeadModel"]
+        for item in classes where !endings.contains(where: { item.string == name + $0 }) {
             throw unsupported(
                 "architectures", "\(printable(item.string ?? "a value")) is not supported, only \(name)ForCausalLM")
         }
@@ -29,7 +31,7 @@ extension ConfigFields {
     /// Weights have to be numbers, not codes of a quantization method.
     private func requirePlainWeights() throws(FormatError) {
         for key in ["quantization_config", "compression_config"] {
-            guard let value = value(key) else { continue }
+            guard !hasRead(key), let value = value(key) else { continue }
             let method = value["quant_method"]?.string ?? "an unnamed method"
             throw unsupported(
                 key,
@@ -67,7 +69,7 @@ extension ConfigFields {
 
     private func requireNeutral() throws(FormatError) {
         for (key, neutral) in Self.computing {
-            guard let value = value(key) else { continue }
+            guard !hasRead(key), let value = value(key) else { continue }
             guard let number = isEmpty(value) ? 0 : value.bool.map({ $0 ? 1 : 0 }) ?? value.double,
                 neutral.contains(number)
             else { throw unsupported(key, "a model with this setting is not supported") }
@@ -76,14 +78,14 @@ extension ConfigFields {
 
     /// Every token has to see all before it.
     private func requireFullAttention(_ context: Int) throws(FormatError) {
-        if let types = value("layer_types") {
+        if !hasRead("layer_types"), let types = value("layer_types") {
             guard let types = types.array else { throw malformed("layer_types", "a list of names") }
             for type in types where type.string != "full_attention" {
                 throw unsupported(
                     "layer_types", "\"\(printable(type.string ?? ""))\" is not supported, only full_attention")
             }
         }
-        guard let window = try optionalInteger("sliding_window"), window < context,
+        guard !hasRead("sliding_window"), let window = try optionalInteger("sliding_window"), window < context,
             try bool("use_sliding_window", default: true)
         else { return }
         throw unsupported(

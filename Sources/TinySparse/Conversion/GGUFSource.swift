@@ -9,6 +9,8 @@ struct GGUFSource: ModelSource {
     private let parts: GGUFParts
     let config: ModelConfig
     let map: TensorMap
+    let scales: FoldedScales
+    let coding = WeightCoding.plain
 
     /// Most bytes of metadata copied to a native file.
     private static let metadataLimit = 1 << 28
@@ -17,7 +19,8 @@ struct GGUFSource: ModelSource {
         parts = try GGUFParts(gguf)
         let source = try SourceConfig(gguf: parts)
         config = source.config
-        map = source.architecture.ggufTensors
+        map = source.architecture.ggufTensors(config)
+        scales = source.scales
     }
 
     /// The file with the metadata.

@@ -9,6 +9,8 @@ struct HuggingFaceSource: ModelSource {
     let directory: String
     let config: ModelConfig
     let map: TensorMap
+    let scales: FoldedScales
+    let coding: WeightCoding
     private let model: SafetensorsModel
     private let spec: TokenizerSpec
 
@@ -17,7 +19,9 @@ struct HuggingFaceSource: ModelSource {
         let model = try SafetensorsModel(path: weights)
         self.directory = directory
         config = source.config
-        map = source.architecture.huggingFaceTensors.fitting { model.tensor($0) != nil }
+        map = source.architecture.huggingFaceTensors(source.config).fitting { model.tensor($0) != nil }
+        scales = source.scales
+        coding = source.coding
         self.model = model
         spec = try Self.readTokenizer(directory)
     }
@@ -28,7 +32,9 @@ struct HuggingFaceSource: ModelSource {
         let model = try SafetensorsModel(weights)
         directory = config.path
         self.config = source.config
-        map = source.architecture.huggingFaceTensors.fitting { model.tensor($0) != nil }
+        scales = source.scales
+        coding = source.coding
+        map = source.architecture.huggingFaceTensors(source.config).fitting { model.tensor($0) != nil }
         self.model = model
         spec = try Self.naming("tokenizer.json") { () throws(TokenizerError) in
             try TokenizerSpec(huggingFaceTokenizerJSON: tokenizer)

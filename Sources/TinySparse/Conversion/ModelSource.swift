@@ -12,6 +12,10 @@ protocol ModelSource {
     var config: ModelConfig { get }
     /// Where its tensors are.
     var map: TensorMap { get }
+    /// Constant factors to multiply into the weights.
+    var scales: FoldedScales { get }
+    /// How the matrices of layers are coded.
+    var coding: WeightCoding { get }
     /// All tensors, under the names the checkpoint gives them.
     var tensorNames: [String] { get }
     /// The tensor that the checkpoint calls `name`, or nil if there is none.

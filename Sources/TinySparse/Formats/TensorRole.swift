@@ -9,16 +9,32 @@ import TinySupport
 package enum TensorRole: String, CaseIterable, Sendable {
     case tokenEmbedding = "token_embd"
     case positions = "position_embd"
+    /// From embeddings to a residual stream of another width, and back to what the LM head multiplies.
+    case embeddingIn = "token_embd_in"
+    case embeddingOut = "output_in"
 
     case attentionNorm = "attn_norm"
     case query = "attn_q"
     case key = "attn_k"
     case value = "attn_v"
+    case queryNorm = "attn_q_norm"
+    case keyNorm = "attn_k_norm"
+    /// The norm of the heads' outputs, before `attentionOutput`.
+    case attentionSubNorm = "attn_sub_norm"
     case attentionOutput = "attn_output"
+    /// The norm of what attention adds to the residual stream, or of the sum.
+    case attentionPostNorm = "post_attention_norm"
     case mlpNorm = "ffn_norm"
+    /// What scores the experts of a mixture, and what gates the shared one: floats.
+    case router = "ffn_router"
+    case sharedGate = "ffn_shared_gate"
     case up = "ffn_up"
     case gate = "ffn_gate"
+    /// The norm of the activated neurons, before `down`.
+    case mlpSubNorm = "ffn_sub_norm"
     case down = "ffn_down"
+    /// The norm of what the MLP adds to the residual stream, or of the sum.
+    case mlpPostNorm = "post_ffw_norm"
     /// The two matrices of a layer's predictor of neurons, or of groups of them.
     case neuronReduce = "ffn_predictor_a"
     case neuronExpand = "ffn_predictor_b"
@@ -39,12 +55,20 @@ extension TensorRole {
     /// Whether each layer has a tensor of this role.
     package var isOfLayer: Bool {
         switch self {
-        case .tokenEmbedding, .positions, .outputNorm, .lmHead, .screenReduce, .screenExpand: false
+        case .tokenEmbedding, .positions, .embeddingIn, .embeddingOut, .outputNorm, .lmHead, .screenReduce, .screenExpand:
+            false
         default: true
         }
     }
 
-    package var isNorm: Bool { self == .attentionNorm || self == .mlpNorm || self == .outputNorm }
+    package var isNorm: Bool {
+        switch self {
+        case .attentionNorm, .queryNorm, .keyNorm, .attentionSubNorm, .attentionPostNorm, .mlpNorm, .mlpSubNorm,
+            .mlpPostNorm, .outputNorm:
+            true
+        default: false
+        }
+    }
 
     /// Whether a source checkpoint has the tensor; the others are trained here.
     package var isOfSource: Bool {
@@ -55,7 +79,9 @@ extension TensorRole {
     }
 
     /// Whether 4-bit weights are possible: all matrices of source checkpoints.
-    package var canBeFourBit: Bool { isOfSource && !isNorm && self != .positions }
+    package var canBeFourBit: Bool {
+        isOfSource && !isNorm && self != .positions && self != .router && self != .sharedGate
+    }
 
     /// The matrices of attention.
     package var isAttention: Bool {
@@ -76,7 +102,9 @@ extension TensorRole {
     package var inputNorm: TensorRole? {
         switch self {
         case .query, .key, .value: .attentionNorm
+        case .attentionOutput: .attentionSubNorm
         case .up, .gate: .mlpNorm
+        case .down: .mlpSubNorm
         case .tokenEmbedding, .lmHead: .outputNorm
         default: nil
         }

@@ -108,15 +108,24 @@ extension ModelConfig {
         func matrix(_ rows: Int, _ cols: Int) -> TensorSpec.Storage {
             fourBit.contains(id.role) ? .fourBit(rows: rows, cols: cols) : .int8(rows: rows, cols: cols)
         }
+        func norm(_ width: Int) -> TensorSpec.Storage? { norms.contains(id.role) ? .vector(count: width) : nil }
         func rank(_ ranks: [Int]) -> Int? {
             guard let layer = id.layer, layer < ranks.count, ranks[layer] > 0 else { return nil }
             return ranks[layer]
         }
         switch id.role {
-        case .tokenEmbedding: return matrix(vocabularySize, dModel)
+        case .tokenEmbedding: return matrix(vocabularySize, embeddingWidth)
+        case .embeddingIn: return projectsEmbeddings ? matrix(dModel, embeddingWidth) : nil
+        case .embeddingOut: return projectsEmbeddings ? matrix(embeddingWidth, dModel) : nil
         case .positions:
             return positions == .learned ? .table(rows: contextLength, cols: dModel) : nil
-        case .attentionNorm, .mlpNorm, .outputNorm: return .vector(count: dModel)
+        case .attentionNorm, .attentionPostNorm, .mlpNorm, .mlpPostNorm, .outputNorm: return norm(dModel)
+        case .queryNorm: return norm(normalizesAllHeads ? dQuery : headDim)
+        case .keyNorm: return norm(normalizesAllHeads ? dKV : headDim)
+        case .attentionSubNorm: return norm(dQuery)
+        case .mlpSubNorm: return norm(dFF)
+        case .router: return experts.map { .table(rows: $0.count, cols: dModel) }
+        case .sharedGate: return experts?.gatesShared ?? false ? .vector(count: dModel) : nil
         case .query: return matrix(dQuery, dModel)
         case .key, .value: return matrix(dKV, dModel)
         case .attentionOutput:
@@ -131,8 +140,8 @@ extension ModelConfig {
         case .gateGain: return predictors.isGateChosen(id.layer!) ? .vector(count: dFF) : nil
         case .headReduce: return rank(predictors.headRanks).map { .int8(rows: $0, cols: dModel) }
         case .headExpand: return rank(predictors.headRanks).map { .neuronMajor(outputs: nHeads, inputs: $0) }
-        case .lmHead: return tiedHead ? nil : matrix(vocabularySize, dModel)
-        case .screenReduce: return predictors.screen.map { .int8(rows: $0.rank, cols: dModel) }
+        case .lmHead: return tiedHead ? nil : matrix(vocabularySize, embeddingWidth)
+        case .screenReduce: return predictors.screen.map { .int8(rows: $0.rank, cols: embeddingWidth) }
         case .screenExpand: return predictors.screen.map { .int8(rows: vocabularySize, cols: $0.rank) }
         }
     }

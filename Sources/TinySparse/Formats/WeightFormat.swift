@@ -7,8 +7,8 @@ public enum WeightFormat: String, Sendable, CaseIterable {
     /// One byte for each weight and one scale for each output.
     case int8
     /// 4 bits for each weight and a pair of float16 for every 32 of them. The embedding and the LM head stay int8:
-    /// 4 bits would cost the most there. So do the MLP's matrices of models with a sparse activation, which skip
-    /// neurons: sixteen rows of 4-bit weights form a block, and a single row cannot be read without the other fifteen.
+    /// 4 bits would cost the most there. So do the MLP's matrices of models with a sparse activation or with experts,
+    /// which skip neurons: sixteen rows of 4-bit weights form a block, and a single row cannot be read without the other fifteen.
     case w4
     /// The same, and the embedding and the LM head as well: the smallest, at a cost in quality.
     case w4all = "w4-all"
@@ -26,11 +26,13 @@ package struct FourBitRoles: Sendable, Equatable {
 
     /// What `format` means for a model of that kind.
     package init(_ format: WeightFormat, _ config: ModelConfig) {
+        let skipsNeurons = config.activation.isSparse || config.experts != nil
         roles = Self.possible.filter { role in
-            switch format {
+            if role == .embeddingIn || role == .embeddingOut, !config.projectsEmbeddings { return false }
+            return switch format {
             case .int8: false
-            case .w4: role.isAttention || role.isMLP && !config.activation.isSparse
-            case .w4all: !role.isMLP || !config.activation.isSparse
+            case .w4: role.isAttention || role.isMLP && !skipsNeurons
+            case .w4all: !role.isMLP || !skipsNeurons
             }
         }
     }

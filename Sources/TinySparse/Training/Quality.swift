@@ -120,9 +120,9 @@ extension Quality {
             (loss, denseLoss, divergence) = withUnsafeTemporaryAllocation(of: Float.self, capacity: count + 16) { e in
                 let e = e.baseAddress!
                 e.update(from: sparse, count: count)
-                let logQ = Double64.ln(Double(kernels.softmaxWeights(e, count, sparse[q]))) + Double(sparse[q])
+                let logQ = Double64.ln(Double(kernels.softmaxWeights(e, 0, count, sparse[q]))) + Double(sparse[q])
                 e.update(from: dense, count: count)
-                let total = kernels.softmaxWeights(e, count, dense[p])
+                let total = kernels.softmaxWeights(e, 0, count, dense[p])
                 let logP = Double64.ln(Double(total)) + Double(dense[p])
                 var sum = 0.0
                 for i in 0..<count { sum += Double(e[i] * (dense[i] - sparse[i])) }

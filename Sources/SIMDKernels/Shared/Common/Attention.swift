@@ -56,9 +56,21 @@ func byteScores(
     scores(tile, Bytes(numbers: keys, scales: keyScales), scale, largest)
 }
 
-func softmaxWeights(_ scores: UnsafeMutablePointer<Float>, _ count: Int, _ largest: Float) -> Float {
+func softmaxWeights(
+    _ scores: UnsafeMutablePointer<Float>, _ first: Int, _ count: Int, _ largest: Float
+) -> Float {
     var acc = F16.zero
     var i = 0
+    // The blocks that begin before the first.
+    while i < first {
+        let rest = Swift.min(count &- i, 16)
+        let e = exponential(loadPart(scores + i, rest) - largest)
+        var kept = F16.zero
+        for l in 0..<rest where i &+ l >= first { kept[l] = e[l] }
+        storePart(kept, scores + i, rest)
+        acc += kept
+        i &+= 16
+    }
     while i &+ 16 <= count {
         let e = exponential(load(scores + i) - largest)
         store(e, scores + i)

@@ -180,6 +180,10 @@ func silu(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
     activate(x, count) { $0 / (exponential(F16.zero - $0) + 1) }
 }
 
+func sigmoid(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
+    activate(x, count) { 1 / (exponential(F16.zero - $0) + 1) }
+}
+
 func gelu(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
     activate(x, count) { v in
         let u = (v + ((v * v) * v) * 0.044715) * 1.595_769_121_605_730_8
@@ -203,6 +207,34 @@ func geluErf(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
     }
 }
 
+func fatRelu(_ x: UnsafeMutablePointer<Float>, _ count: Int, _ threshold: Float) {
+    activate(x, count) { F16.zero.replacing(with: $0, where: $0 .> threshold) }
+}
+
+/// tanh(u) = 1 - 2 / (exp(2u) + 1)
+func softCap(_ x: UnsafeMutablePointer<Float>, _ count: Int, _ cap: Float) {
+    activate(x, count) { v in
+        let u = v / cap
+        return (1 - 2 / (exponential(u + u) + 1)) * cap
+    }
+}
+
+func largest(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
+    var most = F16(repeating: -.infinity)
+    var i = 0
+    while i &+ 16 <= count {
+        most = vmax(load(x + i), most)
+        i &+= 16
+    }
+    var result = -Float.infinity
+    for l in 0..<16 { result = most[l] > result ? most[l] : result }
+    while i < count {
+        result = x[i] > result ? x[i] : result
+        i &+= 1
+    }
+    return result
+}
+
 // MARK: Norms
 
 /// Lane sum of `f` over `count` elements.
@@ -222,6 +254,23 @@ func laneSum(_ x: UnsafePointer<Float>, _ count: Int, _ f: (F16) -> F16) -> Floa
         acc += kept
     }
     return tree(acc)
+}
+
+func floatDots(
+    _ rows: UnsafePointer<Float>, _ count: Int, _ x: UnsafePointer<Float>, _ width: Int,
+    _ out: UnsafeMutablePointer<Float>
+) {
+    for r in 0..<count {
+        let row = rows + r &* width
+        var acc = F16.zero
+        var i = 0
+        while i &+ 16 <= width {
+            acc += load(x + i) * load(row + i)
+            i &+= 16
+        }
+        if i < width { acc += loadPart(x + i, width &- i) * loadPart(row + i, width &- i) }
+        out[r] = tree(acc)
+    }
 }
 
 func rmsNorm(

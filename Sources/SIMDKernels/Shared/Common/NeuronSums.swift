@@ -33,6 +33,26 @@ func neuronSums(
     for t in 0..<tokens { finish(totals + t &* width, w, count, out + t &* outStride) }
 }
 
+func sparseNeuronSums(
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>, _ sizes: UnsafePointer<Int32>, _ count: Int,
+    _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ out: UnsafeMutablePointer<Float>
+) {
+    let width = (count &+ 63) & ~63
+    let totals = (scratch + width &* 4).assumingMemoryBound(to: Float.self)
+    totals.update(repeating: 0, count: width)
+    for g in 0..<x.groups where sizes[g] > 0 {
+        let group = x.groups(from: g, count: groupSize)
+        groupProducts(w, neurons + g &* groupSize, Int(sizes[g]), width, group, 1, 0, scratch)
+        let scale = group.scales[0]
+        var c = 0
+        while c < width {
+            store(load(totals + c) + integersAsFloats(scratch + c &* 4) * scale, totals + c)
+            c &+= 16
+        }
+    }
+    finish(totals, w, count, out)
+}
+
 func neuronGroups(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ count: Int,
     _ x: QuantizedRows, _ scratch: UnsafeMutableRawPointer, _ contributions: UnsafeMutablePointer<Float>

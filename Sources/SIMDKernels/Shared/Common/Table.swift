@@ -10,11 +10,12 @@ import KernelTable
 package func kernels() -> KernelTable {
     KernelTable(
         name: setName, rowDots: rowDots, neuronSums: neuronSums,
-        neuronGroups: neuronGroups, groupSums: groupSums, tileRows: tileRows,
-        packRows: packRows, packColumns: packColumns, tileDots: tileDots, quantize: quantize,
+        neuronGroups: neuronGroups, groupSums: groupSums, sparseNeuronSums: sparseNeuronSums,
+        tileRows: tileRows, packRows: packRows, packColumns: packColumns, tileDots: tileDots, quantize: quantize,
         expandRow: expandRow, add: add, rmsNorm: rmsNorm, layerNorm: layerNorm, rope: rope,
-        indicesAtLeast: indicesAtLeast, relu: relu, silu: silu, gelu: gelu, geluErf: geluErf, multiply: multiply,
-        toHalf: toHalf,
+        indicesAtLeast: indicesAtLeast, relu: relu, silu: silu, gelu: gelu, geluErf: geluErf,
+        fatRelu: fatRelu, softCap: softCap, largest: largest, sigmoid: sigmoid, floatDots: floatDots,
+        multiply: multiply, toHalf: toHalf,
         attentionScores: attentionScores, softmaxWeights: softmaxWeights,
         weightedValues: weightedValues, toBytes: toBytes, byteScores: byteScores, byteValues: byteValues,
         fourBit: FourBitKernels(

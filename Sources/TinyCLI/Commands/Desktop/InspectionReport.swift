@@ -104,8 +104,8 @@ struct InspectionReport {
     private func describe(_ config: ModelConfig) -> [(String, String)] {
         let positions =
             switch config.positions {
-            case .rope(let base, _, let dims):
-                "rotary, base \(fixed(base, 0)), \(dims) of \(config.headDim) dimensions"
+            case .rope(let rope):
+                "rotary, base \(fixed(rope.base, 0)), \(rope.dims) of \(config.headDim) dimensions"
             case .learned: "learned"
             }
         return [

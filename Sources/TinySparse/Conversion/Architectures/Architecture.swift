@@ -6,11 +6,18 @@ import TinySupport
 /// What is to know about a family of models in order to convert it: how its settings become a `ModelConfig`, and where its
 /// tensors are.
 ///
-/// To add an architecture, copy `Llama.swift`, change what differs, and add the type to `architectures`. What the
-/// runtime cannot express has to be refused here, by the name of the setting.
+/// To add an architecture, copy the file of one that is like it, change what differs, and add the type to `architectures`.
+/// What the runtime cannot express has to be refused here, by the name of the setting. Settings that are read count as
+/// understood; `ConfigChecks` and `GGUFChecks` refuse others that would change what the model computes.
 protocol Architecture: SendableMetatype {
-    /// Its name in GGUF files (`general.architecture`) and in `config.json` (`model_type`).
+    /// Its name in `config.json` (`model_type`), and in GGUF files (`general.architecture`) unless `ggufNames` says others.
     static var name: String { get }
+    /// Its names in GGUF files; empty if there are no such files.
+    static var ggufNames: [String] { get }
+    /// The names of its classes in Transformers without their endings: `Llama` for `LlamaForCausalLM`.
+    static var huggingFaceClass: String { get }
+    /// Whether published models come with code of their own (`auto_map`), which says the same.
+    static var hasPublishedCode: Bool { get }
 
     /// The configuration that the metadata of a GGUF file describes.
     /// - Throws: `FormatError` naming the key.
@@ -20,27 +27,60 @@ protocol Architecture: SendableMetatype {
     /// - Throws: `FormatError` naming the field.
     static func config(_ fields: ConfigFields) throws(FormatError) -> ModelConfig
 
-    /// The tensors of a GGUF file.
-    static var ggufTensors: TensorMap { get }
+    /// Constant factors.
+    static func scales(_ fields: GGUFFields, _ config: ModelConfig) throws(FormatError) -> FoldedScales
+    static func scales(_ fields: ConfigFields, _ config: ModelConfig) throws(FormatError) -> FoldedScales
 
-    /// The names of its classes in Transformers without their endings: `Llama` for `LlamaForCausalLM`.
-    static var huggingFaceClass: String { get }
+    /// How the matrices of layers are coded in a Hugging Face model.
+    static func coding(_ fields: ConfigFields) throws(FormatError) -> WeightCoding
+
+    /// The tensors of a GGUF file.
+    static func ggufTensors(_ config: ModelConfig) -> TensorMap
 
     /// The tensors of a Hugging Face model.
-    static var huggingFaceTensors: TensorMap { get }
+    static func huggingFaceTensors(_ config: ModelConfig) -> TensorMap
+}
+
+extension Architecture {
+    static var ggufNames: [String] { [name] }
+    static var hasPublishedCode: Bool { false }
+    static func scales(_ fields: GGUFFields, _ config: ModelConfig) throws(FormatError) -> FoldedScales { FoldedScales() }
+    static func scales(_ fields: ConfigFields, _ config: ModelConfig) throws(FormatError) -> FoldedScales {
+        FoldedScales()
+    }
+    static func coding(_ fields: ConfigFields) throws(FormatError) -> WeightCoding { .plain }
+    static func ggufTensors(_ config: ModelConfig) -> TensorMap { TensorMap(derived: [GGUFFields.ropeFactorsName]) }
+}
+
+/// An architecture without GGUF files.
+protocol HuggingFaceArchitecture: Architecture {}
+
+extension HuggingFaceArchitecture {
+    static var ggufNames: [String] { [] }
+    static func config(_ fields: GGUFFields) throws(FormatError) -> ModelConfig {
+        throw fields.unsupported("block_count", "\(name) models have no GGUF files")
+    }
 }
 
 /// What can be converted.
-private let architectures: [any Architecture.Type] = [Llama.self, OPT.self]
+private let architectures: [any Architecture.Type] = [
+    Llama.self, Mistral.self, Qwen2.self, Qwen3.self, SmolLM3.self, Granite.self, OLMo2.self, Gemma2.self, Gemma3.self,
+    Phi3.self, Phi.self, StableLM.self, GPT2.self, GPTNeoX.self, Falcon.self, Nemotron.self, Persimmon.self, OPT.self,
+    BitNet.self, SparseLlama.self, SparseQwen2.self, ProSparse.self, Bamboo.self, MiniCPM.self, Mixtral.self, OLMoE.self,
+    Qwen2MoE.self, Qwen3MoE.self, SmallThinker.self,
+]
 
 /// The architecture called `name`.
 /// - Parameters:
 ///   - path: the file that names it.
 ///   - item: the key it is under.
+///   - names: what an architecture is called there.
 /// - Throws: `FormatError` that lists what is supported.
-func architecture(_ name: String, path: String, item: String) throws(FormatError) -> any Architecture.Type {
-    for architecture in architectures where architecture.name == name { return architecture }
-    let supported = architectures.map { $0.name }.joined(separator: ", ")
+private func architecture(
+    _ name: String, path: String, item: String, _ names: (any Architecture.Type) -> [String]
+) throws(FormatError) -> any Architecture.Type {
+    for architecture in architectures where names(architecture).contains(name) { return architecture }
+    let supported = Set(architectures.flatMap(names)).sorted().joined(separator: ", ")
     throw FormatError(
         .unsupported, path: path, item: item,
         "architecture \"\(printable(name))\" is not supported; supported are \(supported)")
@@ -50,17 +90,21 @@ func architecture(_ name: String, path: String, item: String) throws(FormatError
 package struct SourceConfig {
     package let config: ModelConfig
     let architecture: any Architecture.Type
+    let scales: FoldedScales
+    let coding: WeightCoding
 
     /// Reads the metadata of a GGUF file made by the converters of llama.cpp or its relatives.
     /// - Throws: `FormatError` naming the key.
     package init(gguf: GGUFParts) throws(FormatError) {
         let key = "general.architecture"
         let name = try gguf.first.string(key)
-        architecture = try TinyConversion.architecture(name, path: gguf.first.path, item: key)
+        architecture = try TinyConversion.architecture(name, path: gguf.first.path, item: key) { $0.ggufNames }
         let fields = GGUFFields(parts: gguf, architecture: name)
         config = try architecture.config(fields)
+        scales = try architecture.scales(fields, config)
+        coding = .plain
         try config.validate(path: gguf.first.path)
-        try fields.requireUnderstood()
+        try fields.requireUnderstood(context: config.contextLength)
     }
 
     /// Reads the `config.json` of a Hugging Face model.
@@ -69,8 +113,10 @@ package struct SourceConfig {
 
     init(_ fields: ConfigFields) throws(FormatError) {
         let key = "model_type"
-        architecture = try TinyConversion.architecture(fields.string(key), path: fields.path, item: key)
+        architecture = try TinyConversion.architecture(fields.string(key), path: fields.path, item: key) { [$0.name] }
         config = try architecture.config(fields)
+        scales = try architecture.scales(fields, config)
+        coding = try architecture.coding(fields)
         try config.validate(path: fields.path)
         try fields.requireUnderstood(of: architecture, context: config.contextLength)
     }

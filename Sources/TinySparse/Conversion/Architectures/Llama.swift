@@ -3,48 +3,40 @@
 import TinyFormats
 import TinySupport
 
-/// Llama and what has its shape: RMS norms, rotary positions, grouped heads, a gated MLP.
+/// Llama and what has its shape: RMS norms, rotary positions, grouped heads, a gated MLP; GGUF files of Mistral and
+/// Mixtral, too.
 /// Source: Transformers, `modeling_llama.py`; llama.cpp, `LLM_ARCH_LLAMA`.
 enum Llama: Architecture {
     static let name = "llama"
-
-    // MARK: GGUF
-
-    static func config(_ fields: GGUFFields) throws(FormatError) -> ModelConfig {
-        try fields.config(
-            normKind: .rms, epsilon: "attention.layer_norm_rms_epsilon", activation: .silu, gated: true, isRotary: true,
-            biases: fields.biases([.query, .key, .value, .attentionOutput, .gate, .up, .down]))
-    }
-
-    /// llama.cpp's converter interleaves the rotary pairs of llama models.
-    static let ggufTensors = TensorMap(hasInterleavedPairs: true, derived: [GGUFFields.ropeFactorsName])
-
-    // MARK: Hugging Face
-
     static let huggingFaceClass = "Llama"
 
-    static func config(_ fields: ConfigFields) throws(FormatError) -> ModelConfig {
-        let width = try fields.integer("hidden_size")
-        let heads = try fields.integer("num_attention_heads")
-        guard heads > 0 else { throw fields.unsupported("num_attention_heads", "is \(heads)") }
-        let headDim = try fields.optionalInteger("head_dim") ?? width / heads
-        let (positions, factors) = try fields.rope(headDim: headDim)
-        var biases: Set<TensorRole> = []
-        if try fields.bool("attention_bias") { biases.formUnion([.query, .key, .value, .attentionOutput]) }
-        if try fields.bool("mlp_bias") { biases.formUnion([.gate, .up, .down]) }
-        return ModelConfig(
-            architecture: name, name: try fields.modelName(), vocabularySize: try fields.integer("vocab_size"),
-            dModel: width, nLayers: try fields.integer("num_hidden_layers"), nHeads: heads,
-            nKVHeads: try fields.optionalInteger("num_key_value_heads") ?? heads, headDim: headDim,
-            dFF: try fields.integer("intermediate_size"),
-            contextLength: try fields.integer("max_position_embeddings", default: 2048),
-            normEpsilon: Float(try fields.double("rms_norm_eps", default: 1e-6)),
-            normKind: .rms, activation: try fields.activation("hidden_act", default: .silu), gated: true,
-            positions: positions, ropeFactors: factors, tiedHead: try fields.bool("tie_word_embeddings"),
-            biases: biases)
+    static func config(_ fields: GGUFFields) throws(FormatError) -> ModelConfig {
+        var config = try fields.decoder(
+            activation: .silu, biases: fields.biases([.query, .key, .value, .attentionOutput, .gate, .up, .down]))
+        // Mixtral.
+        if try (fields.optionalInteger("expert_count") ?? 0) > 0 {
+            try config.become(fields.experts(width: config.dFF, normalizes: true))
+        }
+        return config
     }
 
-    static let huggingFaceTensors = TensorMap(
+    static func config(_ fields: ConfigFields) throws(FormatError) -> ModelConfig {
+        var config = try fields.decoder(name)
+        config.biases = try fields.biases()
+        return config
+    }
+
+    /// llama.cpp's converter interleaves the rotary pairs of some architectures, this among them.
+    static func ggufTensors(_ config: ModelConfig) -> TensorMap {
+        TensorMap(
+            slots: config.experts == nil ? [:] : GGUFFields.expertSlots, hasInterleavedPairs: true,
+            derived: GGUFFields.ropeFactorNames)
+    }
+
+    static func huggingFaceTensors(_ config: ModelConfig) -> TensorMap { tensors }
+
+    /// The names of most families, Llama's.
+    static let tensors = TensorMap(
         prefixes: ["model.", ""],
         slots: [
             .tokenEmbedding: "model.embed_tokens",
@@ -52,6 +44,8 @@ enum Llama: Architecture {
             .query: "model.layers.#.self_attn.q_proj",
             .key: "model.layers.#.self_attn.k_proj",
             .value: "model.layers.#.self_attn.v_proj",
+            .queryNorm: "model.layers.#.self_attn.q_norm",
+            .keyNorm: "model.layers.#.self_attn.k_norm",
             .attentionOutput: "model.layers.#.self_attn.o_proj",
             .mlpNorm: "model.layers.#.post_attention_layernorm",
             .up: "model.layers.#.mlp.up_proj",

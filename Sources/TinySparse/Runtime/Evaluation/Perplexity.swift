@@ -100,7 +100,7 @@ extension Session {
         var largest = -Float.infinity
         for i in 0..<count { largest = logits[i] > largest ? logits[i] : largest }
         let own = logits[target]
-        let total = kernels.softmaxWeights(logits, count, largest)
+        let total = kernels.softmaxWeights(logits, 0, count, largest)
         return Double64.ln(Double(total)) - Double(own - largest)
     }
 }

@@ -7,7 +7,12 @@ import TinyFormats
 final class Attention {
     private let context: ComputeContext
     private let cache: KVCache
-    private let rotary: RotaryTable?
+    /// The rotation of each layer; nil for none.
+    private let rotary: [RotaryTable?]
+    /// How many tokens each layer sees; empty if all layers see all.
+    private let windows: [Int]
+    private let softCap: Float
+    private let normalizesAllHeads: Bool
     private let scale: Float
     private let query, key, value, heads: AlignedBuffer<Float>
     private let quantized: Activations
@@ -28,13 +33,16 @@ final class Attention {
     ) throws(RuntimeError) {
         self.context = context
         self.cache = cache
-        if case .rope(let base, let scaling, let dims) = config.positions {
-            rotary = try RotaryTable(
-                base: base, scaling: scaling, dims: dims, factors: config.ropeFactors, positions: cache.limit,
-                in: memory)
-        } else {
-            rotary = nil
+        var tables: [ModelConfig.LayerRope: RotaryTable] = [:]
+        rotary = try (0..<config.nLayers).map { layer throws(RuntimeError) -> RotaryTable? in
+            guard let rope = config.rope(layer) else { return nil }
+            let kind = config.layerRopes.isEmpty ? .main : config.layerRopes[layer]
+            if tables[kind] == nil { tables[kind] = try RotaryTable(rope, positions: cache.limit, in: memory) }
+            return tables[kind]
         }
+        windows = config.windows
+        softCap = config.attentionSoftCap
+        normalizesAllHeads = config.normalizesAllHeads
         scale = 1 / Float(config.headDim).squareRoot()
         query = try AlignedBuffer(capacity * config.dQuery, in: memory)
         key = try AlignedBuffer(capacity * config.dKV, in: memory)
@@ -57,19 +65,28 @@ final class Attention {
         let active: ActiveSets? = if case .indices(let sets) = selection { sets } else { nil }
         possible += tokens * shape.nHeads
         computed += active.map { sets in (0..<tokens).reduce(0) { $0 + sets.count($1) } } ?? tokens * shape.nHeads
+        let rotary = rotary[index]
         rotary?.fill(upTo: start + tokens)
         project(layer, x, tokens, active)
         forEachBlock(tokens, at: start) { t in
-            rotate(query.pointer + t * shape.dQuery, shape.nHeads, start + t)
-            rotate(key.pointer + t * shape.dKV, shape.nKVHeads, start + t)
+            let q = query.pointer + t * shape.dQuery, k = key.pointer + t * shape.dKV
+            normalize(layer.queryNorm, q, shape.nHeads)
+            normalize(layer.keyNorm, k, shape.nKVHeads)
+            rotary?.rotate(q, shape.nHeads, width: shape.headDim, at: start + t, context.kernels)
+            rotary?.rotate(k, shape.nKVHeads, width: shape.headDim, at: start + t, context.kernels)
             store(t, index, start + t)
         }
         let work = shape.nHeads * tokens
-        let piece = rowsAtOnce(work, positions: start + tokens)
+        let window = windows.isEmpty || windows[index] == 0 ? Int.max : windows[index]
+        let piece = rowsAtOnce(work, positions: min(start + tokens, window))
         let kernels = context.kernels
         context.pool.run((work + piece - 1) / piece) { number, worker in
             let rows = number * piece..<min((number + 1) * piece, work)
-            attend(rows, of: tokens, index, start, active, scratch.pointer + worker * scratchSize, kernels)
+            attend(
+                rows, of: tokens, index, start, window, active, scratch.pointer + worker * scratchSize, kernels)
+        }
+        if let norm = layer.attentionSubNorm {
+            context.normalizeInPlace(norm, heads.pointer, tokens, width: shape.dQuery)
         }
         context.forEachToken(tokens) { t in
             quantized.set(t, heads.pointer + t * shape.dQuery, shape.dQuery, context.kernels)
@@ -92,8 +109,8 @@ final class Attention {
     /// Queries of the active heads, keys and values of all.
     private func project(_ layer: Weights.Layer, _ x: Activations, _ tokens: Int, _ active: ActiveSets?) {
         let shape = context.shape
-        guard let active, tokens < Selection.fewTokens else {
-            // Many tokens are cheaper dense; an inactive head's query is then not used.
+        guard let active, tokens < Selection.fewTokens, !normalizesAllHeads else {
+            // Many tokens are cheaper dense, and a norm of all heads needs them; an inactive head's query is not used.
             context.products.multiply(
                 x.rows(), tokens: tokens, ProductTarget(map: layer.query, out: query.pointer),
                 ProductTarget(map: layer.key, out: key.pointer),
@@ -127,10 +144,12 @@ final class Attention {
         return min(worthwhile, (work + context.pool.threads - 1) / context.pool.threads)
     }
 
-    private func rotate(_ x: UnsafeMutablePointer<Float>, _ heads: Int, _ position: Int) {
-        guard let rotary else { return }
-        let cosines = rotary.cosines(at: position), sines = rotary.sines(at: position)
-        for h in 0..<heads { context.kernels.rope(x + h * context.shape.headDim, cosines, sines, rotary.pairs) }
+    /// The norm of queries or of keys, of each head or of all together.
+    private func normalize(_ norm: Weights.Norm?, _ x: UnsafeMutablePointer<Float>, _ heads: Int) {
+        guard let norm else { return }
+        let width = context.shape.headDim
+        if normalizesAllHeads { return context.normalize(norm, x, heads * width, into: x) }
+        for h in 0..<heads { context.normalize(norm, x + h * width, width, into: x + h * width) }
     }
 
     /// Puts a token's keys and values into the cache.
@@ -145,7 +164,7 @@ final class Attention {
     /// Some of the layer's rows, a row being one head of one token: all heads that share keys and values lie
     /// together, token by token, so that what reads the same positions follows each other.
     private func attend(
-        _ rows: Range<Int>, of tokens: Int, _ layer: Int, _ start: Int, _ active: ActiveSets?,
+        _ rows: Range<Int>, of tokens: Int, _ layer: Int, _ start: Int, _ window: Int, _ active: ActiveSets?,
         _ scratch: UnsafeMutablePointer<Float>, _ kernels: KernelTable
     ) {
         let width = context.shape.headDim
@@ -168,7 +187,7 @@ final class Attention {
             }
             let isLast = row + 1 == rows.upperBound || (row + 1) / (tokens * sharing) > shared
             guard tile.rows == QueryTile.most || isLast && tile.rows > 0 else { continue }
-            attend(tile, layer, shared, scratch, outputs, kernels)
+            attend(tile, layer, shared, window, scratch, outputs, kernels)
             for i in 0..<tile.rows {
                 (heads.pointer + places[i]).update(from: outputs + i * stride, count: width)
             }
@@ -178,13 +197,20 @@ final class Attention {
 
     /// One tile; `numbers` takes a number a row.
     private func attend(
-        _ tile: QueryTile, _ layer: Int, _ shared: Int, _ numbers: UnsafeMutablePointer<Float>,
+        _ tile: QueryTile, _ layer: Int, _ shared: Int, _ window: Int, _ numbers: UnsafeMutablePointer<Float>,
         _ outputs: UnsafeMutablePointer<Float>, _ kernels: KernelTable
     ) {
-        cache.scores(tile, layer, shared, scale, kernels, largest: numbers)
+        var tile = tile
+        // Positions that no row sees are left out in whole blocks of keys: from here on, positions count from `base`.
+        let base = max(tile.counts[0] - window, 0) / QueryTile.keyBlock * QueryTile.keyBlock
+        for i in 0..<tile.rows { tile.counts[i] -= base }
+        cache.scores(tile, layer, shared, from: base, scale, kernels, largest: numbers)
         for i in 0..<tile.rows {
-            numbers[i] = kernels.softmaxWeights(tile.scores + i * tile.stride, tile.counts[i], numbers[i])
+            let scores = tile.scores + i * tile.stride, count = tile.counts[i], first = max(count - window, 0)
+            if softCap > 0 { kernels.softCap(scores + first, count - first, softCap) }
+            if softCap > 0 || first > 0 { numbers[i] = kernels.largest(scores + first, count - first) }
+            numbers[i] = kernels.softmaxWeights(scores, first, count, numbers[i])
         }
-        cache.weightedValues(tile, layer, shared, numbers, kernels, into: outputs)
+        cache.weightedValues(tile, layer, shared, from: base, numbers, kernels, into: outputs)
     }
 }

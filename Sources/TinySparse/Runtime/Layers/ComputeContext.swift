@@ -9,7 +9,8 @@ package struct LayerShape {
     package let dModel, dFF, nHeads, nKVHeads, headDim: Int
     let normEpsilon: Float
     let activation: ModelConfig.Activation
-    let gated: Bool
+    let activationThreshold: Float
+    let gated, activatesUp: Bool
 
     /// Width of all query heads together.
     var dQuery: Int { nHeads * headDim }
@@ -24,7 +25,9 @@ package struct LayerShape {
         headDim = config.headDim
         normEpsilon = config.normEpsilon
         activation = config.activation
+        activationThreshold = config.activationThreshold
         gated = config.gated
+        activatesUp = config.activatesUp
     }
 }
 
@@ -42,7 +45,7 @@ package final class ComputeContext {
         shape = LayerShape(config)
         self.kernels = kernels
         self.pool = pool
-        let widest = max(config.dModel, config.dQuery, config.dFF, 4096)
+        let widest = max(config.dModel, config.dQuery, config.dFF, config.embeddingWidth, 4096)
         let scratch = try WorkerScratch(
             kernels, threads: pool.threads, widest: widest, tallest: max(config.dModel, config.dFF), in: memory)
         products = try MatrixProducts(
@@ -70,20 +73,32 @@ package final class ComputeContext {
         }
     }
 
-    /// `out[t] = quantize(norm(x[t]))`.
+    /// `out[t] = quantize(norm(x[t]))` for rows of the residual stream; without a norm they are quantized as they are.
     func normalize(
-        _ norm: Weights.Norm, _ x: UnsafePointer<Float>, _ tokens: Int, into out: Activations
+        _ norm: Weights.Norm?, _ x: UnsafePointer<Float>, _ tokens: Int, into out: Activations
     ) {
         forEachToken(tokens) { t in
+            let x = x + t * shape.dModel
+            guard let norm else { return out.set(t, x, shape.dModel, kernels) }
             withUnsafeTemporaryAllocation(of: Float.self, capacity: shape.dModel) { y in
-                let x = x + t * shape.dModel, y = y.baseAddress!
-                if let bias = norm.bias {
-                    kernels.layerNorm(x, norm.weight, bias, shape.normEpsilon, shape.dModel, y)
-                } else {
-                    kernels.rmsNorm(x, norm.weight, shape.normEpsilon, shape.dModel, y)
-                }
-                out.set(t, y, shape.dModel, kernels)
+                normalize(norm, x, shape.dModel, into: y.baseAddress!)
+                out.set(t, y.baseAddress!, shape.dModel, kernels)
             }
+        }
+    }
+
+    /// `x[t] = norm(x[t])`, rows of `width` values.
+    func normalizeInPlace(_ norm: Weights.Norm, _ x: UnsafeMutablePointer<Float>, _ tokens: Int, width: Int) {
+        forEachToken(tokens) { t in normalize(norm, x + t * width, width, into: x + t * width) }
+    }
+
+    /// `out = norm(x)`, which may be in the same place.
+    func normalize(_ norm: Weights.Norm, _ x: UnsafePointer<Float>, _ width: Int, into out: UnsafeMutablePointer<Float>)
+    {
+        if let bias = norm.bias {
+            kernels.layerNorm(x, norm.weight, bias, shape.normEpsilon, width, out)
+        } else {
+            kernels.rmsNorm(x, norm.weight, shape.normEpsilon, width, out)
         }
     }
 }

@@ -15,6 +15,8 @@ package final class ForwardPass {
     private let mlp: MLP
     /// nil if everything is dense.
     private let selector: (any SparsitySelector)?
+    /// nil if the model has no experts.
+    private let router: ExpertRouter?
     /// nil if every logit is exact.
     package let screen: LMHeadScreen?
 
@@ -23,9 +25,11 @@ package final class ForwardPass {
 
     /// `[blockSize, dModel]`: the residual stream, and what a layer adds to it.
     private let hidden, change: AlignedBuffer<Float>
-    /// The quantized norms before attention and MLP. While the heads of a layer are selected, `mlpInput` still is that of
-    /// the layer before.
+    /// The quantized norms before attention and MLP, one object if both read the same. While the heads of a layer are
+    /// selected, `mlpInput` still is that of the layer before.
     private let attentionInput, mlpInput: Activations
+    /// Embeddings, and their connection to the residual stream.
+    private let embeddings: Embeddings
 
     /// Called after the embedding (layer -1) and after every layer.
     package var observer: ((LayerState) -> Void)?
@@ -50,7 +54,8 @@ package final class ForwardPass {
         self.blockSize = blockSize
         context = try ComputeContext(config, kernels: kernels, pool: pool, capacity: blockSize, in: memory)
         attention = try Attention(context, config, cache: cache, capacity: blockSize, in: memory)
-        mlp = try MLP(context, capacity: blockSize, in: memory)
+        // Experts are computed token by token.
+        mlp = try MLP(context, capacity: config.experts == nil ? blockSize : 1, in: memory)
         if let selector {
             self.selector = try selector(context, weights, blockSize, memory)
         } else {
@@ -60,7 +65,11 @@ package final class ForwardPass {
         hidden = try AlignedBuffer(blockSize * config.dModel, in: memory)
         change = try AlignedBuffer(blockSize * config.dModel, in: memory)
         attentionInput = try Activations(width: config.dModel, capacity: blockSize, in: memory)
-        mlpInput = try Activations(width: config.dModel, capacity: blockSize, in: memory)
+        let hasOneInput = config.residual == .parallel && !config.norms.contains(.mlpNorm)
+        mlpInput =
+            hasOneInput ? attentionInput : try Activations(width: config.dModel, capacity: blockSize, in: memory)
+        router = try ExpertRouter(context, config, capacity: blockSize, in: memory)
+        embeddings = try Embeddings(context, config, weights, capacity: blockSize, in: memory)
     }
 
     /// Runs `tokens` at positions `start...`, leaving their keys and values in the cache and their
@@ -69,17 +78,28 @@ package final class ForwardPass {
     package func run(_ tokens: ArraySlice<Int32>, at start: Int, dense: Bool = false) {
         let count = tokens.count
         let selector = dense ? nil : selector
-        measure(.embedding) { embed(tokens, at: start) }
+        measure(.embedding) { embeddings.embed(tokens, at: start, into: hidden.pointer) }
         observe(-1, count)
         for (index, layer) in weights.layers.enumerated() {
             let heads = measure(.prediction) { selector?.heads(index, mlpInput, tokens: count) ?? .all }
+            if let router, router.experts.looksAhead {
+                measure(.prediction) { router.score(layer, hidden.pointer, nil, tokens: count) }
+            }
             measure(.attention) {
                 context.normalize(layer.attentionNorm, hidden.pointer, count, into: attentionInput)
+                // A parallel MLP reads what attention reads, and its norm, if it has one of its own, is made now.
+                let mlpNormIsDue = config.residual == .parallel
+                if mlpNormIsDue, let norm = layer.mlpNorm { context.normalize(norm, hidden.pointer, count, into: mlpInput) }
                 attention.run(layer, index, attentionInput, tokens: count, at: start, heads, into: change.pointer)
-                context.kernels.add(hidden.pointer, change.pointer, count * config.dModel)
-                context.normalize(layer.mlpNorm, hidden.pointer, count, into: mlpInput)
+                addChange(layer.attentionPostNorm, count)
+                if !mlpNormIsDue { context.normalize(layer.mlpNorm, hidden.pointer, count, into: mlpInput) }
             }
-            if let selector, selector.usesGates(index) {
+            if let router {
+                if !router.experts.looksAhead {
+                    measure(.prediction) { router.score(layer, hidden.pointer, layer.mlpNorm, tokens: count) }
+                }
+                measure(.mlp) { mlp.run(layer, mlpInput, tokens: count, router, into: change.pointer) }
+            } else if let selector, selector.usesGates(index) {
                 measure(.mlp) {
                     mlp.computeGates(layer, mlpInput, tokens: count)
                     let neurons = selector.neurons(index, gates: mlp.gateActivations, tokens: count)
@@ -91,9 +111,18 @@ package final class ForwardPass {
                 }
                 measure(.mlp) { mlp.run(layer, mlpInput, tokens: count, neurons, into: change.pointer) }
             }
-            measure(.mlp) { context.kernels.add(hidden.pointer, change.pointer, count * config.dModel) }
+            measure(.mlp) { addChange(layer.mlpPostNorm, count) }
             observe(index, count)
         }
+    }
+
+    /// Adds what half a layer computed to the residual stream.
+    /// - Parameter norm: that of the change, or of the sum.
+    private func addChange(_ norm: Weights.Norm?, _ count: Int) {
+        let isOfSum = config.residual == .normalized
+        if let norm, !isOfSum { context.normalizeInPlace(norm, change.pointer, count, width: config.dModel) }
+        context.kernels.add(hidden.pointer, change.pointer, count * config.dModel)
+        if let norm, isOfSum { context.normalizeInPlace(norm, hidden.pointer, count, width: config.dModel) }
     }
 
     /// The logits of tokens `first ..< first + count` of the last block: `out[count, vocabularySize]`.
@@ -101,35 +130,31 @@ package final class ForwardPass {
         measure(.head) {
             context.products.multiply(
                 output(of: first, count).rows(), tokens: count, ProductTarget(map: weights.head, out: out))
+            capLogits(out, count)
         }
     }
 
     /// The same of one token, of which only the `topK` largest have to be exact; 0 stands for all.
     package func logits(_ token: Int, topK: Int, into out: UnsafeMutablePointer<Float>) {
         guard let screen, LMHeadScreen.possible.contains(topK) else { return logits(token, 1, into: out) }
-        measure(.head) { screen.run(output(of: token, 1).row(0), topK: topK, into: out) }
+        measure(.head) {
+            screen.run(output(of: token, 1).row(0), topK: topK, into: out)
+            capLogits(out, 1)
+        }
     }
 
-    /// The quantized output norms, which the LM head multiplies.
+    /// What the LM head multiplies.
     package func output(of first: Int, _ count: Int) -> Activations {
         context.normalize(
             weights.outputNorm, hidden.pointer + first * config.dModel, count, into: attentionInput)
-        return attentionInput
+        return embeddings.project(attentionInput, tokens: count)
     }
 
-    private func embed(_ tokens: ArraySlice<Int32>, at start: Int) {
-        for (t, token) in tokens.enumerated() {
-            let x = hidden.pointer + t * config.dModel
-            switch weights.embedding.rows {
-            case .int8(let rows):
-                context.kernels.expandRow(
-                    rows.weights + Int(token) * rows.stride, rows.scales[Int(token)], config.dModel, x)
-            case .fourBit(let rows):
-                context.kernels.fourBit.expandRow(rows, Int(token), config.dModel, x)
-            }
-            if let positions = weights.positions {
-                context.kernels.add(x, positions.pointer + (start + t) * config.dModel, config.dModel)
-            }
+    private func capLogits(_ logits: UnsafeMutablePointer<Float>, _ count: Int) {
+        guard config.logitSoftCap > 0 else { return }
+        let total = count * config.vocabularySize, some = 1 << 14
+        context.pool.run((total + some - 1) / some) { task, _ in
+            context.kernels.softCap(logits + task * some, min(some, total - task * some), config.logitSoftCap)
         }
     }
 

@@ -104,12 +104,13 @@ final class KVCache {
         for j in 0..<headDim { to[offsets[j]] = row[j] }
     }
 
-    /// The scores of a tile's queries, and the largest of each.
+    /// The scores of a tile's queries, and the largest of each. The tile's positions count from `base`, the first of a
+    /// block of keys.
     func scores(
-        _ tile: QueryTile, _ layer: Int, _ head: Int, _ scale: Float, _ kernels: KernelTable,
+        _ tile: QueryTile, _ layer: Int, _ head: Int, from base: Int, _ scale: Float, _ kernels: KernelTable,
         largest: UnsafeMutablePointer<Float>
     ) {
-        let place = place(layer, head, 0)
+        let place = place(layer, head, base)
         switch keys {
         case .half(let numbers): kernels.attentionScores(tile, numbers + place * width, scale, largest)
         case .int8(let numbers, let scales):
@@ -119,10 +120,10 @@ final class KVCache {
 
     /// The sums of values that the tile's weights make, divided by their totals.
     func weightedValues(
-        _ tile: QueryTile, _ layer: Int, _ head: Int, _ totals: UnsafePointer<Float>, _ kernels: KernelTable,
-        into out: UnsafeMutablePointer<Float>
+        _ tile: QueryTile, _ layer: Int, _ head: Int, from base: Int, _ totals: UnsafePointer<Float>,
+        _ kernels: KernelTable, into out: UnsafeMutablePointer<Float>
     ) {
-        let place = place(layer, head, 0)
+        let place = place(layer, head, base)
         switch values {
         case .half(let numbers): kernels.weightedValues(tile, numbers + place * width, totals, out)
         case .int8(let numbers, let scales):

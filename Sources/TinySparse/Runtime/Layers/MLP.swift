@@ -4,10 +4,12 @@ import SIMDKernels
 
 /// The feed-forward half of a layer, over all neurons or over the active ones (docs/NUMERICS.md, 9 and 10).
 package final class MLP {
-    private let context: ComputeContext
+    let context: ComputeContext
     /// `[tokens, dFF]`
-    private let neurons, gates: AlignedBuffer<Float>
-    private let quantized: Activations
+    let neurons, gates: AlignedBuffer<Float>
+    let quantized: Activations
+    /// Skips neurons whose activation is zero; nil if the activation function has hardly any zeros.
+    private let zeroSkipping: ZeroSkipping?
     /// Active neurons of the tokens seen, and all there were: the difference was skipped.
     private(set) var computed = 0
     private(set) var possible = 0
@@ -23,13 +25,14 @@ package final class MLP {
         neurons = try AlignedBuffer(capacity * shape.dFF, in: memory)
         gates = try AlignedBuffer(shape.gated ? capacity * shape.dFF : 0, in: memory)
         quantized = try Activations(width: shape.dFF, capacity: capacity, in: memory)
+        zeroSkipping = shape.activation.isSparse ? try ZeroSkipping(shape, in: memory) : nil
     }
 
     /// `out[t] = W_down act(W_up x[t])`, or gated, `W_down (act(W_gate x[t]) * (W_up x[t]))`.
     ///
     /// | tokens | neurons | regime |
     /// | --- | --- | --- |
-    /// | 1 (each of a few, if some are selected) | all or some, rows of `down` by neuron | `fusedDecode` |
+    /// | 1 (each of a few, if some are selected) | all or some, rows of `down` by neuron | `decode` |
     /// | below `fewTokens` | some | `smallBatch`, then `project` |
     /// | any | all; some of many | `prefill`, then `project` |
     ///
@@ -41,13 +44,14 @@ package final class MLP {
         count(selection, tokens)
         let isFew = tokens < Selection.fewTokens
         switch selection {
-        case .all where tokens == 1 && layer.down.isNeuronMajor:
-            fusedDecode(layer, x.row(0), nil, 0, into: out)
+        case .all where tokens == 1 && layer.down.isNeuronMajor && layer.mlpSubNorm == nil:
+            decode(layer, x.row(0), nil, 0, into: out)
         case .all:
             prefill(layer, x, tokens, gatesAreComputed: gatesAreComputed)
             project(layer, tokens, nil, into: out)
-        case .indices(let active) where isFew && layer.down.isNeuronMajor && !gatesAreComputed:
-            for t in 0..<tokens { fusedDecode(layer, x.row(t), active, t, into: out + t * context.shape.dModel) }
+        case .indices(let active)
+        where isFew && layer.down.isNeuronMajor && !gatesAreComputed && layer.mlpSubNorm == nil:
+            for t in 0..<tokens { decode(layer, x.row(t), active, t, into: out + t * context.shape.dModel) }
         case .indices(let active):
             if isFew {
                 smallBatch(layer, x, tokens, active, gatesAreComputed: gatesAreComputed)
@@ -61,10 +65,22 @@ package final class MLP {
         }
     }
 
+    /// The same over each token's experts. (Their matrices are read once for each token.)
+    func run(
+        _ layer: Weights.Layer, _ x: Activations, tokens: Int, _ router: ExpertRouter,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        for t in 0..<tokens {
+            let (active, weights) = router.choose(t)
+            count(.indices(active), 1)
+            decode(layer, x.row(t), active, 0, weights, into: out + t * context.shape.dModel)
+        }
+    }
+
     /// Computes and activates the gates of all neurons, for a selection that depends on them.
     package func computeGates(_ layer: Weights.Layer, _ x: Activations, tokens: Int) {
         context.products.multiply(x.rows(), tokens: tokens, ProductTarget(map: layer.gate!, out: gates.pointer))
-        context.forEachToken(tokens) { t in activate(gates, t, 0, context.shape.dFF) }
+        context.forEachToken(tokens) { t in activate(gates.pointer + t * context.shape.dFF, context.shape.dFF) }
     }
 
     private func count(_ selection: Selection, _ tokens: Int) {
@@ -77,11 +93,25 @@ package final class MLP {
 
     // MARK: Regimes
 
+    /// One token, by the way that is faster; both give the same bits.
+    private func decode(
+        _ layer: Weights.Layer, _ x: QuantizedRows, _ active: ActiveSets?, _ t: Int, _ experts: ExpertWeights? = nil,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        if let zeroSkipping, zeroSkipping.pays {
+            zeroSkipping.decode(self, layer, x, active, t, experts, into: out)
+        } else {
+            fusedDecode(layer, x, active, t, experts, into: out)
+        }
+    }
+
     /// One token in one job: a task is some of the neurons, whole quantization groups, from their rows of `up` and
     /// `gate` through the activation to what they add to the outputs, without a barrier in between.
-    /// - Parameter t: the token's place in `active` and in the buffers.
+    /// - Parameters:
+    ///   - t: the token's place in `active` and in the buffers.
+    ///   - experts: what the neurons of a mixture are multiplied by.
     private func fusedDecode(
-        _ layer: Weights.Layer, _ x: QuantizedRows, _ active: ActiveSets?, _ t: Int,
+        _ layer: Weights.Layer, _ x: QuantizedRows, _ active: ActiveSets?, _ t: Int, _ experts: ExpertWeights?,
         into out: UnsafeMutablePointer<Float>
     ) {
         let products = context.products, sums = context.neuronSums
@@ -95,6 +125,7 @@ package final class MLP {
                 products.rows(gate, rows, firstRow, some, x, 1, into: gates.pointer + (start + first))
             }
             finish(t, first, some)
+            experts?.apply(to: neurons.pointer + (start + first), first: first, some)
             quantized.set(t, from: first, neurons.pointer + (start + first), some, context.kernels)
         }
         products.sumSubgroups(x, 1, isNeeded: layer.up.isFourBit || layer.gate?.isFourBit ?? false)
@@ -122,7 +153,7 @@ package final class MLP {
             if gatesAreComputed {
                 compact(gates, t, active)
                 context.products.gather(x.row(t), rows: list, count: count, up)
-                context.kernels.multiply(up.out, gates.pointer + offset, count)
+                multiplyByGates(t, 0, count)
                 continue
             }
             if let gate = layer.gate {
@@ -146,7 +177,7 @@ package final class MLP {
         }
         context.forEachToken(tokens) { t in
             if gatesAreComputed {
-                context.kernels.multiply(neurons.pointer + t * total, gates.pointer + t * total, total)
+                multiplyByGates(t, 0, total)
             } else {
                 finish(t, 0, total)
             }
@@ -161,7 +192,15 @@ package final class MLP {
         let total = context.shape.dFF
         let isByNeuron = layer.down.isNeuronMajor
         context.forEachToken(tokens) { t in
-            if let active, !isByNeuron { expand(t, active) }
+            if let norm = layer.mlpSubNorm {
+                // The norm is over all neurons, those that are not active being zero.
+                let values = neurons.pointer + t * total
+                if let active { expand(t, active) }
+                context.normalize(norm, values, total, into: values)
+                if let active, isByNeuron { compact(neurons, t, active) }
+            } else if let active, !isByNeuron {
+                expand(t, active)
+            }
             let count = isByNeuron ? active?.count(t) ?? total : total
             quantized.set(t, neurons.pointer + t * total, count, context.kernels)
         }
@@ -176,23 +215,34 @@ package final class MLP {
     // MARK: Activations
 
     /// From products to activations of a token: `count` from the `first` on.
-    private func finish(_ t: Int, _ first: Int, _ count: Int) {
+    func finish(_ t: Int, _ first: Int, _ count: Int) {
+        let place = t * context.shape.dFF + first
         if context.shape.gated {
-            let place = t * context.shape.dFF + first
-            activate(gates, t, first, count)
-            context.kernels.multiply(neurons.pointer + place, gates.pointer + place, count)
+            activate(gates.pointer + place, count)
+            multiplyByGates(t, first, count)
         } else {
-            activate(neurons, t, first, count)
+            activate(neurons.pointer + place, count)
         }
     }
 
-    private func activate(_ values: AlignedBuffer<Float>, _ t: Int, _ first: Int, _ count: Int) {
-        let values = values.pointer + (t * context.shape.dFF + first)
+    /// `neurons = neurons * gates`, or `act(neurons) * gates`, the gates being activated.
+    private func multiplyByGates(_ t: Int, _ first: Int, _ count: Int) {
+        let place = t * context.shape.dFF + first
+        if context.shape.activatesUp { activate(neurons.pointer + place, count) }
+        context.kernels.multiply(neurons.pointer + place, gates.pointer + place, count)
+    }
+
+    func activate(_ values: UnsafeMutablePointer<Float>, _ count: Int) {
+        let kernels = context.kernels
         switch context.shape.activation {
-        case .relu: context.kernels.relu(values, count)
-        case .silu: context.kernels.silu(values, count)
-        case .gelu: context.kernels.gelu(values, count)
-        case .geluErf: context.kernels.geluErf(values, count)
+        case .relu: kernels.relu(values, count)
+        case .relu2:
+            kernels.relu(values, count)
+            kernels.multiply(values, values, count)
+        case .fatrelu: kernels.fatRelu(values, count, context.shape.activationThreshold)
+        case .silu: kernels.silu(values, count)
+        case .gelu: kernels.gelu(values, count)
+        case .geluErf: kernels.geluErf(values, count)
         }
     }
 

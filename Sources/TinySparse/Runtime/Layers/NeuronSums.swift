@@ -47,12 +47,35 @@ final class NeuronSums {
         addGroups(target, count)
     }
 
+    /// One token, whose quantization groups have some of their inputs only, moved to the front: those of group g are the
+    /// first `sizes[g]` from `inputs[64 g]` on.
+    func multiply(
+        _ x: QuantizedRows, inputs: UnsafePointer<Int32>, sizes: UnsafePointer<Int32>, _ target: ProductTarget
+    ) {
+        splitOutputs(target.map, least: 256) { rows, first, count, worker in
+            kernels.sparseNeuronSums(
+                rows, inputs, sizes, count, x, scratch.space(worker), target.out + first)
+        }
+    }
+
     /// Few neurons, or several tokens: outputs are split, if there is enough to do.
     private func splitOutputs(
         _ map: Linear, _ list: UnsafePointer<Int32>?, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
         _ out: UnsafeMutablePointer<Float>
     ) {
-        let least = (1 << 15) / max(count, 1)
+        splitOutputs(map, least: (1 << 15) / max(count, 1)) { rows, first, some, worker in
+            for t in stride(from: 0, to: tokens, by: Self.tokensAtOnce) {
+                kernels.neuronSums(
+                    rows, list, count, some, x.row(t), min(Self.tokensAtOnce, tokens - t), scratch.space(worker),
+                    out + (t * map.outputs + first), map.outputs)
+            }
+        }
+    }
+
+    /// Calls `body` for parts of a map's outputs: with the map's rows from the `first` output on, `count` of them.
+    private func splitOutputs(
+        _ map: Linear, least: Int, _ body: (_ rows: WeightRows, _ first: Int, _ count: Int, _ worker: Int) -> Void
+    ) {
         let some = (max((map.outputs + pool.threads - 1) / pool.threads, least) + 63) & ~63
         pool.run((map.outputs + some - 1) / some) { task, worker in
             let first = task * some
@@ -60,11 +83,7 @@ final class NeuronSums {
             rows.weights += first
             rows.scales += first
             rows.bias = rows.bias.map { $0 + first }
-            for t in stride(from: 0, to: tokens, by: Self.tokensAtOnce) {
-                kernels.neuronSums(
-                    rows, list, count, min(some, map.outputs - first), x.row(t), min(Self.tokensAtOnce, tokens - t),
-                    scratch.space(worker), out + (t * map.outputs + first), map.outputs)
-            }
+            body(rows, first, min(some, map.outputs - first), worker)
         }
     }
 

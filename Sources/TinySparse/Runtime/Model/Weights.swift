@@ -15,13 +15,19 @@ package struct Weights: Sendable {
     }
 
     package struct Layer: Sendable {
-        let attentionNorm: Norm
+        /// nil where the half reads the residual stream as it is, or, of a parallel MLP, what attention reads.
+        let attentionNorm, mlpNorm: Norm?
         package let query, key, value, output: Linear
-        let mlpNorm: Norm
+        /// Of a head, or of all heads together; nil for none.
+        let queryNorm, keyNorm: Norm?
+        /// Of what `output` and `down` multiply, and of what they give; nil for none.
+        let attentionSubNorm, attentionPostNorm, mlpSubNorm, mlpPostNorm: Norm?
         let up: Linear
         /// nil if the MLP is not gated.
         let gate: Linear?
         package let down: Linear
+        /// `[experts, dModel]` and `[dModel]` of a mixture of experts.
+        let router, sharedGate: Floats?
         /// What names this layer's active neurons and heads; nil if the file has none.
         let neuronPredictor, headPredictor: Predictor?
         /// What chooses neurons by their gates instead; nil if nothing does.
@@ -31,10 +37,13 @@ package struct Weights: Sendable {
     }
 
     let embedding: Linear
+    /// From embeddings to the residual stream and back; nil where both have the same width.
+    let embeddingIn, embeddingOut: Linear?
     /// [contextLength, dModel]; nil for rotary positions.
     let positions: Floats?
     package let layers: [Layer]
-    let outputNorm: Norm
+    /// nil where the LM head multiplies the residual stream as it is.
+    let outputNorm: Norm?
     package let head: Linear
     /// What finds the rows of the head that are worth computing; nil if the file has none.
     package let screen: LMHeadScreenWeights?
@@ -46,9 +55,14 @@ package struct Weights: Sendable {
         let predictors = config.predictors
         // Smaller models stay in the last level of cache between two tokens.
         let exceedsCache = file.gguf.file.size > 24 << 20
-        func norm(_ id: TensorID) throws(FormatError) -> Norm {
+        func norm(_ role: TensorRole, _ layer: Int? = nil) throws(FormatError) -> Norm? {
+            guard config.norms.contains(role) else { return nil }
+            let id = TensorID(role, layer)
             let bias = config.hasBias(id.role) ? try file.floats(id.bias).baseAddress : nil
             return Norm(weight: try file.floats(id).baseAddress!, bias: bias)
+        }
+        func floats(_ role: TensorRole, _ layer: Int) throws(FormatError) -> Floats {
+            Floats(pointer: try file.floats(TensorID(role, layer)).baseAddress!)
         }
         func linear(_ id: TensorID) throws(FormatError) -> Linear {
             let bias = config.hasBias(id.role) ? try file.floats(id.bias).baseAddress : nil
@@ -67,6 +81,8 @@ package struct Weights: Sendable {
                 reduce: try linear(reduce), expand: try linear(expand), threshold: thresholds[i], group: group)
         }
         embedding = try linear(TensorID(.tokenEmbedding))
+        embeddingIn = config.projectsEmbeddings ? try linear(TensorID(.embeddingIn)) : nil
+        embeddingOut = config.projectsEmbeddings ? try linear(TensorID(.embeddingOut)) : nil
         if case .learned = config.positions {
             positions = Floats(pointer: try file.floats(TensorID(.positions)).baseAddress!)
         } else {
@@ -74,11 +90,16 @@ package struct Weights: Sendable {
         }
         layers = try (0..<config.nLayers).map { i throws(FormatError) in
             Layer(
-                attentionNorm: try norm(TensorID(.attentionNorm, i)),
+                attentionNorm: try norm(.attentionNorm, i), mlpNorm: try norm(.mlpNorm, i),
                 query: try linear(TensorID(.query, i)), key: try linear(TensorID(.key, i)),
                 value: try linear(TensorID(.value, i)), output: try linear(TensorID(.attentionOutput, i)),
-                mlpNorm: try norm(TensorID(.mlpNorm, i)), up: try linear(TensorID(.up, i)),
+                queryNorm: try norm(.queryNorm, i), keyNorm: try norm(.keyNorm, i),
+                attentionSubNorm: try norm(.attentionSubNorm, i), attentionPostNorm: try norm(.attentionPostNorm, i),
+                mlpSubNorm: try norm(.mlpSubNorm, i), mlpPostNorm: try norm(.mlpPostNorm, i),
+                up: try linear(TensorID(.up, i)),
                 gate: config.gated ? try linear(TensorID(.gate, i)) : nil, down: try linear(TensorID(.down, i)),
+                router: config.experts == nil ? nil : try floats(.router, i),
+                sharedGate: config.experts?.gatesShared ?? false ? try floats(.sharedGate, i) : nil,
                 neuronPredictor: try predictor(
                     TensorID(.neuronReduce, i), TensorID(.neuronExpand, i), predictors.neuronRanks,
                     predictors.neuronThresholds, group: predictors.neuronGroup),
@@ -89,7 +110,7 @@ package struct Weights: Sendable {
                         gain: try file.floats(TensorID(.gateGain, i)).baseAddress!,
                         threshold: predictors.neuronThresholds[i]) : nil)
         }
-        outputNorm = try norm(TensorID(.outputNorm))
+        outputNorm = try norm(.outputNorm)
         head = try linear(TensorID(.lmHead))
         if let config = predictors.screen {
             screen = LMHeadScreenWeights(
