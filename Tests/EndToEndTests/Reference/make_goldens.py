@@ -10,6 +10,7 @@ import numpy as np
 
 import four_bit
 import functions as fn
+import rotary
 
 F = np.float32
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures", "functions")
@@ -80,12 +81,12 @@ def main():
     # Doubles.
     xs = [1.0, 2.0, 0.5, 0.75, 0.70710678118654752, 0.7071067811865476, 1e4, 5e5, 1e6, 1e15, 3.0,
           *random.uniform(1, 1e6, 20)]
-    write("double_ln", [np.array(xs), np.array([fn.double_ln(v) for v in xs])])
+    write("double_ln", [np.array(xs), np.array([rotary.double_ln(v) for v in xs])])
     xs = [-0.0, 0.0, -1.0, -0.34657359027997264, *(-random.uniform(0, 35, 40)), 1.0, 3.5]
-    write("double_exp", [np.array(xs), np.array([fn.double_exp(v) for v in xs])])
+    write("double_exp", [np.array(xs), np.array([rotary.double_exp(v) for v in xs])])
     xs = [0.0, 1e-300, 1e-9, 0.7853981633974483, 1.5707963267948966, 3.141592653589793, 1.0, 2.0,
           3.0, 4.0, 5.0, 6.0, 4095.0, 131071.0, 1048575.0, 16777215.0, *random.uniform(0, 1e5, 40)]
-    pairs = [fn.double_sin_cos(v) for v in xs]
+    pairs = [rotary.double_sin_cos(v) for v in xs]
     write("double_sin_cos", [np.array(xs), np.array([p[0] for p in pairs]),
                              np.array([p[1] for p in pairs])])
 
@@ -197,14 +198,14 @@ def main():
             (1e4, 1.0, 64, 0), (5e5, 1.0, 128, 0), (1e6, 4.0, 24, 0), (1e4, 0.5, 2, 0),
             (1.0, 1.0, 6, 0), (5e5, 8.0, 32, 1)):
         f = random.uniform(1, 32, dims // 2).astype(F) if factors else None
-        frequencies = fn.rope_frequencies(base, dims, f)
+        frequencies = rotary.rope_frequencies(base, dims, f)
         for position in (0, 1, 2, 100, 4095, 131071, 16777215):
-            c, s = fn.rope_row(position, frequencies, scaling)
+            c, s = rotary.rope_row(position, frequencies, scaling)
             tables += [np.array([base, scaling]), ints(dims, position), normal(0) if f is None else f, c, s]
         for head_dim in (dims, dims + 8):
             v = normal(1, head_dim)
-            c, s = fn.rope_row(77, frequencies, scaling)
-            turns += [v[0], c, s, fn.rope(v, c, s)[0]]
+            c, s = rotary.rope_row(77, frequencies, scaling)
+            turns += [v[0], c, s, rotary.rope(v, c, s)[0]]
     write("rope_table", tables)
     write("rope", turns)
 

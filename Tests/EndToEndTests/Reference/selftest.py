@@ -11,6 +11,7 @@ import numpy as np
 
 import four_bit
 import functions as fn
+import rotary
 from reference import Reference, read_mask
 
 F = np.float32
@@ -128,10 +129,10 @@ def check_functions():
     b = fn.matvec_neuron_major(np.ascontiguousarray(w.T), scale, None, np.arange(192), h)
     assert np.array_equal(a, b)
     for base, dims in ((10000.0, 64), (500000.0, 128), (1e6, 24)):
-        assert math.isclose(fn.double_ln(base), math.log(base), rel_tol=1e-15)
-        frequencies = fn.rope_frequencies(base, dims)
+        assert math.isclose(rotary.double_ln(base), math.log(base), rel_tol=1e-15)
+        frequencies = rotary.rope_frequencies(base, dims)
         for position in (0, 1, 77, 4095, 131071):
-            c, s = fn.rope_row(position, frequencies, 1.0)
+            c, s = rotary.rope_row(position, frequencies, 1.0)
             angle = position * base ** (-np.arange(0, dims, 2) / dims)
             assert np.abs(c - np.cos(angle)).max() < 1e-7 and np.abs(s - np.sin(angle)).max() < 1e-7
     print("functions: fine; exp within %.1e" % worst)
