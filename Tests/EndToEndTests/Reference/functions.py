@@ -148,8 +148,9 @@ def fatrelu(x, threshold):
 
 def softcap(x, cap):
     """cap: above zero."""
-    u = x / F(cap)
-    return f32(F(cap) * (F(1) - F(2) / (exp(u + u) + F(1))))
+    with np.errstate(over="ignore"):
+        u = x / F(cap)
+        return f32(F(cap) * (F(1) - F(2) / (exp(u + u) + F(1))))
 
 
 def activation(name, threshold=0):

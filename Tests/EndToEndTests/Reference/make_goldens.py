@@ -59,6 +59,56 @@ def hard_floats(random):
     return x if len(x) % 16 else x[:-1]
 
 
+# What follows draws numbers of its own, so that those of `main` stay as they are.
+
+def write_parameterized(x):
+    """Activations and caps that have a parameter, and relu2."""
+    with np.errstate(over="ignore"):
+        squares = x[np.isfinite(fn.relu2(x))]
+    write("relu2", [squares, fn.relu2(squares)])
+    fields = []
+    for threshold in (0, 0.01, 0.3, 5):
+        v = np.concatenate([neighbours([threshold]), x[::3]])
+        fields += [np.array([threshold], F), v, fn.fatrelu(v, threshold)]
+    write("fatrelu", fields)
+    fields, own = [], np.random.default_rng(12)
+    for cap in (0.1, 3, 30, 50, 1e6):
+        # From where a cap does nothing to where it is all there is, and far beyond.
+        v = np.concatenate([x[::4], own.uniform(-8, 8, 99).astype(F) * F(cap), F([-MAX, MAX])])
+        fields += [np.array([cap], F), v, fn.softcap(v, cap)]
+    write("softcap", fields)
+
+
+def write_choices():
+    """Windows of attention, scores of experts."""
+    own, fields = np.random.default_rng(13), []
+    for count, first, size in ((1, 0, 1), (16, 15, 1), (50, 0, 3), (50, 1, 3), (50, 16, 3), (50, 21, 3), (130, 113, 40),
+                               (130, 129, 1), (33, 32, 1), (70, 63, 90)):
+        s = own.standard_normal((1, count)).astype(F) * F(size)
+        s[0, :first] += F(50)  # the largest ones are not seen
+        e, z = fn.softmax_parts(s, first)
+        fields += [s[0], ints(first), e[0], z]
+    write("softmax_window", fields)
+    fields = []
+    for rows, d in ((1, 1), (2, 15), (6, 64), (5, 72), (8, 100), (20, 130)):
+        matrix, x = own.standard_normal((rows, d)).astype(F), own.standard_normal(d).astype(F)
+        fields += [ints(rows, d), matrix, x, fn.float_dots(matrix, x)]
+    write("float_dots", fields)
+
+
+def magnified_tables():
+    """Rows of rope_table with a magnitude."""
+    own, fields = np.random.default_rng(14), []
+    for base, scaling, magnitude, dims, factors in ((1e4, 1.0, 1.25, 64, 0), (1e6, 8.0, 0.707, 16, 1),
+                                                    (1e4, 1.0, 1.1902380714238083, 96, 1)):
+        f = own.uniform(1, 32, dims // 2).astype(F) if factors else np.zeros(0, F)
+        frequencies = rotary.rope_frequencies(base, dims, f if factors else None)
+        for position in (0, 1, 77, 4095, 131071):
+            c, s = rotary.rope_row(position, frequencies, scaling, magnitude)
+            fields += [np.array([base, scaling, magnitude]), ints(dims, position), f, c, s]
+    return fields
+
+
 def main():
     os.makedirs(FOLDER, exist_ok=True)
     random = np.random.default_rng(11)
@@ -72,6 +122,7 @@ def main():
         y = getattr(fn, name)(x)
         assert np.isfinite(y).all()
         write(name, [x, y])
+    write_parameterized(x)
     with np.errstate(over="ignore"):
         edges = neighbours([0, 2.0**-24, 2.0**-25, 3 * 2.0**-25, 2.0**-14, 6.0975552e-5, 1, 1 + 2.0**-11,
                             1 + 3 * 2.0**-11, 2049, 2051, 65472, 65488, 65503, 65504, 65519, 65520, 1e9])
@@ -105,6 +156,8 @@ def main():
         e, z = fn.softmax_parts(s)
         fields += [s[0], e[0], z]
     write("softmax", fields)
+
+    write_choices()
 
     # Quantization.
     ties = np.arange(-63, 64) + 0.5
@@ -206,7 +259,7 @@ def main():
             v = normal(1, head_dim)
             c, s = rotary.rope_row(77, frequencies, scaling)
             turns += [v[0], c, s, rotary.rope(v, c, s)[0]]
-    write("rope_table", tables)
+    write("rope_table", tables + magnified_tables())
     write("rope", turns)
 
     # Attention.

@@ -69,16 +69,16 @@ MODELS = {
         norms=["attn_q_norm", "attn_k_norm", "post_attention_norm", "post_ffw_norm", "output_norm"],
         normalizes_all_heads=True, windows=[0, 1000, 1], rope_layers=[1, 0, 1]),
     "parallel": shape(
-        LLAMA, 64, 2, 4, 2, 16, 100, 96, vocabulary_size=300, norm_kind="layer", activation="gelu_erf", gated=False,
+        LLAMA, 64, 2, 4, 2, 16, 72, 96, vocabulary_size=300, norm_kind="layer", activation="gelu_erf", gated=False,
         residual="parallel", norms=["attn_norm", "output_norm"], rope_dimensions=6, tied_head=False, has_biases=True,
         biases=["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down", "output"]),
     "parallel-two": shape(
-        LLAMA, 64, 2, 4, 4, 16, 100, 96, vocabulary_size=300, norm_kind="layer", activation="relu2", gated=False,
+        LLAMA, 64, 2, 4, 4, 16, 72, 96, vocabulary_size=300, norm_kind="layer", activation="relu2", gated=False,
         residual="parallel", predictors=dict(
             neuron_ranks=[8, 6], neuron_thresholds=[0.1, 0.1], head_ranks=[0, 5], head_thresholds=[0.0, 0.1],
             lookahead=False)),
     "bitnet": shape(
-        LLAMA, 64, 2, 4, 2, 16, 100, 96, vocabulary_size=300, activation="relu2",
+        LLAMA, 64, 2, 4, 2, 16, 72, 96, vocabulary_size=300, activation="relu2",
         norms=["attn_norm", "attn_sub_norm", "ffn_norm", "ffn_sub_norm", "output_norm"], predictors=dict(
             neuron_ranks=[12, 0], neuron_thresholds=[0.1, 0.1], head_ranks=[0, 5], head_thresholds=[0.0, 0.1],
             lookahead=False, gates=[0, 1])),
@@ -87,11 +87,11 @@ MODELS = {
         LLAMA, 64, 1, 4, 2, 16, 72, 64, vocabulary_size=300, activation="relu2", norm_kind="layer",
         norms=["attn_norm", "attn_sub_norm", "ffn_norm", "ffn_sub_norm", "output_norm"], four_bit=four_bit.NAMES[:-1]),
     "bamboo": shape(
-        LLAMA, 64, 1, 4, 2, 16, 100, 96, vocabulary_size=300, activation="relu", activates_up=True, predictors=dict(
+        LLAMA, 64, 1, 4, 2, 16, 72, 96, vocabulary_size=300, activation="relu", activates_up=True, predictors=dict(
             neuron_ranks=[0], neuron_thresholds=[0.2], head_ranks=[0], head_thresholds=[0.0], lookahead=False,
             gates=[1])),
     "fatrelu": shape(
-        LLAMA, 64, 1, 4, 2, 16, 100, 96, vocabulary_size=300, activation="fatrelu", activation_threshold=0.3,
+        LLAMA, 64, 1, 4, 2, 16, 72, 96, vocabulary_size=300, activation="fatrelu", activation_threshold=0.3,
         predictors=dict(
             neuron_ranks=[0], neuron_thresholds=[0.5], head_ranks=[0], head_thresholds=[0.0], lookahead=False,
             gates=[1])),
@@ -101,7 +101,8 @@ MODELS = {
     "longrope": shape(
         LLAMA, 64, 1, 4, 2, 16, 72, 128, vocabulary_size=300, rope_dimensions=12, factors=[1.0, 1.1, 1.2, 1.5, 2.0, 3.0],
         long_factors=[1.0, 1.5, 3.0, 6.0, 20.0, 40.0], original_context=72, magnitude=1.19),
-    # Experts: more neurons than a group of 64; among 4-bit blocks of 16 rows, with one shared; chosen before attention.
+    # Experts: more neurons than a group of 64; among 4-bit blocks of 16 rows, with a shared one that has a gate; chosen
+    # before attention, with a shared one that has none.
     "experts": shape(
         LLAMA, 64, 1, 2, 1, 16, 240, 96, vocabulary_size=300, experts=dict(
             count=6, active=2, width=40, router="softmax", normalizes=True, looks_ahead=False)),
@@ -109,7 +110,7 @@ MODELS = {
         LLAMA, 64, 2, 4, 2, 16, 160, 96, vocabulary_size=300, four_bit=four_bit.NAMES[1:-1], experts=dict(
             count=5, active=3, width=24, router="softmax", normalizes=False, looks_ahead=False, shared_gate=True)),
     "experts-ahead": shape(
-        LLAMA, 64, 2, 4, 2, 16, 128, 96, vocabulary_size=300, activation="relu", experts=dict(
+        LLAMA, 64, 2, 4, 2, 16, 144, 96, vocabulary_size=300, activation="relu", experts=dict(
             count=8, active=2, width=16, router="sigmoid", normalizes=True, looks_ahead=True)),
 }
 BIG = shape(LLAMA, 256, 8, 8, 4, 32, 704, 512, vocabulary_size=4096)
