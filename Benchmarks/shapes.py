@@ -31,8 +31,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "Tests/EndToEndTests/Reference"))
 import functions
 import gguf_file
-import make_tiny
-from make_tiny import LLAMA, OPT, shape
+import tiny_files
+from tiny_models import LLAMA, OPT, shape
 
 functions.xxhash64 = lambda data: xxhash.xxh64_intdigest(data)  # the reference's own takes a second a megabyte
 
@@ -169,7 +169,7 @@ def llama_cpp(path, config, kind, random):
     writer.add_rope_dimension_count(head)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(vocabulary)
-    tokens, merges = make_tiny.tokenizer(vocabulary)
+    tokens, merges = tiny_files.tokenizer(vocabulary)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
@@ -226,7 +226,7 @@ def main():
             head_ranks=[16 * h for h in heads], head_thresholds=[0.0] * layers,
             head_uses=[[a.keep_heads] * config["head_count"]] * layers, lookahead=False, neuron_group=a.group)
     t = tensors(config, np.random.default_rng(1), a.fires)
-    gguf_file.write(a.output, make_tiny.native_metadata(config, a.shape, t), t)
+    gguf_file.write(a.output, tiny_files.native_metadata(config, a.shape, t), t)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ final class BoardTests: XCTestCase {
     // MARK: Keys and values in bytes
 
     func testEveryKernelSetKeepsBytesAsTheReference() throws {
-        for golden in try GoldenModel.tiny() {
+        for golden in try GoldenModel.tiny() + GoldenModel.experts() {
             let wanted = try Trace(hashes: Tool.fixture(golden.name + ".int8.hashes.txt"))
             XCTAssertNotEqual(wanted, golden.golden)
             for kernels in Kernels.available.map(\.name) {

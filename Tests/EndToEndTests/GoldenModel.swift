@@ -50,8 +50,14 @@ struct GoldenModel {
     static func tiny() throws -> [GoldenModel] {
         try [
             "tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-opt-gelu-erf",
-            "tiny-llama-qkv-biases", "tiny-llama-biases",
+            "tiny-llama-qkv-biases", "tiny-llama-biases", "tiny-gemma", "tiny-olmo", "tiny-parallel", "tiny-parallel-two",
+            "tiny-bitnet", "tiny-bitnet-w4", "tiny-bamboo", "tiny-fatrelu", "tiny-opt-350m", "tiny-longrope",
         ].map { try .init(tiny: $0) }
+    }
+
+    /// Those whose neurons a router chooses.
+    static func experts() throws -> [GoldenModel] {
+        try ["tiny-experts", "tiny-experts-shared", "tiny-experts-ahead"].map { try .init(tiny: $0) }
     }
 
     func session(

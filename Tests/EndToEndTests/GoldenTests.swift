@@ -7,7 +7,7 @@ import XCTest
 /// The runtime gives the bits of the independent reference on every committed tiny model.
 final class GoldenTests: XCTestCase {
     func testEveryKernelSetThreadCountAndBlockSizeGivesTheReferencesBits() throws {
-        for golden in try GoldenModel.tiny() {
+        for golden in try GoldenModel.tiny() + GoldenModel.experts() {
             for kernels in kernelSets {
                 for threads in 1...3 {
                     for block in [1, 7, 64, 4096] {
@@ -20,6 +20,18 @@ final class GoldenTests: XCTestCase {
                     }
                 }
             }
+        }
+    }
+
+    /// A session that cannot hold more than the original context rotates by the short factors.
+    func testLongRopeFollowsTheContextOfTheSession() throws {
+        let golden = try GoldenModel(tiny: "tiny-longrope")
+        let short = try Trace(
+            hashes: packageFolder.path + "/Tests/EndToEndTests/Reference/fixtures/tiny-longrope.short.hashes.txt")
+        XCTAssertNotEqual(short, golden.golden)
+        for kernels in kernelSets {
+            assertSame(
+                try golden.session(kernels, threads: 2, context: 72).trace(golden.tokens), short, "\(kernels), short")
         }
     }
 
@@ -59,7 +71,7 @@ final class GoldenTests: XCTestCase {
     }
 
     func testReadingInTwoCallsGivesTheSameBitsWhereverTheCutIs() throws {
-        for golden in try GoldenModel.tiny() {
+        for golden in try GoldenModel.tiny() + GoldenModel.experts() {
             for kernels in kernelSets {
                 let session = try golden.session(kernels, threads: 2)
                 for cut in 1..<golden.tokens.count {
@@ -78,7 +90,7 @@ final class GoldenTests: XCTestCase {
     }
 
     func testReadingAgainAfterARewindGivesTheSameBits() throws {
-        for golden in try GoldenModel.tiny() {
+        for golden in try GoldenModel.tiny() + GoldenModel.experts() {
             let session = try golden.session(threads: 2, block: 16)
             try session.evaluate(golden.tokens)
             for count in [0, 1, 15, 16, 17, 40, golden.tokens.count - 1] {

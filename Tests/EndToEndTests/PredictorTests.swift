@@ -8,9 +8,10 @@ import XCTest
 /// Running with predictors: the bits of the reference, and files whose predictors are strange or broken.
 final class PredictorTests: XCTestCase {
     private func models() throws -> [GoldenModel] {
-        try ["tiny-opt-predictors", "tiny-llama-predictors", "tiny-llama-gates", "tiny-opt-groups"].map {
-            try GoldenModel(tiny: $0)
-        }
+        try [
+            "tiny-opt-predictors", "tiny-llama-predictors", "tiny-llama-gates", "tiny-opt-groups", "tiny-bitnet",
+            "tiny-bamboo", "tiny-fatrelu", "tiny-parallel-two",
+        ].map { try GoldenModel(tiny: $0) }
     }
 
     func testPredictedBitsAreThoseOfTheReference() throws {

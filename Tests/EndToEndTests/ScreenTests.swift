@@ -26,6 +26,23 @@ final class ScreenTests: XCTestCase {
         }
     }
 
+    /// Ranks and margins are those of logits before a soft cap.
+    func testLogitsWithASoftCap() throws {
+        let golden = try GoldenModel(tiny: "tiny-gemma")
+        let stem = packageFolder.path + "/Tests/EndToEndTests/Reference/fixtures/tiny-gemma"
+        for count in [1, 5] {
+            let wanted = try Trace(hashes: stem + ".screened\(count).hashes.txt").logits
+            for kernels in kernelSets {
+                let session = try Session(golden.model, .init(threads: 2, kernels: kernels, screensHead: true))
+                let got = try golden.tokens.map { token in
+                    try session.decode(token, topK: count)
+                    return session.logitsHash
+                }
+                XCTAssertEqual(got, wanted, "\(kernels), \(count)")
+            }
+        }
+    }
+
     func testBitsAreThoseOfTheReference() throws {
         for count in [1, 5] {
             let wanted = try Trace(hashes: stem + ".screened\(count).hashes.txt").logits

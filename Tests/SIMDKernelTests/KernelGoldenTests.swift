@@ -33,6 +33,46 @@ final class KernelGoldenTests: XCTestCase {
         }
     }
 
+    func testEverySetActivatesWithANumberAsTheReference() throws {
+        for name in ["fatrelu", "softcap"] {
+            var file = try GoldenFile(name)
+            while file.hasMore {
+                let number = file.floats()[0], x = file.floats(), y = file.floats()
+                forEverySet { set in
+                    let kernel = name == "fatrelu" ? set.fatRelu : set.softCap
+                    assertSameBits(set.inPlace({ kernel($0, $1, number) }, x), y, "\(set.name) \(name) of \(number)")
+                }
+            }
+        }
+        var file = try GoldenFile("relu2")
+        let x = file.floats(), y = file.floats()
+        forEverySet { set in
+            let rectified = set.inPlace(set.relu, x)
+            let squared = set.inPlace({ set.multiply($0, $0, $1) }, rectified)
+            assertSameBits(squared, y, "\(set.name) relu2")
+        }
+    }
+
+    func testEverySetWeighsWindowsAndRoutersAsTheReference() throws {
+        var file = try GoldenFile("softmax_window")
+        while file.hasMore {
+            let s = file.floats(), first = file.ints()[0], e = file.floats(), total = file.floats()[0]
+            forEverySet { set in
+                let got = set.softmax(s, from: first, s[first...].max()!)
+                assertSameBits(got.weights + [got.total], e + [total], "\(set.name) softmax of \(s.count) from \(first)")
+            }
+        }
+        file = try GoldenFile("float_dots")
+        while file.hasMore {
+            let shape = file.ints(), rows = file.floats(), x = file.floats(), wanted = file.floats()
+            forEverySet { set in
+                let rows = Guarded(rows), x = Guarded(x), out = Output<Float>(shape[0])
+                set.floatDots(rows.pointer, shape[0], x.pointer, shape[1], out.pointer)
+                assertSameBits(out.values("\(set.name) floatDots"), wanted, "\(set.name) floatDots \(shape)")
+            }
+        }
+    }
+
     func testEverySetRoundsToHalvesAsTheReference() throws {
         var file = try GoldenFile("half")
         let x = file.floats(), bits = file.halves(), values = file.floats()

@@ -208,6 +208,14 @@ extension ModelConfig {
             norms.isSubset(of: TensorRole.allCases.filter { $0.isNorm }), "norms", "a tensor among them is no norm")
         try require(
             norms.contains(.queryNorm) == norms.contains(.keyNorm), "norms", "only one of queries and keys has one")
+        try require(
+            normKind == .rms || norms.isDisjoint(with: [.attentionSubNorm, .mlpSubNorm]), "norms",
+            "a layer norm would change heads and neurons that are not active")
+        try require(
+            experts == nil || !fourBit.contains(.down), "experts", "4-bit weights of their down projections are not supported")
+        try require(
+            experts == nil || predictors.neuronRanks.allSatisfy { $0 == 0 } && !predictors.gates.contains(true), "experts",
+            "predictors of neurons beside them are not supported")
         try require(experts == nil || residual == .sequential, "experts", "are supported in sequential layers only")
         try require(
             residual != .normalized || norms.isSuperset(of: [.attentionPostNorm, .mlpPostNorm]), "norms",

@@ -158,8 +158,8 @@ extension ModelConfig {
         embeddingWidth = dModel
         if version > 1 { try readExtensions(gguf) }
         if try gguf.bool("tinysparse.has_biases") { biases = try biasRoles(gguf) }
-        try validate(path: gguf.path)
         predictors = try PredictorConfig(gguf, layers: nLayers, dFF: dFF, gated: gated)
         fourBit = try FourBitRoles(gguf)
+        try validate(path: gguf.path)
     }
 }

@@ -2,9 +2,9 @@
 
 Every operation is one numpy operation on float32 arrays (or Python floats where the contract says
 Double), so that nothing is fused, reordered or widened. Functions take and return float32 arrays
-and work on the last axis; section numbers are those of docs/NUMERICS.md.
+and work on the last axis; section numbers are those of docs/NUMERICS.md. Section 7 is rotary.py,
+section 11 four_bit.py.
 """
-import math
 import struct
 
 import numpy as np
@@ -137,7 +137,27 @@ def gelu_erf(x):
     return f32(relu(x) - np.abs(x) * q)
 
 
-ACTIVATIONS = {"silu": silu, "relu": relu, "gelu": gelu, "gelu_erf": gelu_erf}
+def relu2(x):
+    r = relu(x)
+    return f32(r * r)
+
+
+def fatrelu(x, threshold):
+    return f32(np.where(x > F(threshold), x, F(0)))
+
+
+def softcap(x, cap):
+    """cap: above zero."""
+    with np.errstate(over="ignore"):
+        u = x / F(cap)
+        return f32(F(cap) * (F(1) - F(2) / (exp(u + u) + F(1))))
+
+
+def activation(name, threshold=0):
+    """The function that a model's metadata name. threshold: that of fatrelu."""
+    if name == "fatrelu":
+        return lambda x: fatrelu(x, threshold)
+    return {"silu": silu, "relu": relu, "relu2": relu2, "gelu": gelu, "gelu_erf": gelu_erf}[name]
 
 
 # 6. Norms
@@ -157,68 +177,6 @@ def layer_norm(x, w, b, eps):
     return f32(((d * r) * w) + b)
 
 
-# 7. Positions; Python's floats are Doubles
-
-def double_ln(x):
-    m, e = math.frexp(x)
-    if m < 0.70710678118654752:
-        m, e = 2 * m, e - 1
-    t = (m - 1) / (m + 1)
-    z = t * t
-    p = 0.0
-    for k in range(13, -1, -1):
-        p = p * z + 1 / (2 * k + 1)
-    return e * 0.6931471805599453 + (2 * t) * p
-
-
-def double_exp(x):
-    n = float(np.rint(x * 1.4426950408889634))
-    r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
-    p = 1.0
-    for k in range(13, 0, -1):
-        p = 1 + (p * r) / k
-    return math.ldexp(p, int(n))
-
-
-def double_sin_cos(angle):
-    n = float(np.rint(angle * 0.6366197723675814))
-    r = ((angle - n * 1.5707963267341256) - n * 6.077100506303966e-11) - n * 2.0222662487959506e-21
-    z = r * r
-    s = 1.0
-    for k in range(8, 0, -1):
-        s = 1 - (s * z) / ((2 * k) * (2 * k + 1))
-    s = r * s
-    c = 1.0
-    for k in range(8, 0, -1):
-        c = 1 - (c * z) / ((2 * k - 1) * (2 * k))
-    return [(s, c), (c, -s), (-s, -c), (-c, s)][int(n) % 4]
-
-
-def rope_frequencies(base, dims, factors=None):
-    """One Double a pair."""
-    log = double_ln(base)
-    f = [double_exp(-((2 * i) / dims) * log) for i in range(dims // 2)]
-    if factors is not None:
-        f = [a / float(b) for a, b in zip(f, factors)]
-    return f
-
-
-def rope_row(position, frequencies, scaling):
-    """cos and sin, float32 [pairs], of a position."""
-    rows = [double_sin_cos((position * f) / scaling) for f in frequencies]
-    return np.array([c for _, c in rows], F), np.array([s for s, _ in rows], F)
-
-
-def rope(x, c, s):
-    """x float32 [heads, head_dim]; the first 2 * len(c) dimensions turn, the rest stay."""
-    pairs = len(c)
-    a, b = x[:, :pairs], x[:, pairs:2 * pairs]
-    y = x.copy()
-    y[:, :pairs] = a * c - b * s
-    y[:, pairs:2 * pairs] = a * s + b * c
-    return f32(y)
-
-
 # 8. Attention
 
 def to_half(x):
@@ -229,20 +187,28 @@ def to_half(x):
     return x.astype(np.float16)
 
 
-def softmax_parts(s):
-    """s [heads, positions] -> e [heads, positions], Z [heads]."""
-    e = exp(s - s.max(axis=1, keepdims=True))
+def softmax_parts(s, first=0):
+    """s [heads, positions] -> e [heads, positions], Z [heads]. first: the first position that is seen."""
+    e = np.zeros_like(s)
+    e[:, first:] = exp(s[:, first:] - s[:, first:].max(axis=1, keepdims=True))
     return e, lane_sum(e)
 
 
-def attention(q, k, v):
-    """One query. q float32 [heads, d]; k, v float16 [positions, kv_heads, d] -> [heads, d]."""
+def attention_weights(s, first, cap):
+    """s [positions, heads] -> e [heads, positions], Z [heads]. cap: of the scores; 0 for none."""
+    return softmax_parts(np.ascontiguousarray((softcap(s, cap) if cap else s).T), first)
+
+
+def attention(q, k, v, first=0, cap=0):
+    """One query. q float32 [heads, d]; k, v float16 [positions, kv_heads, d] -> [heads, d].
+
+    first: the first position that is seen. cap: of the scores; 0 for none."""
     heads, d = q.shape
     owner = np.arange(heads) // (heads // k.shape[1])
     k = k.astype(F)[:, owner]
     v = v.astype(F)[:, owner]
     s = lane_sum(q * k) * (F(1) / np.sqrt(F(d)))
-    e, z = softmax_parts(np.ascontiguousarray(s.T))
+    e, z = attention_weights(s, first, cap)
     acc = np.zeros((heads, d), F)
     for t in range(len(v)):
         acc = acc + e[:, t, None] * v[t]
@@ -261,18 +227,41 @@ def to_bytes(x):
     return q.astype(np.int8), f32(np.where(zero, F(0), safe / F(127)))
 
 
-def attention_bytes(q, k, ks, v, vs):
+def attention_bytes(q, k, ks, v, vs, first=0, cap=0):
     """As `attention`; k, v int8 [positions, kv_heads, d], ks, vs float32 [positions, kv_heads]."""
     heads, d = q.shape
     owner = np.arange(heads) // (heads // k.shape[1])
     k, ks = k.astype(F)[:, owner], ks[:, owner]
     v, vs = v.astype(F)[:, owner], vs[:, owner]
     s = (lane_sum(q * k) * ks) * (F(1) / np.sqrt(F(d)))
-    e, z = softmax_parts(np.ascontiguousarray(s.T))
+    e, z = attention_weights(s, first, cap)
     acc = np.zeros((heads, d), F)
     for t in range(len(v)):
         acc = acc + (e[:, t] * vs[t])[:, None] * v[t]
     return f32(acc / z[:, None])
+
+
+# 9. Experts
+
+def float_dots(rows, x):
+    """rows [n, d], x [d] -> [n], one lane sum each."""
+    return lane_sum(x * f32(rows))
+
+
+def choose_experts(scores, count, router, normalizes):
+    """scores [E] -> the active experts, ascending, and their p."""
+    active = np.sort(np.argsort(-scores, kind="stable")[:count])  # stable: of equals the first
+    if router == "softmax":
+        e, z = softmax_parts(scores[None])
+        p = (e[0] / z)[active]
+    else:
+        p = sigmoid(scores)[active]
+    if normalizes:
+        total = F(0)
+        for one in p:
+            total = total + one
+        p = p / total
+    return active, f32(p)
 
 
 # Hash of files and of logits: xxHash64, seed 0

@@ -10,6 +10,7 @@ import numpy as np
 
 import four_bit
 import functions as fn
+import rotary
 
 F = np.float32
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures", "functions")
@@ -58,6 +59,56 @@ def hard_floats(random):
     return x if len(x) % 16 else x[:-1]
 
 
+# What follows draws numbers of its own, so that those of `main` stay as they are.
+
+def write_parameterized(x):
+    """Activations and caps that have a parameter, and relu2."""
+    with np.errstate(over="ignore"):
+        squares = x[np.isfinite(fn.relu2(x))]
+    write("relu2", [squares, fn.relu2(squares)])
+    fields = []
+    for threshold in (0, 0.01, 0.3, 5):
+        v = np.concatenate([neighbours([threshold]), x[::3]])
+        fields += [np.array([threshold], F), v, fn.fatrelu(v, threshold)]
+    write("fatrelu", fields)
+    fields, own = [], np.random.default_rng(12)
+    for cap in (0.1, 3, 30, 50, 1e6):
+        # From where a cap does nothing to where it is all there is, and far beyond.
+        v = np.concatenate([x[::4], own.uniform(-8, 8, 99).astype(F) * F(cap), F([-MAX, MAX])])
+        fields += [np.array([cap], F), v, fn.softcap(v, cap)]
+    write("softcap", fields)
+
+
+def write_choices():
+    """Windows of attention, scores of experts."""
+    own, fields = np.random.default_rng(13), []
+    for count, first, size in ((1, 0, 1), (16, 15, 1), (50, 0, 3), (50, 1, 3), (50, 16, 3), (50, 21, 3), (130, 113, 40),
+                               (130, 129, 1), (33, 32, 1), (70, 63, 90)):
+        s = own.standard_normal((1, count)).astype(F) * F(size)
+        s[0, :first] += F(50)  # the largest ones are not seen
+        e, z = fn.softmax_parts(s, first)
+        fields += [s[0], ints(first), e[0], z]
+    write("softmax_window", fields)
+    fields = []
+    for rows, d in ((1, 1), (2, 15), (6, 64), (5, 72), (8, 100), (20, 130)):
+        matrix, x = own.standard_normal((rows, d)).astype(F), own.standard_normal(d).astype(F)
+        fields += [ints(rows, d), matrix, x, fn.float_dots(matrix, x)]
+    write("float_dots", fields)
+
+
+def magnified_tables():
+    """Rows of rope_table with a magnitude."""
+    own, fields = np.random.default_rng(14), []
+    for base, scaling, magnitude, dims, factors in ((1e4, 1.0, 1.25, 64, 0), (1e6, 8.0, 0.707, 16, 1),
+                                                    (1e4, 1.0, 1.1902380714238083, 96, 1)):
+        f = own.uniform(1, 32, dims // 2).astype(F) if factors else np.zeros(0, F)
+        frequencies = rotary.rope_frequencies(base, dims, f if factors else None)
+        for position in (0, 1, 77, 4095, 131071):
+            c, s = rotary.rope_row(position, frequencies, scaling, magnitude)
+            fields += [np.array([base, scaling, magnitude]), ints(dims, position), f, c, s]
+    return fields
+
+
 def main():
     os.makedirs(FOLDER, exist_ok=True)
     random = np.random.default_rng(11)
@@ -71,6 +122,7 @@ def main():
         y = getattr(fn, name)(x)
         assert np.isfinite(y).all()
         write(name, [x, y])
+    write_parameterized(x)
     with np.errstate(over="ignore"):
         edges = neighbours([0, 2.0**-24, 2.0**-25, 3 * 2.0**-25, 2.0**-14, 6.0975552e-5, 1, 1 + 2.0**-11,
                             1 + 3 * 2.0**-11, 2049, 2051, 65472, 65488, 65503, 65504, 65519, 65520, 1e9])
@@ -80,12 +132,12 @@ def main():
     # Doubles.
     xs = [1.0, 2.0, 0.5, 0.75, 0.70710678118654752, 0.7071067811865476, 1e4, 5e5, 1e6, 1e15, 3.0,
           *random.uniform(1, 1e6, 20)]
-    write("double_ln", [np.array(xs), np.array([fn.double_ln(v) for v in xs])])
+    write("double_ln", [np.array(xs), np.array([rotary.double_ln(v) for v in xs])])
     xs = [-0.0, 0.0, -1.0, -0.34657359027997264, *(-random.uniform(0, 35, 40)), 1.0, 3.5]
-    write("double_exp", [np.array(xs), np.array([fn.double_exp(v) for v in xs])])
+    write("double_exp", [np.array(xs), np.array([rotary.double_exp(v) for v in xs])])
     xs = [0.0, 1e-300, 1e-9, 0.7853981633974483, 1.5707963267948966, 3.141592653589793, 1.0, 2.0,
           3.0, 4.0, 5.0, 6.0, 4095.0, 131071.0, 1048575.0, 16777215.0, *random.uniform(0, 1e5, 40)]
-    pairs = [fn.double_sin_cos(v) for v in xs]
+    pairs = [rotary.double_sin_cos(v) for v in xs]
     write("double_sin_cos", [np.array(xs), np.array([p[0] for p in pairs]),
                              np.array([p[1] for p in pairs])])
 
@@ -104,6 +156,8 @@ def main():
         e, z = fn.softmax_parts(s)
         fields += [s[0], e[0], z]
     write("softmax", fields)
+
+    write_choices()
 
     # Quantization.
     ties = np.arange(-63, 64) + 0.5
@@ -197,15 +251,15 @@ def main():
             (1e4, 1.0, 64, 0), (5e5, 1.0, 128, 0), (1e6, 4.0, 24, 0), (1e4, 0.5, 2, 0),
             (1.0, 1.0, 6, 0), (5e5, 8.0, 32, 1)):
         f = random.uniform(1, 32, dims // 2).astype(F) if factors else None
-        frequencies = fn.rope_frequencies(base, dims, f)
+        frequencies = rotary.rope_frequencies(base, dims, f)
         for position in (0, 1, 2, 100, 4095, 131071, 16777215):
-            c, s = fn.rope_row(position, frequencies, scaling)
+            c, s = rotary.rope_row(position, frequencies, scaling)
             tables += [np.array([base, scaling]), ints(dims, position), normal(0) if f is None else f, c, s]
         for head_dim in (dims, dims + 8):
             v = normal(1, head_dim)
-            c, s = fn.rope_row(77, frequencies, scaling)
-            turns += [v[0], c, s, fn.rope(v, c, s)[0]]
-    write("rope_table", tables)
+            c, s = rotary.rope_row(77, frequencies, scaling)
+            turns += [v[0], c, s, rotary.rope(v, c, s)[0]]
+    write("rope_table", tables + magnified_tables())
     write("rope", turns)
 
     # Attention.

@@ -1,6 +1,5 @@
 """Is the reference a correct transformer? Compares it with a plain float64 computation, written
-another way: whole sequence at once, dequantised weights, no quantised activations, no half
-precision. First with the rounding of activations, keys and values taken out of the reference: what
+another way (plain.py). First with the rounding of activations, keys and values taken out of the reference: what
 is left must agree as floats do, so that a wrong head, pair or neuron cannot hide in the noise of
 quantization. Then the reference as it is. Also checks functions.py against the mathematics."""
 import glob
@@ -9,85 +8,12 @@ import os
 
 import numpy as np
 
-import four_bit
 import functions as fn
+import rotary
+from plain import Plain, exact_gelu, sigmoid
 from reference import Reference, read_mask
 
 F = np.float32
-
-
-def plain(model, tokens, neurons=None, heads=None):
-    """-> logits [T, vocabulary], in float64."""
-    meta = {k.removeprefix("tinysparse."): v for k, v in model.meta.items()}
-    t64 = {k: np.asarray(v, np.float64) for k, v in model.tensors.items()}
-    d, hd = meta["embedding_length"], meta["head_dimension"]
-    H, KV, T = meta["head_count"], meta["kv_head_count"], len(tokens)
-
-    outputs = {"token_embd": meta["vocabulary_size"], "output": meta["vocabulary_size"], "attn_q": H * hd,
-               "attn_k": KV * hd, "attn_v": KV * hd, "attn_output": d, "ffn_down": d}
-
-    def weight(name, columns):
-        if four_bit.is_four_bit(model.meta, name):
-            rows = outputs.get(name.split(".")[-1], meta["feed_forward_length"])
-            scale, offset, q = (a.astype(np.float64) for a in four_bit.unpack(model.tensors[name + ".weight"], rows))
-            return (q * scale[:, :, None] + offset[:, :, None]).reshape(rows, -1)[:, :columns]
-        return t64[name + ".weight"][:, :columns] * t64[name + ".scale"][:, None]
-
-    def linear(name, x):
-        return x @ weight(name, x.shape[1]).T + t64.get(name + ".bias", 0.0)
-
-    def norm(name, x):
-        if meta["norm_kind"] == "layer":
-            x = x - x.mean(axis=1, keepdims=True)
-        x = x / np.sqrt((x * x).mean(axis=1, keepdims=True) + meta["norm_epsilon"])
-        return x * t64[name + ".weight"] + t64.get(name + ".bias", 0.0)
-
-    def turn(x):  # [T, heads, hd], as multiplication of complex numbers
-        if meta["positions"] != "rope":
-            return x
-        r = meta["rope.dimensions"]
-        inverse = meta["rope.base"] ** (-np.arange(0, r, 2) / r)
-        inverse = inverse / np.array(meta.get("rope.factors", [1.0]))
-        angle = np.arange(T)[:, None] / meta["rope.scaling"] * inverse
-        z = (x[..., :r // 2] + 1j * x[..., r // 2:r]) * np.exp(1j * angle)[:, None]
-        return np.concatenate([z.real, z.imag, x[..., r:]], axis=-1)
-
-    act = {"relu": lambda x: np.maximum(x, 0), "silu": lambda x: x / (1 + np.exp(-x)),
-           "gelu": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
-           "gelu_erf": exact_gelu
-           }[meta["activation"]]
-    x = weight("token_embd", d)[tokens]
-    if meta["positions"] == "learned":
-        x = x + t64["position_embd.weight"][:T]
-    causal = np.triu(np.full((T, T), -np.inf), 1)
-    for n in range(meta["layer_count"]):
-        b = f"blk.{n}."
-        a = norm(b + "attn_norm", x)
-        q = turn(linear(b + "attn_q", a).reshape(T, H, hd))
-        k = np.repeat(turn(linear(b + "attn_k", a).reshape(T, KV, hd)), H // KV, axis=1)
-        v = np.repeat(linear(b + "attn_v", a).reshape(T, KV, hd), H // KV, axis=1)
-        s = np.einsum("qhd,khd->hqk", q, k) / math.sqrt(hd) + causal
-        p = np.exp(s - s.max(axis=-1, keepdims=True))
-        p = p / p.sum(axis=-1, keepdims=True)
-        o = np.einsum("hqk,khd->qhd", p, v)
-        if heads is not None and heads[n] is not None:
-            o[:, np.setdiff1d(np.arange(H), heads[n])] = 0
-        x = x + linear(b + "attn_output", o.reshape(T, -1))
-        a = norm(b + "ffn_norm", x)
-        up = linear(b + "ffn_up", a)
-        h = act(linear(b + "ffn_gate", a)) * up if meta["gated"] else act(up)
-        if neurons is not None and neurons[n] is not None:
-            h[:, np.setdiff1d(np.arange(h.shape[1]), neurons[n])] = 0
-        if four_bit.is_four_bit(model.meta, "ffn_down"):
-            down = weight(b + "ffn_down", h.shape[1]).T
-        else:
-            down = t64[b + "ffn_down.weight"][:, :d] * t64[b + "ffn_down.scale"]
-        x = x + h @ down + t64.get(b + "ffn_down.bias", 0.0)
-    return linear("token_embd" if meta["tied_head"] else "output", norm("output_norm", x))
-
-
-def exact_gelu(x):
-    return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
 
 
 def check_functions():
@@ -105,6 +31,11 @@ def check_functions():
     tanh = 0.5 * x64 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x64 + 0.044715 * x64**3)))
     assert np.allclose(fn.gelu(x), tanh, rtol=1e-5, atol=1e-6)
     assert np.allclose(fn.gelu_erf(x), exact_gelu(x64), rtol=3e-7, atol=3e-7)
+    assert np.array_equal(fn.relu2(x), np.maximum(x, F(0))**2)
+    assert np.array_equal(fn.fatrelu(x, 0.5), x * (x > F(0.5)))
+    for cap in (0.5, 30.0, 50.0):
+        assert np.allclose(fn.softcap(x, cap), cap * np.tanh(x64 / cap), rtol=1e-6, atol=cap * 2e-7)
+    check_choices(random)
     for n in (0, 1, 15, 16, 17, 64, 100, 1000):
         v = random.standard_normal(n).astype(F)
         lanes = [F(0)] * 16
@@ -128,13 +59,30 @@ def check_functions():
     b = fn.matvec_neuron_major(np.ascontiguousarray(w.T), scale, None, np.arange(192), h)
     assert np.array_equal(a, b)
     for base, dims in ((10000.0, 64), (500000.0, 128), (1e6, 24)):
-        assert math.isclose(fn.double_ln(base), math.log(base), rel_tol=1e-15)
-        frequencies = fn.rope_frequencies(base, dims)
+        assert math.isclose(rotary.double_ln(base), math.log(base), rel_tol=1e-15)
+        frequencies = rotary.rope_frequencies(base, dims)
         for position in (0, 1, 77, 4095, 131071):
-            c, s = fn.rope_row(position, frequencies, 1.0)
+            c, s = rotary.rope_row(position, frequencies, 1.0)
             angle = position * base ** (-np.arange(0, dims, 2) / dims)
             assert np.abs(c - np.cos(angle)).max() < 1e-7 and np.abs(s - np.sin(angle)).max() < 1e-7
     print("functions: fine; exp within %.1e" % worst)
+
+
+def check_choices(random):
+    """Windows and experts."""
+    s = random.standard_normal((3, 40)).astype(F)
+    for first in (0, 1, 17, 39):
+        e, z = fn.softmax_parts(s, first)
+        seen = np.exp(s[:, first:].astype(np.float64))
+        assert not e[:, :first].any()
+        assert np.allclose(e[:, first:] / z[:, None], seen / seen.sum(axis=1, keepdims=True), rtol=1e-5)
+    scores = np.array([2, 1, 2, 0, 1], F)
+    for count, wanted in ((1, [0]), (2, [0, 2]), (3, [0, 1, 2]), (5, [0, 1, 2, 3, 4])):
+        for router in ("softmax", "sigmoid"):
+            active, p = fn.choose_experts(scores, count, router, False)
+            true = np.exp(scores) / np.exp(scores).sum() if router == "softmax" else sigmoid(scores)
+            assert list(active) == wanted and np.allclose(p, true[wanted], rtol=1e-6)
+            assert np.isclose(fn.choose_experts(scores, count, router, True)[1].sum(), 1, rtol=1e-6)
 
 
 def unrounded(model, tokens, *mask):
@@ -163,31 +111,41 @@ def difference(a, b):
             np.max(np.linalg.norm(d, axis=1) / np.linalg.norm(b, axis=1)))
 
 
+def cases(path, model):
+    """Names and masks."""
+    yield "dense", (None, None)
+    for case in ("sparse", "edge"):
+        file = f"{path.removesuffix('.gguf')}.{case}.mask.txt"
+        if os.path.exists(file):
+            yield case, read_mask(file, model.n_layers)
+
+
+def check(name, model, case, mask, limit):
+    """Whether the reference agrees; prints how well. limit: for the relative error of the reference as it is."""
+    tokens = np.random.default_rng(3).integers(0, model.vocabulary, min(model.context, 72))
+    true = Plain(model.meta, model.tensors, model.context).logits(tokens, *mask)
+    exact, _ = difference(unrounded(model, tokens, *mask), true)
+    ours = model.logits(tokens, *mask)
+    error, worst = difference(ours, true)
+    same = np.mean(ours.argmax(axis=1) == true.argmax(axis=1))
+    good = exact < 1e-5 and error < limit
+    print("%s %s: unrounded %.1e; as it is %.2f %% (worst position %.2f %%), same best "
+          "token %.0f %%, logits of size %.1f%s" % (
+              name, case, exact, 100 * error, 100 * worst, 100 * same, true.std(), "" if good else "  FAILED"))
+    return good
+
+
 def main(paths):
     check_functions()
     here = os.path.dirname(os.path.abspath(__file__))
-    failed = False
+    good = True
     for path in paths or sorted(glob.glob(os.path.join(here, "fixtures", "*.gguf"))):
-        model = Reference(path)
-        count = min(model.context, 72)
-        tokens = np.random.default_rng(3).integers(0, model.vocabulary, count)
-        masks = [("dense", (None, None))]
-        for case in ("sparse", "edge"):
-            file = f"{path.removesuffix('.gguf')}.{case}.mask.txt"
-            if os.path.exists(file):
-                masks.append((case, read_mask(file, model.n_layers)))
+        model, name = Reference(path), os.path.basename(path)
         # The noise of 8-bit activations adds up over layers.
         limit = 0.03 if model.n_layers <= 2 else 0.1
-        for case, mask in masks:
-            true = plain(model, tokens, *mask)
-            exact, _ = difference(unrounded(model, tokens, *mask), true)
-            ours = model.logits(tokens, *mask)
-            error, worst = difference(ours, true)
-            same = np.mean(ours.argmax(axis=1) == true.argmax(axis=1))
-            bad = not (exact < 1e-5 and error < limit)
-            failed |= bad
-            print("%s %s: unrounded %.1e; as it is %.2f %% (worst position %.2f %%), same best "
-                  "token %.0f %%, logits of size %.1f%s" % (
-                      os.path.basename(path), case, exact, 100 * error, 100 * worst, 100 * same,
-                      true.std(), "  FAILED" if bad else ""))
-    return 1 if failed else 0
+        for case, mask in cases(path, model):
+            good &= check(name, model, case, mask, limit)
+        original = model.meta.get("tinysparse.rope.original_context")
+        if original:
+            good &= check(name, Reference(path, context=original), "short", (None, None), limit)
+    return 0 if good else 1
