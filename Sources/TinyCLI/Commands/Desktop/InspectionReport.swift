@@ -101,24 +101,58 @@ struct InspectionReport {
         return out
     }
 
+    /// Positions, and the layers that do without or have others.
+    private func positions(_ config: ModelConfig) -> String {
+        guard case .rope(let rope) = config.positions else { return "learned" }
+        let without = config.layerRopes.count { $0 == .none }
+        let local = config.layerRopes.count { $0 == .local }
+        return "rotary, base \(fixed(rope.base, 0)), \(rope.dims) of \(config.headDim) dimensions"
+            + (rope.longFactors.isEmpty ? "" : "; other factors for more than \(rope.originalContext) tokens")
+            + (without > 0 ? "; none in \(without) layers" : "")
+            + (local > 0 ? "; base \(fixed(config.localRope?.base ?? 0, 0)) in \(local) layers" : "")
+    }
+
+    private func neurons(_ config: ModelConfig) -> String {
+        let kind =
+            config.activation.rawValue + (config.gated ? ", gated" : "") + (config.activatesUp ? " (up as well)" : "")
+            + (config.activation.isSparse ? "; zeros are skipped in decode" : "")
+        guard let experts = config.experts else { return "\(config.dFF) neurons, \(kind)" }
+        let shared = config.dFF - experts.count * experts.width
+        return "\(experts.active) of \(experts.count) experts of \(experts.width) neurons"
+            + (shared > 0 ? " and \(shared) shared neurons" : "") + ", \(kind)"
+    }
+
+    private func norms(_ config: ModelConfig) -> String {
+        let usual: Set<TensorRole> = [.attentionNorm, .mlpNorm, .outputNorm]
+        let more = TensorRole.allCases.filter { $0.isNorm && config.norms.contains($0) && !usual.contains($0) }
+        let missing = TensorRole.allCases.filter { usual.contains($0) && !config.norms.contains($0) }
+        return "\(config.normKind.rawValue), epsilon \(config.normEpsilon)"
+            + (more.isEmpty ? "" : "; also " + more.map { $0.rawValue }.joined(separator: ", "))
+            + (missing.isEmpty ? "" : "; no " + missing.map { $0.rawValue }.joined(separator: ", "))
+    }
+
+    /// How much attention sees, and what is done to scores and logits.
+    private func attention(_ config: ModelConfig) -> String {
+        let limited = config.windows.filter { $0 > 0 }
+        let window =
+            limited.isEmpty
+            ? "all tokens" : "the last \(limited.max()!) tokens in \(limited.count) of \(config.nLayers) layers"
+        return window
+            + (config.attentionSoftCap > 0 ? "; scores within ±\(fixed(Double(config.attentionSoftCap)))" : "")
+            + (config.logitSoftCap > 0 ? "; logits within ±\(fixed(Double(config.logitSoftCap)))" : "")
+    }
+
     private func describe(_ config: ModelConfig) -> [(String, String)] {
-        let positions =
-            switch config.positions {
-            case .rope(let rope):
-                "rotary, base \(fixed(rope.base, 0)), \(rope.dims) of \(config.headDim) dimensions"
-            case .learned: "learned"
-            }
-        return [
+        [
             ("name", escaped(config.name)),
             ("architecture", escaped(config.architecture)),
             ("layers", "\(config.nLayers), \(config.dModel) wide"),
             ("heads", "\(config.nHeads), \(config.nKVHeads) for keys and values, \(config.headDim) wide"),
-            (
-                "feed forward",
-                "\(config.dFF) neurons, \(config.activation.rawValue)\(config.gated ? ", gated" : "")"
-            ),
-            ("norm", "\(config.normKind.rawValue), epsilon \(config.normEpsilon)"),
-            ("positions", positions),
+            ("feed forward", neurons(config)),
+            ("residual", config.residual.rawValue),
+            ("norm", norms(config)),
+            ("positions", positions(config)),
+            ("attention", attention(config)),
             (
                 "context",
                 "\(config.contextLength) tokens, \(readable(bytes: config.cacheBytesPerToken)) of KV cache each"
@@ -224,6 +258,11 @@ struct InspectionReport {
             ("feed_forward_length", .number(config.dFF)), ("context_length", .number(config.contextLength)),
             ("norm", .string(config.normKind.rawValue)), ("activation", .string(config.activation.rawValue)),
             ("gated", .bool(config.gated)), ("positions", .string(positions)), ("tied_head", .bool(config.tiedHead)),
+            ("residual", .string(config.residual.rawValue)),
+            ("norms", .array(TensorRole.allCases.filter { config.norms.contains($0) }.map { .string($0.rawValue) })),
+            ("windows", .array(config.windows.map { .number($0) })),
+            ("experts", .number(config.experts?.count ?? 0)),
+            ("active_experts", .number(config.experts?.active ?? 0)),
             ("cache_bytes_per_token", .number(config.cacheBytesPerToken)),
             ("has_predictors", .bool(!config.predictors.isEmpty)),
             ("output_screen_rank", .number(config.predictors.screen?.rank ?? 0)),
