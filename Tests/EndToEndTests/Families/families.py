@@ -205,9 +205,9 @@ def gemma_like(model_type, architecture, **more):
 GEMMA_KEYS = [("rms_norm_eps", 1e-6), ("rope_theta", 10000.0), ("hidden_activation", "relu")]
 GEMMA = dict(one_plus=True, scales={"embed": 0.3, r"\.norm\.": 2.0, r"layers\.5\.post_att": 3.0, "post_feedforward": 2.0})
 add("gemma2",
-    gemma_like("gemma2", "Gemma2ForCausalLM", num_hidden_layers=3, intermediate_size=64, attn_logit_softcapping=1.5,
+    gemma_like("gemma2", "Gemma2ForCausalLM", num_hidden_layers=3, rope_theta=10000.0, intermediate_size=64, attn_logit_softcapping=1.5,
                final_logit_softcapping=4.0),
-    GEMMA_KEYS + [("attn_logit_softcapping", None), ("final_logit_softcapping", None), ("sliding_window", 16)],
+    [("rope_theta", 100.0)] + GEMMA_KEYS[::2] + [("attn_logit_softcapping", None), ("final_logit_softcapping", None), ("sliding_window", 16)],
     gguf=True, **GEMMA)
 add("gemma2-scalar",
     gemma_like("gemma2", "Gemma2ForCausalLM", intermediate_size=40, query_pre_attn_scalar=4, attn_logit_softcapping=2.0,
