@@ -2,7 +2,8 @@
 
 1. The models of the folders give logits.f32.
 2. restated.py gives what a class of transformers gives whose differing functions are replaced.
-3. The tensors of model.gguf are those of model.safetensors, as README.md says how they differ.
+3. The int8 emulation rounds every matrix but routers and positions, and the keys and values of every layer.
+4. The tensors of model.gguf are those of model.safetensors, as README.md says how they differ.
 """
 import json
 import os
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from transformers.utils import logging
 
+import emulation
 from restated import DEFAULTS
 
 
@@ -130,6 +132,32 @@ def check_restated():
         assert difference < 1e-4, case.name
 
 
+# The int8 emulation
+
+EXACT = re.compile(r"router|gate\.weight$|wpe|embed_positions")
+
+
+def check_emulation():
+    """A class that multiplies in a way of its own would stay float, and its error look smaller than it is."""
+    rounded, half = emulation.rounded, emulation.half
+    seen, caches = set(), []
+    emulation.rounded = lambda x, levels=127: seen.add(x.untyped_storage().data_ptr()) or rounded(x, levels)
+    emulation.half = families.half = lambda x: caches.append(1) or half(x)
+    for case in families.CASES:
+        seen.clear()
+        caches.clear()
+        loaded = families.load(folder_of(case))
+        loaded.int8_logits(families.tokens_of(case), loaded.routers())
+        is_restated = isinstance(loaded, families.LoadedRestated)
+        tensors = loaded.model.tensors if is_restated else dict(loaded.model.named_parameters())
+        exact = [name for name, t in tensors.items() if t.ndim > 1 and t.untyped_storage().data_ptr() not in seen]
+        unexpected = [name for name in exact if not EXACT.search(name)]
+        layers = case.config.get("num_hidden_layers") or case.config["n_layer"]
+        assert not unexpected and len(caches) == 2 * layers, (case.name, unexpected, len(caches))
+    emulation.rounded, emulation.half, families.half = rounded, half, half
+    print("the int8 emulation rounds what it should")
+
+
 # GGUF
 
 PERMUTED = {"llama", "granite", "smollm3", "minicpm"}
@@ -212,4 +240,5 @@ if __name__ == "__main__":
     logging.disable_progress_bar()
     check_logits()
     check_restated()
+    check_emulation()
     check_gguf()

@@ -7,6 +7,7 @@ import contextlib
 
 import torch
 from transformers import DynamicCache
+from transformers.models.falcon.modeling_falcon import FalconLinear
 from transformers.pytorch_utils import Conv1D
 
 GROUP = 64
@@ -36,7 +37,8 @@ def half(x):
 def int8(exact=(), vocabulary=None, levels=127):
     """Inside, torch's linear layers and token embeddings are int8, but for the weights in `exact`."""
     exact = {id(weight) for weight in exact}
-    linear, embedding, conv = torch.nn.functional.linear, torch.nn.functional.embedding, Conv1D.forward
+    linear, embedding = torch.nn.functional.linear, torch.nn.functional.embedding
+    conv, falcon = Conv1D.forward, FalconLinear.forward
 
     def int8_linear(x, weight, bias=None):
         if id(weight) in exact:
@@ -48,8 +50,11 @@ def int8(exact=(), vocabulary=None, levels=127):
         return embedding(tokens, rounded(weight, levels) if is_tokens else weight, *args, **more)
 
     torch.nn.functional.linear, torch.nn.functional.embedding = int8_linear, int8_embedding
+    # These multiply without torch's function.
     Conv1D.forward = lambda self, x: int8_linear(x, self.weight.t(), self.bias)
+    FalconLinear.forward = lambda self, x: int8_linear(x, self.weight, self.bias)
     try:
         yield
     finally:
-        torch.nn.functional.linear, torch.nn.functional.embedding, Conv1D.forward = linear, embedding, conv
+        torch.nn.functional.linear, torch.nn.functional.embedding = linear, embedding
+        Conv1D.forward, FalconLinear.forward = conv, falcon

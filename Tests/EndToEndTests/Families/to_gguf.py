@@ -1,6 +1,6 @@
 """Converts fixtures to GGUF with llama.cpp's converter: the folder's own tensors and configuration, F16 matrices.
 
-Vocabularies are always converted as byte-level BPE with GPT-2's splitting, whatever the family publishes.
+The name of each is "tiny": llama.cpp expects certain tokens of a model named after Phi-3. Vocabularies are always converted as byte-level BPE with GPT-2's splitting, whatever the family publishes.
 """
 import json
 import logging
@@ -47,5 +47,5 @@ def convert_all(folders, llama_cpp):
             kind.set_vocab = TextModel._set_vocab_gpt2
             target = os.path.join(folder, "model.gguf")
             with torch.inference_mode():
-                kind(source, gguf.LlamaFileType.MOSTLY_F16, Path(target), model_name=os.path.basename(folder)).write()
+                kind(source, gguf.LlamaFileType.MOSTLY_F16, Path(target), model_name="tiny").write()
         print(f"{os.path.basename(folder):28} {os.path.getsize(target)}", flush=True)
