@@ -2,10 +2,10 @@
 
 1. The models of the folders give logits.f32.
 2. restated.py gives what a class of transformers gives whose differing functions are replaced.
-3. The int8 emulation rounds every matrix but routers and positions, and the keys and values of every layer.
-4. The tensors of model.gguf are those of model.safetensors, as README.md says how they differ.
+3. BitNet's ternary weights are those of transformers.
+4. The int8 emulation rounds every matrix but routers and positions, and the keys and values of every layer.
+5. The tensors of model.gguf are those of model.safetensors, as README.md says how they differ.
 """
-import json
 import os
 import re
 import tempfile
@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from transformers.utils import logging
 
+import bitnet
 import emulation
 from restated import DEFAULTS
 
@@ -132,6 +133,25 @@ def check_restated():
         assert difference < 1e-4, case.name
 
 
+def check_bitnet():
+    """bitnet.py beside transformers' functions, and both meanings of a scale beside its layers."""
+    from transformers.integrations import bitnet as theirs
+    weight = torch.randn(24, 40, generator=torch.Generator().manual_seed(1))
+    values, scale = bitnet.ternary(weight)
+    assert torch.allclose(values * scale, theirs.WeightQuant.apply(weight), rtol=1e-6)
+    assert torch.equal(bitnet.packed(values), theirs.pack_weights(values.clone()))
+    assert torch.equal(bitnet.unpacked(bitnet.packed(values)), values)
+    inputs = torch.randint(-127, 128, (3, 40)).float()
+    inputs[:, 0] = 127  # so that int8 holds them exactly
+    auto = theirs.AutoBitLinear(40, 24, bias=False)
+    auto.weight.data, auto.weight_scale = values.clone(), scale.reshape(1)
+    plain = theirs.BitLinear(40, 24, False, dtype=torch.float32)
+    plain.weight, plain.weight_scale = bitnet.packed(values), (1 / scale).reshape(1)
+    for layer in (auto, plain):
+        assert torch.allclose(layer(inputs), inputs @ (values * scale).t(), rtol=1e-4, atol=1e-3)
+    print("BitNet's weights are transformers'")
+
+
 # The int8 emulation
 
 EXACT = re.compile(r"router|gate\.weight$|wpe|embed_positions")
@@ -228,8 +248,9 @@ def check_gguf():
                 continue
             expected = as_gguf(arch, stored.name, source_of(stored.name, tensors), case)
             values = torch.tensor(np.array(stored.data).astype(np.float32))
-            assert torch.equal(values.reshape(expected.shape), expected.half().float() if stored.tensor_type.name == "F16"
-                               else expected), (case.name, stored.name)
+            if stored.tensor_type.name == "F16":
+                expected = expected.half().float()
+            assert torch.equal(values.reshape(expected.shape), expected), (case.name, stored.name)
             count += 1
     print(f"{count} tensors of GGUF files are those of the checkpoints")
 
@@ -240,5 +261,6 @@ if __name__ == "__main__":
     logging.disable_progress_bar()
     check_logits()
     check_restated()
+    check_bitnet()
     check_emulation()
     check_gguf()

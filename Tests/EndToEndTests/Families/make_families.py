@@ -210,7 +210,8 @@ def make(case):
         top1_int8=round(float((quantized.argmax(-1) == logits.argmax(-1)).float().mean()), 4),
         keys=[dict(key=key, value=value_at(case.config, key), alternative=alternative, effect=round(effect, 5),
                    proof=effect > max(PROOF * noise, SURE * most)) for key, alternative, effect in keys],
-        exceptions=case.exceptions, refused=[dict(key=key, value=value, reason=why) for key, value, why in case.refused])
+        exceptions=case.exceptions,
+        refused=[dict(key=key, value=value, reason=why) for key, value, why in case.refused])
     if model.routers():
         expected["rms_int8_router"] = round(rms(model.int8_logits(tokens, []), logits), 5)
     if case.context:
@@ -223,9 +224,9 @@ def make(case):
 def report(case, expected):
     weak = [f"{k['key']} {k['effect'] / expected['rms_int8']:.1f}" for k in expected["keys"] if not k["proof"]]
     unsaid = [w for w in weak if w.split()[0] not in case.exceptions]
-    print(f"{case.name:28} std {expected['logits_std']:6.2f}  int8 {expected['rms_int8']:.4f} {expected['rms_int8_max']:.4f}  "
-          f"top1 {expected['top1_int8']:.2f}  keys {len(expected['keys'])}  " +
-          (f"WEAK {unsaid}" if unsaid else ""), flush=True)
+    noise = f"{expected['rms_int8']:.4f} {expected['rms_int8_max']:.4f}"
+    print(f"{case.name:28} std {expected['logits_std']:6.2f}  int8 {noise}  top1 {expected['top1_int8']:.2f}  "
+          f"keys {len(expected['keys'])}  {f'WEAK {unsaid}' if unsaid else ''}", flush=True)
 
 
 def table():

@@ -35,12 +35,12 @@ class Restated:
 
     def __init__(self, config, tensors):
         self.config = {**DEFAULTS[config["model_type"]], **config}
-        self.tensors = tensors
         self.layers = self.config["num_hidden_layers"]
         self.heads = self.config["num_attention_heads"]
         self.kv_heads = self.config.get("num_key_value_heads") or self.heads
         self.head_dim = self.config.get("head_dim") or self.config["hidden_size"] // self.heads
         self.is_minicpm = self.config["model_type"] == "minicpm"
+        self.tensors = {name: tensors[name] for name in self.shapes() if name in tensors}
 
     def shapes(self):
         """The tensors of a checkpoint: name to shape, matrices [outputs, inputs]."""
@@ -104,7 +104,8 @@ class Restated:
 
     def attention(self, n, x, cast):
         name, count = f"model.layers.{n}.self_attn.", len(x)
-        q, k, v = (self.linear(f"{name}{part}_proj", x).view(count, -1, self.head_dim).transpose(0, 1) for part in "qkv")
+        projections = (self.linear(f"{name}{part}_proj", x) for part in "qkv")
+        q, k, v = (t.view(count, -1, self.head_dim).transpose(0, 1) for t in projections)
         if self.config["model_type"] != "smallthinker" or self.config["rope_layout"][n]:
             q, k = self.turned(q), self.turned(k)
         k, v = (cast(t).repeat_interleave(self.heads // self.kv_heads, 0) for t in (k, v))

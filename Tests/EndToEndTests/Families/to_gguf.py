@@ -1,6 +1,7 @@
 """Converts fixtures to GGUF with llama.cpp's converter: the folder's own tensors and configuration, F16 matrices.
 
-The name of each is "tiny": llama.cpp expects certain tokens of a model named after Phi-3. Vocabularies are always converted as byte-level BPE with GPT-2's splitting, whatever the family publishes.
+The name of each is "tiny": llama.cpp expects certain tokens of a model named after Phi-3. Vocabularies are always
+converted as byte-level BPE with GPT-2's splitting, whatever the family publishes.
 """
 import json
 import logging
