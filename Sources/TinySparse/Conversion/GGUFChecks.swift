@@ -36,6 +36,8 @@ extension GGUFFields {
     private static let known: Set<String> = [
         "vocab_size", "attention.sliding_window", "rope.scaling.original_context_length", "rope.scaling.finetuned",
         "tensor_data_layout",
+        // Of the other kind of norm: a converter writes both for some.
+        "attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon",
     ]
 
     /// Settings of llama.cpp that change something unless they have one of these values, where false is 0 and true is 1.

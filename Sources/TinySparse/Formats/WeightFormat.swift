@@ -26,7 +26,9 @@ package struct FourBitRoles: Sendable, Equatable {
 
     /// What `format` means for a model of that kind.
     package init(_ format: WeightFormat, _ config: ModelConfig) {
-        let skipsNeurons = config.activation.isSparse || config.experts != nil
+        // A norm of all neurons needs them all.
+        let hasSparseMLP = config.activation.isSparse && !config.norms.contains(.mlpSubNorm)
+        let skipsNeurons = hasSparseMLP || config.experts != nil
         roles = Self.possible.filter { role in
             if role == .embeddingIn || role == .embeddingOut, !config.projectsEmbeddings { return false }
             return switch format {
