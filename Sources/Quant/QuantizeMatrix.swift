@@ -3,16 +3,18 @@
 import KernelTable
 import TinyPlatform
 
-/// A matrix of block-encoded rows, one after another, as model files store it.
+/// A matrix of block-encoded rows, one after another, as model files store it; after them the format's tail.
 package struct EncodedMatrix: @unchecked Sendable {
     /// How the rows are stored.
     package let format: BlockFormat
-    /// `rows` times `rowBytes` readable bytes of any alignment.
+    /// `rows` times `rowBytes` readable bytes of any alignment, and the tail.
     package let bytes: UnsafeRawPointer
     package let rows: Int
     package let cols: Int
     /// Bytes from a row to the next.
     package let rowBytes: Int
+    /// What scales the whole matrix; nil if the blocks have scales of their own.
+    private let scale: Float?
 
     /// - Returns: nil unless `cols` is a whole number of blocks of `format`.
     package init?(format: BlockFormat, bytes: UnsafeRawPointer, rows: Int, cols: Int) {
@@ -22,10 +24,17 @@ package struct EncodedMatrix: @unchecked Sendable {
         self.rows = rows
         self.cols = cols
         self.rowBytes = rowBytes
+        scale =
+            format.tailBytes == 0
+            ? nil : Float(bitPattern: UInt32(littleEndian: (bytes + rows * rowBytes).loadUnaligned(as: UInt32.self)))
     }
 
-    func decode(row: Int, into output: UnsafeMutablePointer<Float>) {
+    /// The weights of a row, `[cols]`.
+    package func decode(row: Int, into output: UnsafeMutablePointer<Float>) {
         decodeRow(format, from: bytes + row * rowBytes, count: cols, into: output)
+        if let scale {
+            for i in 0..<cols { output[i] *= scale }
+        }
     }
 }
 

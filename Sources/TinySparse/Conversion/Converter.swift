@@ -89,16 +89,17 @@ struct Converter {
         return Part(spec: spec, tensor: tensor, skippedRows: skippedRows)
     }
 
-    /// Rows are padded to 64 columns, so a file of absurdly narrow matrices would grow beyond measure. Real models grow
-    /// less than twofold.
+    /// Rows are padded to 64 columns, so a file of absurdly narrow matrices would grow beyond measure. Real models take
+    /// less than two bytes per weight.
     private static func checkSize(_ parts: [Part], path: String) throws(FormatError) {
-        let before = parts.reduce(0) { $0 + $1.tensor.bytes.count }
+        let weights = parts.reduce(0) { $0 + $1.tensor.shape.reduce(1, *) }
         let after = parts.flatMap { $0.spec.tensors }.reduce(0) {
             $0 + $1.format.byteCount(of: $1.dimensions.reduce(1, *))!
         }
-        guard after <= 4 * before + (1 << 26) else {
+        guard after <= 8 * weights + (1 << 26) else {
             throw FormatError(
-                .unsupported, path: path, "its matrices are so narrow that \(before) bytes would become \(after)")
+                .unsupported, path: path,
+                "its matrices are so narrow that \(weights) weights would take \(after) bytes")
         }
     }
 
@@ -176,7 +177,7 @@ struct Converter {
     private func writeFloats(
         _ part: Part, to writer: inout NativeModelWriter<some ByteSink>
     ) throws(FormatError) {
-        let values = decoded(part)
+        let values = try decoded(part)
         if let bad = values.firstIndex(where: { !$0.isFinite }) {
             throw part.tensor.error(.notFinite, "value \(bad) is not finite; the model is damaged")
         }
@@ -221,7 +222,7 @@ struct Converter {
         let blocks = try scratch(part.spec.tensors[0].dimensions.reduce(1, *))
         defer { withExtendedLifetime(blocks) {} }
         let bad = quantizeToFourBits(
-            try encoded(part.tensor), importance: importance(of: part), sourceRow: rowOrder(of: part),
+            try encoded(part.tensor), importance: try importance(of: part), sourceRow: rowOrder(of: part),
             blocks: blocks.writable.baseAddress!)
         if let bad { throw notFinite(part.tensor, row: bad) }
         try writer.write(blocks.bytes)
@@ -229,37 +230,38 @@ struct Converter {
 
     /// How much an error in each column of a matrix matters, `[inputs]`: where the input comes out of a norm, it is about
     /// as large as the norm's weight.
-    private func importance(of part: Part) -> [Float] {
+    private func importance(of part: Part) throws(FormatError) -> [Float] {
         let norm = part.spec.id.role.inputNorm.map { part.spec.id.sibling($0) }
         guard let norm = parts.first(where: { $0.spec.id == norm }) else {
             return [Float](repeating: 1, count: part.spec.sourceShape[1])
         }
-        return decoded(norm).map { $0 * $0 }
+        return try decoded(norm).map { $0 * $0 }
     }
 
     /// The values of a tensor, without those of skipped rows.
-    private func decoded(_ part: Part) -> [Float] {
-        let format = part.tensor.format!  // checked by init
-        let skipped = part.skippedRows * part.spec.sourceShape.dropFirst().reduce(1, *)
-        let start = part.tensor.bytes.baseAddress! + format.byteCount(of: skipped)!
-        let total = part.spec.sourceShape.reduce(1, *)
-        return [Float](unsafeUninitializedCapacity: total) { values, count in
-            decodeRow(format, from: start, count: total, into: values.baseAddress!)
-            count = total
+    private func decoded(_ part: Part) throws(FormatError) -> [Float] {
+        let matrix = try encoded(part.tensor)
+        return [Float](unsafeUninitializedCapacity: (matrix.rows - part.skippedRows) * matrix.cols) { values, count in
+            for row in part.skippedRows..<matrix.rows {
+                matrix.decode(row: row, into: values.baseAddress! + count)
+                count += matrix.cols
+            }
         }
     }
 
+    /// A tensor as a matrix; a vector is one row.
     private func encoded(_ tensor: SourceTensor) throws(FormatError) -> EncodedMatrix {
+        let (outer, cols) = (tensor.shape.dropLast(), tensor.shape[tensor.shape.count - 1])
         guard
             let matrix = EncodedMatrix(
-                format: tensor.format!, bytes: tensor.bytes.baseAddress!, rows: tensor.shape[0],
-                cols: tensor.shape[1])
+                format: tensor.format!, bytes: tensor.bytes.baseAddress!, rows: outer.reduce(1, *), cols: cols)
         else { throw tensor.error(.mismatch, "a row is not a whole number of blocks") }
         return matrix
     }
 
     private func notFinite(_ tensor: SourceTensor, row: Int) -> FormatError {
-        tensor.error(.notFinite, "row \(row) has a weight that is not finite; the model is damaged")
+        let cause = tensor.format == .i2S ? ", or of a version of bitnet.cpp with another layout of I2_S" : ""
+        return tensor.error(.notFinite, "row \(row) has a weight that is not finite; the model is damaged" + cause)
     }
 
     /// The row of the source that becomes row r, of weights and of biases: where rotary pairs are interleaved
