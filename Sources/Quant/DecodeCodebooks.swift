@@ -3,15 +3,15 @@
 // Formats whose nibbles stand for entries of a table. Source: `ggml-common.h` and ggml's reference decoders.
 
 /// The sixteen levels of IQ4_NL and IQ4_XS.
-private let iq4Levels = SIMD16<Int8>(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+private let iq4Levels: [16 of Int8] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
 
 /// Twice the sixteen values of a 4-bit float (E2M1).
-private let fp4Levels = SIMD16<Int8>(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
+private let fp4Levels: [16 of Int8] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
 
 /// 32 weights scale·level; byte i of 16 holds weights i (low nibble) and i + 16.
 @inline(__always)
 private func decodeNibbles(
-    _ nibbles: UnsafeRawPointer, _ scale: Float, _ levels: SIMD16<Int8>, _ output: UnsafeMutablePointer<Float>
+    _ nibbles: UnsafeRawPointer, _ scale: Float, _ levels: [16 of Int8], _ output: UnsafeMutablePointer<Float>
 ) {
     for i in 0..<16 {
         let byte = Int(nibbles.byte(at: i))

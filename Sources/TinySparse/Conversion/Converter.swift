@@ -155,7 +155,7 @@ struct Converter {
         }
     }
 
-    /// Converts tensor after tensor into `sink`, and the header last. Memory: that of one converted tensor.
+    /// Converts tensor after tensor into `sink`, and the header last. Memory: that of one tensor, before and after.
     /// - Throws: `FormatError`, or what `progress` throws.
     func run(into sink: some ByteSink, progress: ConversionProgress) throws {
         for note in notes { try progress(.note(note)) }
@@ -170,6 +170,7 @@ struct Converter {
             case .int8, .neuronMajor: try writeInt8(part, to: &writer)
             case .fourBit: try writeFourBit(part, to: &writer)
             }
+            part.tensor.file.adviseUnneeded(part.tensor.bytes)
         }
         try writer.finish()
     }
