@@ -86,7 +86,7 @@ let package = Package(
         layer("TinySparse", "Umbrella", on: ["TinyRuntime", "TinyConversion"]),
         layer("TinySparseC", "CInterface", on: ["TinySparse"], exclude: ["include"]),
         .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "TinyTraining"]),
-        .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"]),
+        .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"], exclude: ["Fixtures"]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["TinyPlatform", "TinySparse", "TinySparseC", "TinyTraining", "SIMDKernels"],

@@ -3,6 +3,56 @@
 // The "K" formats: super-blocks of 256 weights whose sub-blocks have quantized
 // scales of their own. Source: `ggml-common.h` and ggml's reference decoders.
 
+/// 256 weights (d·scale)·q − (dmin·min), sixteen sub-blocks of 16; scale and minimum share a byte. Each half of the block
+/// has 32 bytes of bit pairs, the lowest pair of all bytes first.
+@inline(__always)
+func decodeQ2K(_ block: UnsafeRawPointer, _ output: UnsafeMutablePointer<Float>) {
+    let d = block.half(at: 80)
+    let dmin = block.half(at: 82)
+    for sub in 0..<16 {
+        let byte = block.byte(at: sub)
+        let (scale, min) = (d * Float(byte & 15), dmin * Float(byte >> 4))
+        let pairs = PairsOf16(sub, in: block + 16)
+        let out = output + 16 * sub
+        for i in 0..<16 { out[i] = scale * Float(pairs[i]) - min }
+    }
+}
+
+/// 256 weights (d·(scale − 32))·(q − 4), sixteen sub-blocks of 16; bit pairs as in Q2_K, and bit j of byte i of the 32 high
+/// bytes is the third bit of weight 32j + i.
+@inline(__always)
+func decodeQ3K(_ block: UnsafeRawPointer, _ output: UnsafeMutablePointer<Float>) {
+    let d = block.half(at: 108)
+    let scales = block + 96
+    for sub in 0..<16 {
+        let lower = (scales.byte(at: sub & 7) >> UInt8(4 * (sub >> 3))) & 15
+        let upper = (scales.byte(at: 8 + sub & 3) >> UInt8(2 * (sub >> 2))) & 3
+        let scale = d * Float(Int32(lower | upper << 4) - 32)
+        let pairs = PairsOf16(sub, in: block + 32)
+        let high = block + 16 * (sub & 1)
+        let out = output + 16 * sub
+        for i in 0..<16 {
+            let third = (high.byte(at: i) >> UInt8(sub >> 1)) & 1
+            out[i] = scale * Float(Int32(pairs[i] | third << 2) - 4)
+        }
+    }
+}
+
+/// The bit pairs of sub-block `sub` (0...15) of a Q2_K or Q3_K block.
+private struct PairsOf16 {
+    private let bytes: UnsafeRawPointer
+    private let shift: UInt8
+
+    @inline(__always)
+    init(_ sub: Int, in pairs: UnsafeRawPointer) {
+        bytes = pairs + 32 * (sub >> 3) + 16 * (sub & 1)
+        shift = UInt8(2 * (sub >> 1 & 3))
+    }
+
+    @inline(__always)
+    subscript(i: Int) -> UInt8 { (bytes.byte(at: i) >> shift) & 3 }
+}
+
 /// The 6-bit scale and minimum of sub-block `j` (0...7) of a Q4_K or Q5_K block,
 /// out of 12 bytes at `scales`: the first eight bytes hold the low six bits of
 /// scales 0...3 and minima 0...3, and in their two upper bits the upper bits of

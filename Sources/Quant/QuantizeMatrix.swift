@@ -3,18 +3,18 @@
 import KernelTable
 import TinyPlatform
 
-/// A matrix of block-encoded rows, one after another, as model files store it.
+/// A matrix of block-encoded rows, one after another, as model files store it; after them the format's tail.
 package struct EncodedMatrix: @unchecked Sendable {
     /// How the rows are stored.
     package let format: BlockFormat
-    /// `rows` times `rowBytes` readable bytes of any alignment.
+    /// `rows` times `rowBytes` readable bytes of any alignment, and the tail.
     package let bytes: UnsafeRawPointer
     package let rows: Int
     package let cols: Int
     /// Bytes from a row to the next.
     package let rowBytes: Int
     /// What the values are multiplied by.
-    package let factor: Float
+    private let factor: Float
 
     /// - Returns: nil unless `cols` is a whole number of blocks of `format`.
     package init?(format: BlockFormat, bytes: UnsafeRawPointer, rows: Int, cols: Int, factor: Float = 1) {
@@ -24,10 +24,15 @@ package struct EncodedMatrix: @unchecked Sendable {
         self.rows = rows
         self.cols = cols
         self.rowBytes = rowBytes
-        self.factor = factor
+        // The scale of the whole matrix, if its blocks have none of their own.
+        self.factor =
+            format.tailBytes == 0
+            ? factor
+            : factor
+                * Float(bitPattern: UInt32(littleEndian: (bytes + rows * rowBytes).loadUnaligned(as: UInt32.self)))
     }
 
-    /// The `cols` values of a row.
+    /// The weights of a row, `[cols]`.
     package func decode(row: Int, into output: UnsafeMutablePointer<Float>) {
         decodeRow(format, from: bytes + row * rowBytes, count: cols, into: output)
         if factor != 1 { for i in 0..<cols { output[i] *= factor } }

@@ -6,7 +6,7 @@ import XCTest
 /// Runs the executable as a user does.
 class CommandLineTestCase: XCTestCase {
     static let commands = [
-        "run", "chat", "batch", "bench", "perplexity", "verify", "convert", "inspect", "tokenize", "profile",
+        "run", "chat", "batch", "bench", "perplexity", "logits", "verify", "convert", "inspect", "tokenize", "profile",
         "train-predictors", "sweep",
     ]
 

@@ -112,7 +112,7 @@ final class GGUFSourceTests: XCTestCase {
     }
 
     func testTypesThatCannotBeReadAreNamed() throws {
-        for (number, name) in [(6, "Q5_0"), (10, "Q2_K"), (20, "IQ4_NL"), (39, "MXFP4"), (99, "type 99")] {
+        for (number, name) in [(9, "Q8_1"), (16, "IQ2_XXS"), (29, "IQ1_M"), (31, "Q4_0_4_4"), (99, "type 99")] {
             var bytes = TinyModel.llama()
             let type = try XCTUnwrap(bytes.firstRange(of: Array("output_norm.weight".utf8))).upperBound + 4 + 8
             bytes[type] = UInt8(number)

@@ -50,7 +50,8 @@ struct GoldenModel {
     static func tiny() throws -> [GoldenModel] {
         try [
             "tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-opt-gelu-erf",
-            "tiny-llama-qkv-biases", "tiny-llama-biases", "tiny-gemma", "tiny-olmo", "tiny-parallel", "tiny-parallel-two",
+            "tiny-llama-qkv-biases", "tiny-llama-biases", "tiny-gemma", "tiny-olmo", "tiny-parallel",
+            "tiny-parallel-two",
             "tiny-bitnet", "tiny-bitnet-w4", "tiny-bamboo", "tiny-fatrelu", "tiny-opt-350m", "tiny-longrope",
         ].map { try .init(tiny: $0) }
     }

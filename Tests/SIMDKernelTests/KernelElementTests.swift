@@ -58,7 +58,8 @@ final class KernelElementTests: XCTestCase {
             let x = random.floats(count, -9...9)
             for first in 0..<count {
                 let wanted = scalar.softmax(x, from: first, x[first...].max()!)
-                assertSameBits(Array(wanted.weights[..<first]), [Float](repeating: 0, count: first), "before the window")
+                assertSameBits(
+                    Array(wanted.weights[..<first]), [Float](repeating: 0, count: first), "before the window")
                 assertSameBits(
                     Array(wanted.weights[first...]), scalar.softmax(Array(x[first...]), x[first...].max()!).weights,
                     "in the window")

@@ -180,7 +180,8 @@ final class KernelEqualityTests: XCTestCase {
             for count in [1, 16, 33, 64, 65, 130, 256] {
                 turn += 1
                 let stride = (count + 63) / 64 * 64, total = active + random.int(0...60)
-                let w = matrix(&random, rows: total, stride: stride, outputs: count, bias: turn % 2 == 0, .random, .usual)
+                let w = matrix(
+                    &random, rows: total, stride: stride, outputs: count, bias: turn % 2 == 0, .random, .usual)
                 let share = [0, 3, 30, 100][turn % 4]
                 let h = random.floats(active).map { random.int(0...99) < share ? $0 : 0 }
                 let x = TestRows(quantizing: h, scalar), list = random.list(active, below: total)

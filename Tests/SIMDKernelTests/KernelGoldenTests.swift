@@ -59,7 +59,8 @@ final class KernelGoldenTests: XCTestCase {
             let s = file.floats(), first = file.ints()[0], e = file.floats(), total = file.floats()[0]
             forEverySet { set in
                 let got = set.softmax(s, from: first, s[first...].max()!)
-                assertSameBits(got.weights + [got.total], e + [total], "\(set.name) softmax of \(s.count) from \(first)")
+                assertSameBits(
+                    got.weights + [got.total], e + [total], "\(set.name) softmax of \(s.count) from \(first)")
             }
         }
         file = try GoldenFile("float_dots")

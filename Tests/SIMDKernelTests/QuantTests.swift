@@ -1,33 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Quant
 import XCTest
 
 final class QuantTests: XCTestCase {
-    /// Every block format against the `dequantize` of Python's gguf package.
-    ///
-    /// Both sides make the same 16 blocks with the same generator; Python's
-    /// result is kept as a hash of its 32-bit patterns, so equality is exact.
-    func testBlocksDecodeExactly() {
-        let cases: [(BlockFormat, halves: [Int], hash: UInt64, first: UInt32, last: UInt32)] = [
-            (.q4_0, [0], 0x8c77_0d7a_1abe_19ea, 0x3ed8_8000, 0x38b8_c000),
-            (.q4_1, [0, 2], 0xea87_7bb5_3198_8b99, 0x3c6c_f000, 0x3c02_6000),
-            (.q8_0, [0], 0xff78_fe59_03a3_f956, 0xbd97_bc00, 0xbe3b_f200),
-            (.q4K, [0, 2], 0xa1fe_e116_aa05_27b7, 0xc26d_b1c0, 0x4096_3c00),
-            (.q5K, [0, 2], 0xed39_5371_b6fc_fd5c, 0x4189_a6a0, 0x4082_4000),
-            (.q6K, [208], 0x2c55_1dab_a3a3_1f21, 0xbd6e_7700, 0xbe11_5780),
-        ]
-        for (format, halves, hash, first, last) in cases {
-            var bytes = stream(16 * format.blockBytes, seed: UInt64(format.rawValue))
-            for block in 0..<16 {
-                // Keeps the half-precision scales finite.
-                for half in halves { bytes[block * format.blockBytes + half + 1] &= 0xbf }
-            }
-            let values = decode(format, bytes, count: 16 * format.blockLength)
-            XCTAssertEqual(values.first?.bitPattern, first, format.name)
-            XCTAssertEqual(values.last?.bitPattern, last, format.name)
-            XCTAssertEqual(values.withUnsafeBytes { fnv($0) }, hash, format.name)
+    /// Every block format against the `dequantize` of Python's gguf package, and I2_S against its definition: random
+    /// blocks, zeros, ones and extreme scales. Fixtures/make_blocks.py makes them.
+    func testBlocksDecodeExactly() throws {
+        let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+            "Fixtures/blocks.txt")
+        var seen: Set<BlockFormat> = [.i8]
+        for (number, line) in try String(contentsOf: path, encoding: .utf8).split(separator: "\n").enumerated() {
+            let fields = line.split(separator: " ")
+            let format = try XCTUnwrap(BlockFormat.allCases.first { $0.name == fields[0] }, "\(fields[0])")
+            seen.insert(format)
+            let count = format == .i2S ? 512 : format.blockLength
+            let bytes = bytes(fromHex: fields[1])
+            XCTAssertEqual(bytes.count, format.byteCount(ofTensor: count), format.name)
+            let values = decode(format, bytes, rows: format == .i2S ? 2 : 1, count: count)
+            let bits = values.map { $0.isNaN ? 0x7fc0_0000 : $0.bitPattern }
+            XCTAssertEqual(
+                bits.withUnsafeBytes { fnv($0) }, UInt64(fields[2], radix: 16), "line \(number + 1), \(format.name)")
         }
+        XCTAssertEqual(seen, Set(BlockFormat.allCases))
     }
 
     func testEveryHalfConvertsExactly() {
@@ -52,6 +48,9 @@ final class QuantTests: XCTestCase {
         XCTAssertNil(BlockFormat.q4K.byteCount(of: 511))
         XCTAssertNil(BlockFormat.f32.byteCount(of: -1))
         XCTAssertNil(BlockFormat.f32.byteCount(of: .max))
+        XCTAssertEqual(BlockFormat.q4K.byteCount(ofTensor: 512), 288)
+        XCTAssertEqual(BlockFormat.i2S.byteCount(ofTensor: 512), 160)
+        XCTAssertNil(BlockFormat.i2S.byteCount(ofTensor: 64))
     }
 
     func testQuantizeRowFollowsItsDefinition() {
@@ -134,14 +133,25 @@ final class QuantTests: XCTestCase {
     }
 }
 
-private func decode(_ format: BlockFormat, _ bytes: [UInt8], count: Int) -> [Float] {
+private func decode(_ format: BlockFormat, _ bytes: [UInt8], rows: Int = 1, count: Int) -> [Float] {
     [Float](unsafeUninitializedCapacity: count) { output, initialized in
         // One byte off, because nothing promises alignment.
         ([0] + bytes).withUnsafeBytes {
-            decodeRow(format, from: $0.baseAddress! + 1, count: count, into: output.baseAddress!)
+            let matrix = EncodedMatrix(
+                format: format, bytes: $0.baseAddress! + 1, rows: rows, cols: count / rows)!
+            for row in 0..<rows { matrix.decode(row: row, into: output.baseAddress! + row * matrix.cols) }
         }
         initialized = count
     }
+}
+
+private func bytes(fromHex digits: Substring) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var rest = digits.utf8[...]
+    while let high = rest.popFirst(), let low = rest.popFirst() {
+        bytes.append(UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16)!)
+    }
+    return bytes
 }
 
 private func quantized(_ row: [Float]) -> (q: [Int8], scale: Float?) {
@@ -155,11 +165,6 @@ private func quantized(_ row: [Float]) -> (q: [Int8], scale: Float?) {
 private func next(_ state: inout UInt64) -> UInt8 {
     state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
     return UInt8(state >> 56)
-}
-
-private func stream(_ count: Int, seed: UInt64) -> [UInt8] {
-    var state = seed
-    return (0..<count).map { _ in next(&state) }
 }
 
 private func fnv(_ bytes: UnsafeRawBufferPointer) -> UInt64 {

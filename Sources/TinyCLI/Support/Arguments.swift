@@ -119,6 +119,19 @@ struct Arguments {
         return number << (shift ?? 0)
     }
 
+    /// Token ids, or nil if the option was not given.
+    func tokenIDs(_ name: String) throws(Failure) -> [Int32]? {
+        guard let text = string(name) else { return nil }
+        var ids: [Int32] = []
+        for word in text.split(whereSeparator: { ", []\n\t".contains($0) }) {
+            guard let id = Int32(word) else {
+                throw .usage("--\(name): \"\(escaped(String(word), limit: 80))\" is not a token id")
+            }
+            ids.append(id)
+        }
+        return ids
+    }
+
     /// Whether an option is on or off, or nil if it was not given.
     func isOn(_ name: String) throws(Failure) -> Bool? {
         switch string(name) {
@@ -137,6 +150,12 @@ struct Arguments {
     /// Refuses options that contradict each other.
     func exclude(_ a: String, _ b: String) throws(Failure) {
         if has(a), has(b) { throw .usage("--\(a) and --\(b) cannot be combined") }
+    }
+
+    /// Refuses to overwrite a file without --force.
+    func requireNew(_ output: String) throws(Failure) {
+        guard fileExists(output), !has("force") else { return }
+        throw .problem("\(escaped(output)): already exists; use --force to overwrite")
     }
 
     // MARK: Operands

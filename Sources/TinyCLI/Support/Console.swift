@@ -22,10 +22,17 @@ enum Console {
     /// Writes a result to standard output.
     /// - Throws: `Failure.outputClosed` if the reader closed it.
     static func write(_ text: String) throws(Failure) {
-        guard write(text, to: STDOUT_FILENO) else {
-            if errno == EPIPE { throw .outputClosed }
-            throw .problem("cannot write the output: \(String(cString: strerror(errno)))")
-        }
+        guard write(text, to: STDOUT_FILENO) else { throw outputFailure }
+    }
+
+    /// The same for bytes.
+    static func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
+        guard write(bytes, to: STDOUT_FILENO) else { throw outputFailure }
+    }
+
+    /// Why standard output took nothing.
+    private static var outputFailure: Failure {
+        errno == EPIPE ? .outputClosed : .problem("cannot write the output: \(String(cString: strerror(errno)))")
     }
 
     static func writeLine(_ text: String = "") throws(Failure) { try write(text + "\n") }
@@ -42,16 +49,18 @@ enum Console {
 
     private static func write(_ text: String, to descriptor: Int32) -> Bool {
         var text = text
-        return text.withUTF8 { bytes in
-            var done = 0
-            while done < bytes.count {
-                let written = systemWrite(descriptor, bytes.baseAddress! + done, bytes.count - done)
-                if written < 0 && errno == EINTR { continue }
-                guard written > 0 else { return false }
-                done += written
-            }
-            return true
+        return text.withUTF8 { write(UnsafeRawBufferPointer($0), to: descriptor) }
+    }
+
+    private static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Bool {
+        var done = 0
+        while done < bytes.count {
+            let written = systemWrite(descriptor, bytes.baseAddress! + done, bytes.count - done)
+            if written < 0 && errno == EINTR { continue }
+            guard written > 0 else { return false }
+            done += written
         }
+        return true
     }
 
     /// A line that overwrites itself, on terminals only.

@@ -46,6 +46,7 @@ extension GGUFFields {
         "attention.clamp_kqv": [0], "attention.max_alibi_bias": [0], "attention.causal": [1],
         "attn_logit_softcapping": [0], "final_logit_softcapping": [0], "rope.scaling.attn_factor": [1],
         "rope.scaling.alpha": [0], "use_parallel_residual": [0], "swin_norm": [0], "pooling_type": [0],
-        "leading_dense_block_count": [0], "expert_count": [0], "expert_used_count": [0], "expert_weights_scale": [0, 1], "nextn_predict_layers": [0],
+        "leading_dense_block_count": [0], "expert_count": [0], "expert_used_count": [0],
+        "expert_weights_scale": [0, 1], "nextn_predict_layers": [0],
     ]
 }

@@ -32,7 +32,7 @@ struct GGUFSource: ModelSource {
     func tensor(_ name: String) -> SourceTensor? {
         guard let (file, tensor) = parts.tensor(name) else { return nil }
         return SourceTensor(
-            path: file.path, name: name, shape: tensor.dimensions.reversed(), typeName: tensor.typeName,
+            file: file.file, name: name, shape: tensor.dimensions.reversed(), typeName: tensor.typeName,
             format: tensor.format, bytes: file.bytes(of: tensor), offset: tensor.range.lowerBound)
     }
 

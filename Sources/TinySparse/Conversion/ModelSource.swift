@@ -29,7 +29,7 @@ protocol ModelSource {
 /// A tensor of a source checkpoint, in place.
 struct SourceTensor {
     /// The file it is in, which may be a shard.
-    let path: String
+    let file: MappedFile
     /// Its name there.
     let name: String
     /// Outermost dimension first.
@@ -41,6 +41,9 @@ struct SourceTensor {
     let bytes: UnsafeRawBufferPointer
     /// Where the bytes start in the file.
     let offset: Int
+
+    /// The file's path, for messages.
+    var path: String { file.path }
 
     func error(_ kind: FormatError.Kind, _ message: String) -> FormatError {
         FormatError(kind, path: path, item: name, offset: offset, message)

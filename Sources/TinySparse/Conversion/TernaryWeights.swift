@@ -54,7 +54,9 @@ extension ConfigFields {
         guard method == "bitnet" else {
             throw fields.unsupported("quant_method", "\"\(printable(method))\" is not supported, only bitnet")
         }
-        guard try !fields.bool("use_rms_norm") else { throw fields.unsupported("use_rms_norm", "true is not supported") }
+        guard try !fields.bool("use_rms_norm") else {
+            throw fields.unsupported("use_rms_norm", "true is not supported")
+        }
         let linear = try fields.optionalString("linear_class") ?? "bitlinear"
         let mode = try fields.optionalString("quantization_mode") ?? "offline"
         switch (linear, mode) {

@@ -189,7 +189,7 @@ private struct TensorHeader {
         let format = BlockFormat(rawValue: typeNumber)
         var size = 0
         if let format {
-            guard dimensions[0] % format.blockLength == 0, let bytes = format.byteCount(of: count)
+            guard dimensions[0] % format.blockLength == 0, let bytes = format.byteCount(ofTensor: count)
             else {
                 throw fail(
                     .malformed,

@@ -89,7 +89,7 @@ package struct GGUFWriter {
         infos.append(integer: format.rawValue)
         infos.append(integer: UInt64(dataSize))
         tensorCount += 1
-        let size = format.byteCount(of: dimensions.reduce(1, *))!
+        let size = format.byteCount(ofTensor: dimensions.reduce(1, *))!
         places.append(dataSize..<(dataSize + size))
         dataSize = (dataSize + size + alignment - 1) / alignment * alignment
     }

@@ -212,9 +212,11 @@ extension ModelConfig {
             normKind == .rms || norms.isDisjoint(with: [.attentionSubNorm, .mlpSubNorm]), "norms",
             "a layer norm would change heads and neurons that are not active")
         try require(
-            experts == nil || !fourBit.contains(.down), "experts", "4-bit weights of their down projections are not supported")
+            experts == nil || !fourBit.contains(.down), "experts",
+            "4-bit weights of their down projections are not supported")
         try require(
-            experts == nil || predictors.neuronRanks.allSatisfy { $0 == 0 } && !predictors.gates.contains(true), "experts",
+            experts == nil || predictors.neuronRanks.allSatisfy { $0 == 0 } && !predictors.gates.contains(true),
+            "experts",
             "predictors of neurons beside them are not supported")
         try require(experts == nil || residual == .sequential, "experts", "are supported in sequential layers only")
         try require(

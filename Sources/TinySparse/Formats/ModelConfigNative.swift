@@ -90,7 +90,9 @@ extension ModelConfig {
         guard layerRopes.count == ropes.count else {
             throw FormatError(.unsupported, path: gguf.path, item: Self.layerRopesKey, "has numbers that are not known")
         }
-        if gguf.entry("tinysparse.rope.local.base") != nil { localRope = try RotaryEmbedding(gguf, "tinysparse.rope.local.") }
+        if gguf.entry("tinysparse.rope.local.base") != nil {
+            localRope = try RotaryEmbedding(gguf, "tinysparse.rope.local.")
+        }
         experts = try Experts(gguf)
     }
 

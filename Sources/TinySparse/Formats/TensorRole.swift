@@ -55,7 +55,8 @@ extension TensorRole {
     /// Whether each layer has a tensor of this role.
     package var isOfLayer: Bool {
         switch self {
-        case .tokenEmbedding, .positions, .embeddingIn, .embeddingOut, .outputNorm, .lmHead, .screenReduce, .screenExpand:
+        case .tokenEmbedding, .positions, .embeddingIn, .embeddingOut, .outputNorm, .lmHead, .screenReduce,
+            .screenExpand:
             false
         default: true
         }

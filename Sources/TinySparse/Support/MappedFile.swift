@@ -13,8 +13,8 @@ package final class MappedFile: @unchecked Sendable {
     /// All bytes; never empty. Valid only as long as this object is kept.
     package let bytes: UnsafeRawBufferPointer
 
-    /// Whether the memory goes away with the object.
-    private let isOwned: Bool
+    private enum Kind { case file, memory, borrowed }
+    private let kind: Kind
 
     /// Size in bytes.
     package var size: Int { bytes.count }
@@ -40,7 +40,7 @@ package final class MappedFile: @unchecked Sendable {
         let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
         guard let base, base != MAP_FAILED else { throw .system("map", path: path) }
         self.path = path
-        isOwned = true
+        kind = .file
         bytes = UnsafeRawBufferPointer(start: base, count: size)
         guard !bytes.starts(with: "version https://git-lfs.github.com/spec".utf8) else {
             throw FormatError(
@@ -59,7 +59,10 @@ package final class MappedFile: @unchecked Sendable {
         nonisolated(unsafe) let (to, from) = (copy.writable.baseAddress!, bytes.baseAddress!)
         let piece = 1 << 21, size = size
         concurrently((size + piece - 1) / piece) { i in
-            (to + i * piece).copyMemory(from: from + i * piece, byteCount: min(piece, size - i * piece))
+            let part = UnsafeRawBufferPointer(start: from + i * piece, count: min(piece, size - i * piece))
+            (to + i * piece).copyMemory(from: part.baseAddress!, byteCount: part.count)
+            // Else the process would have both for a moment.
+            adviseUnneeded(part)
         }
         copy.seal()
         return copy
@@ -72,7 +75,7 @@ package final class MappedFile: @unchecked Sendable {
         let base = mmap(nil, max(size, 1), PROT_READ | PROT_WRITE, flags, -1, 0)
         guard let base, base != MAP_FAILED else { throw .system("get \(size) bytes of memory", path: path) }
         self.path = path
-        isOwned = true
+        kind = .memory
         bytes = UnsafeRawBufferPointer(start: base, count: max(size, 1))
         adviseHugePages()
     }
@@ -95,11 +98,11 @@ package final class MappedFile: @unchecked Sendable {
     package init(borrowing bytes: UnsafeRawBufferPointer, named path: String) {
         self.path = path
         self.bytes = bytes
-        isOwned = false
+        kind = .borrowed
     }
 
     deinit {
-        guard isOwned else { return }
+        guard kind != .borrowed else { return }
         munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count)
     }
 
@@ -115,8 +118,20 @@ package final class MappedFile: @unchecked Sendable {
         advise(14)  // MADV_HUGEPAGE, which Musl's module does not always export
     }
 
+    /// Tells the kernel that a part of the file is not needed for now: it no longer counts as this process's memory, and is
+    /// read again if it is touched. A hint; never fails, and does nothing for memory, which would be lost.
+    package func adviseUnneeded(_ part: UnsafeRawBufferPointer) {
+        guard kind == .file, let start = part.baseAddress else { return }
+        // No system has larger pages, and what shares a page with other parts stays.
+        let pageSize = 1 << 16
+        let first = (Int(bitPattern: start) + pageSize - 1) & -pageSize
+        let end = Int(bitPattern: start + part.count) & -pageSize
+        guard first < end else { return }
+        _ = madvise(UnsafeMutableRawPointer(bitPattern: first), end - first, MADV_DONTNEED)
+    }
+
     private func advise(_ advice: Int32) {
-        guard isOwned else { return }
+        guard kind != .borrowed else { return }
         _ = madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count, advice)
     }
 }

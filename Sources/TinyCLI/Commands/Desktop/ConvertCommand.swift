@@ -37,13 +37,9 @@ private func convertCommand(_ arguments: Arguments) throws {
         throw arguments.invalid("weights", "one of " + WeightFormat.allCases.map(\.rawValue).joined(separator: ", "))
     }
     let isQuiet = arguments.has("quiet")
-    if fileExists(output) {
-        guard arguments.has("force") else {
-            throw Failure.problem("\(escaped(output)): already exists; use --force to overwrite")
-        }
-        guard !isSameFile(input, output) else {
-            throw Failure.problem("\(escaped(output)): is the source model; write to another file")
-        }
+    try arguments.requireNew(output)
+    guard !isSameFile(input, output) else {
+        throw Failure.problem("\(escaped(output)): is the source model; write to another file")
     }
 
     let start = ContinuousClock.now

@@ -43,7 +43,7 @@ private func tokenizeCommand(_ arguments: Arguments) throws {
     try arguments.exclude("file", "decode")
     let forms = ["pieces", "ids", "count", "json"].filter(arguments.has)
     if forms.count > 1 { try arguments.exclude(forms[0], forms[1]) }
-    let decoded = try arguments.string("decode").map(parseIDs)
+    let decoded = try arguments.tokenIDs("decode")
     let path = try ModelLocation.find(model)
 
     if let decoded {
@@ -62,17 +62,6 @@ private func tokenizeCommand(_ arguments: Arguments) throws {
         text, addSpecial: !arguments.has("no-special"), parseSpecial: arguments.has("parse-special"),
         isComplete: true)
     try print(ids, tokenizer, arguments)
-}
-
-private func parseIDs(_ text: String) throws(Failure) -> [Int32] {
-    var ids: [Int32] = []
-    for word in text.split(whereSeparator: { ", []\n\t".contains($0) }) {
-        guard let id = Int32(word) else {
-            throw .usage("--decode: \"\(escaped(String(word), limit: 80))\" is not a token id")
-        }
-        ids.append(id)
-    }
-    return ids
 }
 
 private func print(_ ids: [Int32], _ tokenizer: Tokenizer, _ arguments: Arguments) throws {

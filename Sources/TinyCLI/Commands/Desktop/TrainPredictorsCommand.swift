@@ -53,9 +53,7 @@ private func trainPredictorsCommand(_ arguments: Arguments) throws {
     let (given, path) = try arguments.modelAndOperand("the text file", hint: "; the file to write follows -o")
     guard let output = arguments.string("output") else { throw Failure.usage("--output OUT is missing") }
     let options = try PredictorOptions(arguments)
-    if fileExists(output), !arguments.has("force") {
-        throw Failure.problem("\(escaped(output)): already exists; use --force to overwrite")
-    }
+    try arguments.requireNew(output)
 
     let start = ContinuousClock.now
     let text = try readAll(path)

@@ -44,7 +44,9 @@ protocol Architecture: SendableMetatype {
 extension Architecture {
     static var ggufNames: [String] { [name] }
     static var hasPublishedCode: Bool { false }
-    static func scales(_ fields: GGUFFields, _ config: ModelConfig) throws(FormatError) -> FoldedScales { FoldedScales() }
+    static func scales(_ fields: GGUFFields, _ config: ModelConfig) throws(FormatError) -> FoldedScales {
+        FoldedScales()
+    }
     static func scales(_ fields: ConfigFields, _ config: ModelConfig) throws(FormatError) -> FoldedScales {
         FoldedScales()
     }
@@ -66,7 +68,8 @@ extension HuggingFaceArchitecture {
 private let architectures: [any Architecture.Type] = [
     Llama.self, Mistral.self, Qwen2.self, Qwen3.self, SmolLM3.self, Granite.self, OLMo2.self, Gemma2.self, Gemma3.self,
     Phi3.self, Phi.self, StableLM.self, GPT2.self, GPTNeoX.self, Falcon.self, Nemotron.self, Persimmon.self, OPT.self,
-    BitNet.self, SparseLlama.self, SparseQwen2.self, ProSparse.self, Bamboo.self, MiniCPM.self, Mixtral.self, OLMoE.self,
+    BitNet.self, SparseLlama.self, SparseQwen2.self, ProSparse.self, Bamboo.self, MiniCPM.self, Mixtral.self,
+    OLMoE.self,
     Qwen2MoE.self, Qwen3MoE.self, SmallThinker.self,
 ]
 

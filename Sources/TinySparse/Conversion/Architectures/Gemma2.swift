@@ -31,7 +31,8 @@ enum Gemma2: Architecture {
         config.attentionSoftCap = try softCap(fields, "attn_logit_softcapping", standard: 50)
         config.logitSoftCap = try softCap(fields, "final_logit_softcapping", standard: 30)
         config.windows = try fields.windows(
-            layers: config.nLayers, standard: 4096, context: config.contextLength) { $0 % 2 == 0 }
+            layers: config.nLayers, standard: 4096, context: config.contextLength
+        ) { $0 % 2 == 0 }
         return config
     }
 

@@ -48,7 +48,8 @@ enum Gemma3: Architecture {
         let every = interval ?? Self.interval
         guard every > 0 else { throw fields.unsupported("sliding_window_pattern", "is \(every)") }
         config.windows = try fields.windows(
-            layers: config.nLayers, standard: 4096, context: .max) { ($0 + 1) % every != 0 }
+            layers: config.nLayers, standard: 4096, context: .max
+        ) { ($0 + 1) % every != 0 }
         let windows = config.windows
         let (main, local) = try rotations(fields, headDim: config.headDim)
         config.positions = .rope(main)

@@ -10,9 +10,11 @@ enum Mistral: HuggingFaceArchitecture {
     static let huggingFaceClass = "Mistral"
 
     static func config(_ fields: ConfigFields) throws(FormatError) -> ModelConfig {
-        var config = try fields.decoder(name, ConfigFields.Decoder(kvHeads: 8, context: ("max_position_embeddings", 131_072)))
+        var config = try fields.decoder(
+            name, ConfigFields.Decoder(kvHeads: 8, context: ("max_position_embeddings", 131_072)))
         config.windows = try fields.windows(
-            layers: config.nLayers, standard: 4096, context: config.contextLength) { _ in true }
+            layers: config.nLayers, standard: 4096, context: config.contextLength
+        ) { _ in true }
         return config
     }
 

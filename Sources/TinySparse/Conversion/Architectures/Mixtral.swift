@@ -16,7 +16,8 @@ enum Mixtral: HuggingFaceArchitecture {
                 kvHeads: 8, context: ("max_position_embeddings", 131_072), epsilon: ("rms_norm_eps", 1e-5),
                 rope: ConfigFields.Decoder.Rotation(base: 1_000_000)))
         config.windows = try fields.windows(
-            layers: config.nLayers, standard: nil, context: config.contextLength) { _ in true }
+            layers: config.nLayers, standard: nil, context: config.contextLength
+        ) { _ in true }
         try config.become(
             Experts(
                 count: fields.integer("num_local_experts", default: 8),

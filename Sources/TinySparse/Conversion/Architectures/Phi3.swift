@@ -28,7 +28,8 @@ enum Phi3: Architecture {
                 context: ("max_position_embeddings", 4096), epsilon: ("rms_norm_eps", 1e-5),
                 rope: ConfigFields.Decoder.Rotation(share: ("partial_rotary_factor", 1))))
         config.windows = try fields.windows(
-            layers: config.nLayers, standard: nil, context: config.contextLength) { _ in true }
+            layers: config.nLayers, standard: nil, context: config.contextLength
+        ) { _ in true }
         return config
     }
 

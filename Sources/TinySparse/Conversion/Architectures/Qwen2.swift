@@ -25,7 +25,8 @@ enum Qwen2: Architecture {
         let isOn = try fields.bool("use_sliding_window")
         let first = try fields.integer("max_window_layers", default: 28)
         let windows = try fields.windows(
-            layers: config.nLayers, standard: 4096, context: config.contextLength) { $0 >= first }
+            layers: config.nLayers, standard: 4096, context: config.contextLength
+        ) { $0 >= first }
         return isOn ? windows : []
     }
 

@@ -49,7 +49,8 @@ enum SmallThinker: Architecture {
             config.layerRopes = layout.map { $0 != 0 ? .main : .none }
         }
         let window = try fields.optionalInteger("sliding_window_size") ?? 4096
-        if let layout = try fields.integers("sliding_window_layout", count: config.nLayers), window < config.contextLength
+        if let layout = try fields.integers("sliding_window_layout", count: config.nLayers),
+            window < config.contextLength
         {
             config.windows = layout.map { $0 != 0 ? window : 0 }
         }

@@ -28,7 +28,8 @@ enum StableLM: Architecture {
         if try fields.bool("use_qkv_bias") { config.biases = [.query, .key, .value] }
         if try fields.bool("use_parallel_residual") { becomeParallel(&config) }
         guard try !fields.bool("qk_layernorm") else {
-            throw fields.unsupported("qk_layernorm", "norms of queries and keys that differ between heads are not supported")
+            throw fields.unsupported(
+                "qk_layernorm", "norms of queries and keys that differ between heads are not supported")
         }
         return config
     }

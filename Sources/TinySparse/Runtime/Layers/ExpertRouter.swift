@@ -15,7 +15,8 @@ final class ExpertRouter {
     private let neurons: ActiveSets
     private let weights: AlignedBuffer<Float>
 
-    init?(_ context: ComputeContext, _ config: ModelConfig, capacity: Int, in memory: SessionMemory) throws(RuntimeError)
+    init?(_ context: ComputeContext, _ config: ModelConfig, capacity: Int, in memory: SessionMemory)
+        throws(RuntimeError)
     {
         guard let experts = config.experts else { return nil }
         self.context = context

@@ -89,7 +89,9 @@ package final class ForwardPass {
                 context.normalize(layer.attentionNorm, hidden.pointer, count, into: attentionInput)
                 // A parallel MLP reads what attention reads, and its norm, if it has one of its own, is made now.
                 let mlpNormIsDue = config.residual == .parallel
-                if mlpNormIsDue, let norm = layer.mlpNorm { context.normalize(norm, hidden.pointer, count, into: mlpInput) }
+                if mlpNormIsDue, let norm = layer.mlpNorm {
+                    context.normalize(norm, hidden.pointer, count, into: mlpInput)
+                }
                 attention.run(layer, index, attentionInput, tokens: count, at: start, heads, into: change.pointer)
                 addChange(layer.attentionPostNorm, count)
                 if !mlpNormIsDue { context.normalize(layer.mlpNorm, hidden.pointer, count, into: mlpInput) }
