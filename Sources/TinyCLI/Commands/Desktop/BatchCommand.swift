@@ -68,7 +68,7 @@ private func runBatch(_ arguments: Arguments) throws {
         let shared = Session.Options.modelBytes(model)
         options.memoryLimit = shared + max(limit - shared, 0) / jobs
     }
-    let batch = Batch(defaults: defaults, answered: answered) { [options] in
+    let batch = BatchRunner(defaults: defaults, answered: answered) { [options] in
         try Session.open(model, options)
     }
     try jobs == 1 ? batch.runInOrder() : batch.run(jobs)

@@ -7,7 +7,7 @@ import TinyRuntime
 import TinySupport
 
 /// Answers the requests of standard input on standard output, with one or more sessions.
-final class Batch: Sendable {
+final class BatchRunner: Sendable {
     private let defaults: GenerationOptions
     private let answered: Set<String>
     private let makeSession: @Sendable () throws -> Session

@@ -6,7 +6,6 @@ import TinyFormats
 /// The attention half of a layer, over all heads or over the active ones (docs/NUMERICS.md, 8 to 10).
 final class Attention {
     private let context: ComputeContext
-    private let cache: KVCache
     /// The rotation of each layer; nil for none.
     private let rotary: [RotaryTable?]
     /// How many tokens each layer sees; empty if all layers see all.
@@ -19,8 +18,8 @@ final class Attention {
     /// For each worker a number and a query, an output and scores for each row of a tile, the heads padded.
     private let scratch: AlignedBuffer<Float>
     private let scratchSize: Int
-    /// From one row of a tile to the next.
-    private let stride: Int
+    /// From one row of a tile to the next, and of a head, padded.
+    private let stride, paddedWidth: Int
     /// Active heads of the tokens seen, and all there were.
     private(set) var computed = 0
     private(set) var possible = 0
@@ -29,15 +28,14 @@ final class Attention {
     var outputs: UnsafePointer<Float> { UnsafePointer(heads.pointer) }
 
     init(
-        _ context: ComputeContext, _ config: ModelConfig, cache: KVCache, capacity: Int, in memory: SessionMemory
+        _ context: ComputeContext, _ config: ModelConfig, contextLimit: Int, capacity: Int, in memory: SessionMemory
     ) throws(RuntimeError) {
         self.context = context
-        self.cache = cache
         var tables: [ModelConfig.LayerRope: RotaryTable] = [:]
         rotary = try (0..<config.nLayers).map { layer throws(RuntimeError) -> RotaryTable? in
             guard let rope = config.rope(layer) else { return nil }
             let kind = config.layerRopes.isEmpty ? .main : config.layerRopes[layer]
-            if tables[kind] == nil { tables[kind] = try RotaryTable(rope, positions: cache.limit, in: memory) }
+            if tables[kind] == nil { tables[kind] = try RotaryTable(rope, positions: contextLimit, in: memory) }
             return tables[kind]
         }
         windows = config.windows
@@ -49,42 +47,26 @@ final class Attention {
         value = try AlignedBuffer(capacity * config.dKV, in: memory)
         heads = try AlignedBuffer(capacity * config.dQuery, in: memory)
         quantized = try Activations(width: config.dQuery, capacity: capacity, in: memory)
-        stride = 2 * cache.width + cache.room + QueryTile.keyBlock
+        paddedWidth = paddedHead(config.headDim)
+        stride = 2 * paddedWidth + KVCache.room(contextLimit) + QueryTile.keyBlock
         scratchSize = QueryTile.most * stride + 16
         scratch = try AlignedBuffer(context.pool.threads * scratchSize, in: memory)
     }
 
-    /// `out[t] = W_o attention(W_q x[t], W_k x, W_v x)` for tokens at positions `start...`, whose keys and
-    /// values go into the cache.
+    /// `out[t] = W_o attention(W_q x[t], W_k x, W_v x)` for the tokens of a block, each of which sees those of its own
+    /// sequence. Their keys and values go into the caches.
     /// - Parameter selection: the heads to compute.
     func run(
-        _ layer: Weights.Layer, _ index: Int, _ x: Activations, tokens: Int, at start: Int,
-        _ selection: Selection, into out: UnsafeMutablePointer<Float>
+        _ layer: Weights.Layer, _ index: Int, _ x: Activations, _ block: TokenBlock, _ selection: Selection,
+        into out: UnsafeMutablePointer<Float>
     ) {
-        let shape = context.shape
+        let shape = context.shape, tokens = block.count
         let active: ActiveSets? = if case .indices(let sets) = selection { sets } else { nil }
         possible += tokens * shape.nHeads
         computed += active.map { sets in (0..<tokens).reduce(0) { $0 + sets.count($1) } } ?? tokens * shape.nHeads
-        let rotary = rotary[index]
-        rotary?.fill(upTo: start + tokens)
         project(layer, x, tokens, active)
-        forEachBlock(tokens, at: start) { t in
-            let q = query.pointer + t * shape.dQuery, k = key.pointer + t * shape.dKV
-            normalize(layer.queryNorm, q, shape.nHeads)
-            normalize(layer.keyNorm, k, shape.nKVHeads)
-            rotary?.rotate(q, shape.nHeads, width: shape.headDim, at: start + t, context.kernels)
-            rotary?.rotate(k, shape.nKVHeads, width: shape.headDim, at: start + t, context.kernels)
-            store(t, index, start + t)
-        }
-        let work = shape.nHeads * tokens
-        let window = windows.isEmpty || windows[index] == 0 ? Int.max : windows[index]
-        let piece = rowsAtOnce(work, positions: min(start + tokens, window))
-        let kernels = context.kernels
-        context.pool.run((work + piece - 1) / piece) { number, worker in
-            let rows = number * piece..<min((number + 1) * piece, work)
-            attend(
-                rows, of: tokens, index, start, window, active, scratch.pointer + worker * scratchSize, kernels)
-        }
+        store(layer, index, block)
+        attend(index, block, active)
         if let norm = layer.attentionSubNorm {
             context.normalizeInPlace(norm, heads.pointer, tokens, width: shape.dQuery)
         }
@@ -92,6 +74,44 @@ final class Attention {
             quantized.set(t, heads.pointer + t * shape.dQuery, shape.dQuery, context.kernels)
         }
         combine(layer.output, tokens, active, out)
+    }
+
+    /// Rotates queries and keys, and puts keys and values into the caches.
+    private func store(_ layer: Weights.Layer, _ index: Int, _ block: TokenBlock) {
+        let shape = context.shape, rotary = rotary[index]
+        rotary?.fill(upTo: block.end)
+        forEachKeyBlock(block) { run, t in
+            let position = run.start + t - run.places.lowerBound
+            let q = query.pointer + t * shape.dQuery, k = key.pointer + t * shape.dKV
+            normalize(layer.queryNorm, q, shape.nHeads)
+            normalize(layer.keyNorm, k, shape.nKVHeads)
+            rotary?.rotate(q, shape.nHeads, width: shape.headDim, at: position, context.kernels)
+            rotary?.rotate(k, shape.nKVHeads, width: shape.headDim, at: position, context.kernels)
+            for h in 0..<shape.nKVHeads {
+                let head = h * shape.headDim
+                run.cache.store(k + head, value.pointer + t * shape.dKV + head, index, h, position, context.kernels)
+            }
+        }
+    }
+
+    /// The outputs of all heads of all tokens, split into rows: a row is one head of one token, and those of a run follow
+    /// each other.
+    private func attend(_ index: Int, _ block: TokenBlock, _ active: ActiveSets?) {
+        let kernels = context.kernels, nHeads = context.shape.nHeads
+        let window = windows.isEmpty || windows[index] == 0 ? Int.max : windows[index]
+        let work = nHeads * block.count
+        let piece = rowsAtOnce(work, positions: min(block.end, window))
+        context.pool.run((work + piece - 1) / piece) { number, worker in
+            let rows = number * piece..<min((number + 1) * piece, work)
+            for run in block.runs {
+                let first = run.places.lowerBound * nHeads
+                let ofRun = rows.clamped(to: first..<run.places.upperBound * nHeads)
+                guard !ofRun.isEmpty else { continue }
+                attend(
+                    ofRun.lowerBound - first..<ofRun.upperBound - first, of: run, index, window, active,
+                    scratch.pointer + worker * scratchSize, kernels)
+            }
+        }
     }
 
     /// The output matrix. Where heads are left out, so is what they would multiply.
@@ -127,20 +147,34 @@ final class Attention {
     }
 
     /// Calls `body` for every token; those of one block of keys are one worker's.
-    private func forEachBlock(_ tokens: Int, at start: Int, _ body: (Int) -> Void) {
-        let block = QueryTile.keyBlock
-        let first = start / block
-        guard tokens >= 4 else { return (0..<tokens).forEach(body) }
-        context.pool.run((start + tokens - 1) / block - first + 1) { number, _ in
-            let from = (first + number) * block
-            for t in max(from - start, 0)..<min(from + block - start, tokens) { body(t) }
+    private func forEachKeyBlock(_ block: TokenBlock, _ body: (TokenBlock.Run, Int) -> Void) {
+        guard block.count >= 4 else {
+            for run in block.runs { run.places.forEach { body(run, $0) } }
+            return
+        }
+        let size = QueryTile.keyBlock
+        // Of each run the blocks of keys it touches.
+        func blocks(_ run: TokenBlock.Run) -> Range<Int> {
+            run.start / size..<(run.start + run.places.count + size - 1) / size
+        }
+        let total = block.runs.reduce(0) { $0 + blocks($1).count }
+        context.pool.run(total) { number, _ in
+            var number = number
+            for run in block.runs {
+                let all = blocks(run)
+                guard number >= all.count else {
+                    let from = (all.lowerBound + number) * size - run.start + run.places.lowerBound
+                    return (from..<from + size).clamped(to: run.places).forEach { body(run, $0) }
+                }
+                number -= all.count
+            }
         }
     }
 
     /// A piece of work is a few full tiles, and while the text is short enough rows to be worth waking a worker
     /// for. A single token is cut into equal shares, so that as few tiles as possible are.
     private func rowsAtOnce(_ work: Int, positions: Int) -> Int {
-        let worthwhile = max(32_768 / (positions * cache.width), 4 * QueryTile.most)
+        let worthwhile = max(32_768 / (positions * paddedWidth), 4 * QueryTile.most)
         return min(worthwhile, (work + context.pool.threads - 1) / context.pool.threads)
     }
 
@@ -152,42 +186,33 @@ final class Attention {
         for h in 0..<heads { context.normalize(norm, x + h * width, width, into: x + h * width) }
     }
 
-    /// Puts a token's keys and values into the cache.
-    private func store(_ t: Int, _ layer: Int, _ position: Int) {
-        let width = context.shape.headDim
-        for h in 0..<context.shape.nKVHeads {
-            let offset = t * context.shape.dKV + h * width
-            cache.store(key.pointer + offset, value.pointer + offset, layer, h, position, context.kernels)
-        }
-    }
-
-    /// Some of the layer's rows, a row being one head of one token: all heads that share keys and values lie
-    /// together, token by token, so that what reads the same positions follows each other.
+    /// Some of a run's rows: all heads that share keys and values lie together, token by token, so that what reads the same
+    /// positions follows each other.
     private func attend(
-        _ rows: Range<Int>, of tokens: Int, _ layer: Int, _ start: Int, _ window: Int, _ active: ActiveSets?,
+        _ rows: Range<Int>, of run: TokenBlock.Run, _ layer: Int, _ window: Int, _ active: ActiveSets?,
         _ scratch: UnsafeMutablePointer<Float>, _ kernels: KernelTable
     ) {
-        let width = context.shape.headDim
+        let width = context.shape.headDim, tokens = run.places.count
         let sharing = context.shape.nHeads / context.shape.nKVHeads
         let queries = scratch + 16
-        let outputs = queries + cache.width
-        var tile = QueryTile(queries: queries, scores: outputs + cache.width, stride: stride, width: cache.width)
+        let outputs = queries + paddedWidth
+        var tile = QueryTile(queries: queries, scores: outputs + paddedWidth, stride: stride, width: paddedWidth)
         var places = SIMD4<Int>.zero
         for row in rows {
-            let shared = row / (tokens * sharing), t = row / sharing % tokens
-            let h = shared * sharing + row % sharing
+            let shared = row / (tokens * sharing), i = row / sharing % tokens
+            let h = shared * sharing + row % sharing, t = run.places.lowerBound + i
             let place = t * context.shape.dQuery + h * width
             if active?.contains(h, token: t) ?? true {
                 (queries + tile.rows * stride).update(from: query.pointer + place, count: width)
                 places[tile.rows] = place
-                tile.counts[tile.rows] = start + t + 1
+                tile.counts[tile.rows] = run.start + i + 1
                 tile.rows += 1
             } else {
                 (heads.pointer + place).update(repeating: 0, count: width)
             }
             let isLast = row + 1 == rows.upperBound || (row + 1) / (tokens * sharing) > shared
             guard tile.rows == QueryTile.most || isLast && tile.rows > 0 else { continue }
-            attend(tile, layer, shared, window, scratch, outputs, kernels)
+            attend(tile, run.cache, layer, shared, window, scratch, outputs, kernels)
             for i in 0..<tile.rows {
                 (heads.pointer + places[i]).update(from: outputs + i * stride, count: width)
             }
@@ -197,8 +222,8 @@ final class Attention {
 
     /// One tile; `numbers` takes a number a row.
     private func attend(
-        _ tile: QueryTile, _ layer: Int, _ shared: Int, _ window: Int, _ numbers: UnsafeMutablePointer<Float>,
-        _ outputs: UnsafeMutablePointer<Float>, _ kernels: KernelTable
+        _ tile: QueryTile, _ cache: KVCache, _ layer: Int, _ shared: Int, _ window: Int,
+        _ numbers: UnsafeMutablePointer<Float>, _ outputs: UnsafeMutablePointer<Float>, _ kernels: KernelTable
     ) {
         var tile = tile
         // Positions that no row sees are left out in whole blocks of keys: from here on, positions count from `base`.

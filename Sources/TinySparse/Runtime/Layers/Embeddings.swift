@@ -23,17 +23,19 @@ final class Embeddings {
         quantized = try Activations(width: config.projectsEmbeddings ? width : 0, capacity: capacity, in: memory)
     }
 
-    /// `out[t] = embedding of tokens[t]`, with the positions `start...` if those are learned.
-    func embed(_ tokens: ArraySlice<Int32>, at start: Int, into out: UnsafeMutablePointer<Float>) {
+    /// `out[t] = embedding of token t of the block`, with its position if positions are learned.
+    func embed(_ block: TokenBlock, into out: UnsafeMutablePointer<Float>) {
         let rows = weights.embeddingIn == nil ? out : narrow.pointer
-        for (t, token) in tokens.enumerated() { expand(Int(token), into: rows + t * width) }
+        for (t, token) in block.tokens.enumerated() { expand(Int(token), into: rows + t * width) }
         if let map = weights.embeddingIn {
-            for t in 0..<tokens.count { quantized.set(t, rows + t * width, width, context.kernels) }
-            context.products.multiply(quantized.rows(), tokens: tokens.count, ProductTarget(map: map, out: out))
+            for t in 0..<block.count { quantized.set(t, rows + t * width, width, context.kernels) }
+            context.products.multiply(quantized.rows(), tokens: block.count, ProductTarget(map: map, out: out))
         }
         guard let positions = weights.positions else { return }
-        for t in 0..<tokens.count {
-            context.kernels.add(out + t * dModel, positions.pointer + (start + t) * dModel, dModel)
+        for run in block.runs {
+            for (i, t) in run.places.enumerated() {
+                context.kernels.add(out + t * dModel, positions.pointer + (run.start + i) * dModel, dModel)
+            }
         }
     }
 

@@ -46,14 +46,14 @@ package final class ForwardPass {
         (ComputeContext, Weights, _ capacity: Int, SessionMemory) throws(RuntimeError) -> (any SparsitySelector)?
 
     init(
-        _ model: Model, kernels: KernelTable, pool: WorkerPool, cache: KVCache, blockSize: Int, sparsity: Sparsity,
+        _ model: Model, kernels: KernelTable, pool: WorkerPool, contextLimit: Int, blockSize: Int, sparsity: Sparsity,
         screensHead: Bool, in memory: SessionMemory, selector: SelectorFactory?
     ) throws(RuntimeError) {
         config = model.config
         weights = model.weights
         self.blockSize = blockSize
         context = try ComputeContext(config, kernels: kernels, pool: pool, capacity: blockSize, in: memory)
-        attention = try Attention(context, config, cache: cache, capacity: blockSize, in: memory)
+        attention = try Attention(context, config, contextLimit: contextLimit, capacity: blockSize, in: memory)
         // Experts are computed token by token.
         mlp = try MLP(context, capacity: config.experts == nil ? blockSize : 1, in: memory)
         if let selector {
@@ -72,13 +72,13 @@ package final class ForwardPass {
         embeddings = try Embeddings(context, config, weights, capacity: blockSize, in: memory)
     }
 
-    /// Runs `tokens` at positions `start...`, leaving their keys and values in the cache and their
-    /// final hidden states in place for `logits`. Tokens and positions are in range (`Session` checks).
+    /// Runs a block, leaving keys and values in the caches of its sequences and the final hidden states in place for
+    /// `logits`. Tokens and positions are in range (`Session` and `Batch` check).
     /// - Parameter dense: compute every neuron and head, whatever the sparsity.
-    package func run(_ tokens: ArraySlice<Int32>, at start: Int, dense: Bool = false) {
-        let count = tokens.count
+    func run(_ block: TokenBlock, dense: Bool = false) {
+        let count = block.count
         let selector = dense ? nil : selector
-        measure(.embedding) { embeddings.embed(tokens, at: start, into: hidden.pointer) }
+        measure(.embedding) { embeddings.embed(block, into: hidden.pointer) }
         observe(-1, count)
         for (index, layer) in weights.layers.enumerated() {
             let heads = measure(.prediction) { selector?.heads(index, mlpInput, tokens: count) ?? .all }
@@ -92,7 +92,7 @@ package final class ForwardPass {
                 if mlpNormIsDue, let norm = layer.mlpNorm {
                     context.normalize(norm, hidden.pointer, count, into: mlpInput)
                 }
-                attention.run(layer, index, attentionInput, tokens: count, at: start, heads, into: change.pointer)
+                attention.run(layer, index, attentionInput, block, heads, into: change.pointer)
                 addChange(layer.attentionPostNorm, count)
                 if !mlpNormIsDue { context.normalize(layer.mlpNorm, hidden.pointer, count, into: mlpInput) }
             }

@@ -16,10 +16,9 @@ public enum CacheType: String, Sendable, CaseIterable {
 /// `[layer][kv head][position][width]`, the head's width rounded up to a multiple of 16; keys lie in blocks of
 /// positions (`QueryTile`). Memory is touched as positions are used, so a large limit costs nothing by itself.
 final class KVCache {
-    let limit: Int
-    let width: Int
+    private let width: Int
     /// Positions there is room for: whole blocks of keys.
-    let room: Int
+    private let room: Int
     private let heads: Int
     private let headDim: Int
     /// Positions in a block of keys, and from the beginning of a block to each dimension of its first key.
@@ -29,12 +28,11 @@ final class KVCache {
     private let values: Side
 
     init(_ config: ModelConfig, limit: Int, type: CacheType, in memory: SessionMemory) throws(RuntimeError) {
-        self.limit = limit
         heads = config.nKVHeads
         headDim = config.headDim
         width = paddedHead(config.headDim)
         keyBlock = QueryTile.keyBlock
-        room = (limit + keyBlock - 1) / keyBlock * keyBlock
+        room = Self.room(limit)
         offsets = try AlignedBuffer(headDim, in: memory)
         if !memory.isPlan {
             for j in 0..<headDim { offsets.pointer[j] = QueryTile.place(j, width) * keyBlock }
@@ -55,6 +53,9 @@ final class KVCache {
             buffers = [k, v, scales]
         }
     }
+
+    /// Positions that a cache for `limit` of them has room for: whole blocks of keys.
+    static func room(_ limit: Int) -> Int { (limit + QueryTile.keyBlock - 1) / QueryTile.keyBlock * QueryTile.keyBlock }
 
     /// Bytes that a position takes.
     static func bytesPerPosition(_ config: ModelConfig, _ type: CacheType = .half) -> Int {
@@ -102,6 +103,26 @@ final class KVCache {
         let lane = place % keyBlock
         let to = keys + ((place - lane) * width + lane), offsets = offsets.pointer
         for j in 0..<headDim { to[offsets[j]] = row[j] }
+    }
+
+    /// Takes over the keys and values of the first `count` positions of another cache of the same model and type.
+    func copy(_ count: Int, from other: KVCache, layers: Int) {
+        // Keys of a block of positions lie together.
+        let positions = Self.room(count)
+        for row in 0..<layers * heads {
+            let place = row * room, from = row * other.room
+            switch (keys, values, other.keys, other.values) {
+            case (.half(let k), .half(let v), .half(let otherK), .half(let otherV)):
+                (k + place * width).update(from: otherK + from * width, count: positions * width)
+                (v + place * width).update(from: otherV + from * width, count: count * width)
+            case (.int8(let k, let ks), .int8(let v, let vs), .int8(let otherK, let oks), .int8(let otherV, let ovs)):
+                (k + place * width).update(from: otherK + from * width, count: positions * width)
+                (v + place * width).update(from: otherV + from * width, count: count * width)
+                (ks + place).update(from: oks + from, count: count)
+                (vs + place).update(from: ovs + from, count: count)
+            default: fatalError("caches of two types")
+            }
+        }
     }
 
     /// The scores of a tile's queries, and the largest of each. The tile's positions count from `base`, the first of a

@@ -35,19 +35,14 @@ public enum StopReason: Sendable, Equatable {
 /// A text being generated: an iterator of pieces, each of whole characters.
 public struct Generation {
     private let session: Session
-    private let options: GenerationOptions
-    private var sampler: Sampler
-    /// How many of the largest logits the sampler looks at; 0 for all.
-    private let topK: Int
-    private var decoder = StreamingDecoder()
-    private var stops: StopStrings
+    private var state: GenerationState
     /// Chosen, returned, and not yet evaluated.
     private var pending: Int32?
 
     /// Tokens chosen so far.
-    public private(set) var generated: [Int32] = []
+    public var generated: [Int32] { state.generated }
     /// Set when the text has ended.
-    public private(set) var reason: StopReason?
+    public var reason: StopReason? { state.reason }
 
     /// Prefills the prompt.
     /// - Parameter shouldContinue: called before each block of the prompt; false cancels the generation.
@@ -55,62 +50,42 @@ public struct Generation {
     init(
         _ session: Session, prompt: [Int32], _ options: GenerationOptions, while shouldContinue: () -> Bool
     ) throws(RuntimeError) {
-        guard options.maxTokens >= 0 else { throw .badOption("\(options.maxTokens) tokens cannot be generated") }
-        guard session.tokens.count + prompt.count > 0 else {
-            throw .emptyInput(
-                "the prompt is empty, and this model adds no token before a text; give some text to go on from")
-        }
-        sampler = try Sampler(options.sampling)
+        state = try GenerationState(options)
+        guard session.tokens.count + prompt.count > 0 else { throw .emptyPrompt }
         self.session = session
-        self.options = options
-        topK = options.sampling.topLogits
-        stops = StopStrings(options.stop)
-        if try !session.prefill(prompt, topK: topK, while: shouldContinue) { reason = .cancelled }
+        if try !session.prefill(prompt, topK: state.topK, while: shouldContinue) { state.cancel() }
     }
 
     /// The next piece, or nil when the text has ended (`reason` then tells why). A piece can be empty: a token
     /// may hold part of a character.
     public mutating func next() throws(RuntimeError) -> String? {
         guard reason == nil else { return nil }
-        if generated.count >= options.maxTokens { return finish(.maxTokens) }
+        if state.isComplete { return state.finish(.maxTokens) }
         if let token = pending {
             if session.tokens.count == session.contextLimit {
-                guard options.shiftsContext else { return finish(.contextFull) }
+                guard state.options.shiftsContext else { return state.finish(.contextFull) }
                 try shift()
             }
-            try session.decode(token, topK: topK)
-            pending = nil
+            try session.decode(token, topK: state.topK)
         }
-        let tokenizer = session.model.tokenizer
-        let token = try sampler.next(session.logits, history: session.tokens)
-        if tokenizer.isEndOfGeneration(token) { return finish(.endOfText) }
-        generated.append(token)
-        pending = token
-        let text = tokenizer.isControl(token) ? "" : decoder.feed(token, of: tokenizer)
-        let output = stops.feed(text)
-        if let stop = output.stop { reason = .stopString(stop) }
-        return output.text
+        let text = try state.choose(session.logits, history: session.tokens, session.model.tokenizer)
+        pending = generated.last
+        return text
     }
 
     /// Ends the text from outside.
-    public mutating func cancel() {
-        if reason == nil { reason = .cancelled }
-    }
-
-    private mutating func finish(_ why: StopReason) -> String? {
-        let rest = stops.feed(decoder.finish())
-        reason = rest.stop.map { .stopString($0) } ?? why
-        let text = rest.text + stops.finish()
-        return text.isEmpty ? nil : text
-    }
+    public mutating func cancel() { state.cancel() }
 
     private func shift() throws(RuntimeError) {
-        let tokens = session.tokens
-        let least = tokens.first == session.model.tokenizer.bos ? 1 : 0
-        let keep = min(max(options.keep, least), tokens.count / 2)
-        let recent = (tokens.count - keep) / 2
+        let (keep, recent) = state.shifted(session.tokens, session.model.tokenizer)
         session.rewind(to: keep)
-        try session.prefill(tokens.suffix(recent), topK: topK)
+        try session.prefill(recent, topK: state.topK)
+    }
+}
+
+extension RuntimeError {
+    static var emptyPrompt: RuntimeError {
+        .emptyInput("the prompt is empty, and this model adds no token before a text; give some text to go on from")
     }
 }
 

@@ -18,15 +18,22 @@ extension Session.Options {
     ///   - context: most tokens the session can hold.
     ///   - blockSize: most tokens of a prompt that go through a layer together.
     /// - Throws: `RuntimeError` for a kernel set that this CPU or build does not have.
-    public func memoryNeeded(_ model: Model, context: Int, blockSize: Int) throws(RuntimeError) -> Int {
+    ///   - places: sequences of a `Batch`, or 1 for a session.
+    public func memoryNeeded(
+        _ model: Model, context: Int, blockSize: Int, places: Int = 1
+    ) throws(RuntimeError) -> Int {
         let memory = SessionMemory(isPlan: true)
         let threads = threads == 0 ? availableCores : threads
         // A pool of one core starts no threads.
         _ = try buffers(
             model, context: context, blockSize: blockSize, kernelTable(), WorkerPool(threads: threads, cores: 1),
             in: memory)
+        for _ in 1..<places {
+            _ = try KVCache(model.config, limit: context, type: cacheType, in: memory)
+            _ = try AlignedBuffer<Float>(model.config.vocabularySize, in: memory)
+        }
         let (sum, overflow) = memory.bytes.addingReportingOverflow(
-            Self.modelBytes(model) + threads * Self.stackBytes + context * MemoryLayout<Int32>.stride)
+            Self.modelBytes(model) + threads * Self.stackBytes + places * context * MemoryLayout<Int32>.stride)
         return overflow ? Int.max : sum
     }
 
@@ -50,21 +57,23 @@ extension Session.Options {
         _ model: Model, context: Int, blockSize: Int, _ kernels: KernelTable, _ pool: WorkerPool,
         in memory: SessionMemory,
         selector: ForwardPass.SelectorFactory? = nil
-    ) throws(RuntimeError) -> (ForwardPass, logits: AlignedBuffer<Float>) {
+    ) throws(RuntimeError) -> (ForwardPass, KVCache, logits: AlignedBuffer<Float>) {
         let forward = try ForwardPass(
-            model, kernels: kernels, pool: pool,
-            cache: KVCache(model.config, limit: context, type: cacheType, in: memory), blockSize: blockSize,
-            sparsity: sparsity, screensHead: screensHead, in: memory, selector: selector)
-        return (forward, try AlignedBuffer(model.config.vocabularySize, in: memory))
+            model, kernels: kernels, pool: pool, contextLimit: context, blockSize: blockSize, sparsity: sparsity,
+            screensHead: screensHead, in: memory, selector: selector)
+        let cache = try KVCache(model.config, limit: context, type: cacheType, in: memory)
+        return (forward, cache, try AlignedBuffer(model.config.vocabularySize, in: memory))
     }
 
     /// The context and block size to use: those asked for, or less if there is a limit to the memory.
     /// - Throws: `RuntimeError.badOption` if nothing useful fits.
-    func fitted(to model: Model, context most: Int) throws(RuntimeError) -> (context: Int, blockSize: Int) {
+    func fitted(
+        to model: Model, context most: Int, places: Int = 1
+    ) throws(RuntimeError) -> (context: Int, blockSize: Int) {
         let largest = min(blockSize, most)
         guard let memoryLimit else { return (most, largest) }
         func fits(_ context: Int, _ block: Int) throws(RuntimeError) -> Bool {
-            try memoryNeeded(model, context: context, blockSize: block) <= memoryLimit
+            try memoryNeeded(model, context: context, blockSize: block, places: places) <= memoryLimit
         }
         // Small blocks cost speed, a short context costs memory of the text: first the blocks, down to where
         // they save nothing any more.
@@ -73,7 +82,7 @@ extension Session.Options {
         let smallest = min(largest, 4)
         let least = context == 0 ? min(most, 64) : most
         guard try fits(least, smallest) else {
-            let need = try memoryNeeded(model, context: least, blockSize: smallest)
+            let need = try memoryNeeded(model, context: least, blockSize: smallest, places: places)
             throw .badOption(
                 "\(memoryLimit) bytes of memory are too little: a context of \(least) tokens needs \(need)"
                     + (cacheType == .half ? "; a cache of int8 needs less" : "")

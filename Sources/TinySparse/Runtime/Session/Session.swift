@@ -58,6 +58,7 @@ public final class Session {
     package let kernels: KernelTable
     package let pool: WorkerPool
     package let forward: ForwardPass
+    private let cache: KVCache
     private let lastLogits: AlignedBuffer<Float>
     private var allLogits: AlignedBuffer<Float>?
     /// Bytes of the buffers that the session was made with.
@@ -76,18 +77,8 @@ public final class Session {
     package init(
         _ model: Model, _ options: Options, selector: ForwardPass.SelectorFactory?
     ) throws(RuntimeError) {
-        guard (0...256).contains(options.threads) else {
-            throw RuntimeError.badOption("\(options.threads) threads; 1 to 256 can be asked for, 0 takes all cores")
-        }
-        guard (1...4096).contains(options.blockSize) else {
-            throw RuntimeError.badOption("a block of \(options.blockSize) tokens; 1 to 4096 are possible")
-        }
-        let most = model.config.contextLength
-        let limit = options.context == 0 ? min(most, 8192) : options.context
-        guard (1...most).contains(limit) else {
-            throw RuntimeError.badOption("a context of \(limit) tokens; this model has at most \(most)")
-        }
-        try options.sparsity.check()
+        try options.check(model)
+        let limit = options.context == 0 ? min(model.config.contextLength, 8192) : options.context
         let (context, blockSize) = try options.fitted(to: model, context: limit)
         self.model = model
         contextLimit = context
@@ -95,7 +86,7 @@ public final class Session {
         kernelName = kernels.name
         pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
         let memory = SessionMemory()
-        (forward, lastLogits) = try options.buffers(
+        (forward, cache, lastLogits) = try options.buffers(
             model, context: context, blockSize: blockSize, kernels, pool, in: memory, selector: selector)
         bufferBytes = memory.bytes
     }
@@ -176,7 +167,7 @@ public final class Session {
         for start in stride(from: 0, to: new.count, by: forward.blockSize) {
             guard shouldContinue() else { return false }
             let block = new[start..<min(start + forward.blockSize, new.count)]
-            forward.run(block, at: tokens.count, dense: dense)
+            forward.run(TokenBlock(block, at: tokens.count, cache), dense: dense)
             if let first, first < block.endIndex {
                 let from = max(first - start, 0)
                 let rows = try everyLogit()
@@ -230,4 +221,21 @@ public final class Session {
     package var activity: Activity { forward.activity }
     /// What the screen of the output matrix did since the session was made; nil if there is none at work.
     package var screenActivity: LMHeadScreenActivity? { forward.screen?.activity }
+}
+
+extension Session.Options {
+    /// - Throws: `RuntimeError.badOption` for a number that is out of range.
+    func check(_ model: Model) throws(RuntimeError) {
+        guard (0...256).contains(threads) else {
+            throw RuntimeError.badOption("\(threads) threads; 1 to 256 can be asked for, 0 takes all cores")
+        }
+        guard (1...4096).contains(blockSize) else {
+            throw RuntimeError.badOption("a block of \(blockSize) tokens; 1 to 4096 are possible")
+        }
+        let most = model.config.contextLength
+        guard (0...most).contains(context) else {
+            throw RuntimeError.badOption("a context of \(context) tokens; this model has at most \(most)")
+        }
+        try sparsity.check()
+    }
 }

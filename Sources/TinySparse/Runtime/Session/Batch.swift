@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SIMDKernels
+import TinyFormats
+import TinyPlatform
+import TinyTokenizer
+
+/// Several texts of one model, generated together: the weights are read once for all of them at every step, which is what
+/// decoding takes most of its time for.
+///
+///     let batch = try Batch(model, places: 8)
+///     for prompt in prompts { try batch.add(model.tokenizer.encode(prompt), options) }
+///     while !batch.isIdle {
+///         for output in try batch.step() { print(output.id, output.text, output.reason as Any) }
+///     }
+///
+/// Each text has the bits, and so the tokens, that it has alone in a `Session`: they do not depend on what else is in the
+/// batch, on when it came, on threads or kernels. Sequences come and go at any step. A batch belongs to one thread at a time.
+public final class Batch {
+    /// What tells the sequences of a batch apart, in the order in which they were added.
+    public typealias ID = Int
+
+    /// What a step made of a sequence.
+    public struct Output: Sendable {
+        /// The sequence.
+        public let id: ID
+        /// Whole characters; often none.
+        public let text: String
+        /// Tokens generated so far.
+        public let tokens: Int
+        /// Why the text has ended; nil if it goes on.
+        public let reason: StopReason?
+        /// What ended it without a reason.
+        public let error: RuntimeError?
+
+        /// Whether this is the last output of the sequence.
+        public var isLast: Bool { reason != nil || error != nil }
+    }
+
+    /// A sequence that waits for a place.
+    struct Request {
+        let id: ID
+        let prompt: [Int32]
+        let state: GenerationState
+    }
+
+    /// The model.
+    public let model: Model
+    /// Most tokens a sequence can hold.
+    public let contextLimit: Int
+    /// Most sequences at a time; more wait.
+    public let places: Int
+    /// Tokens of prompts that were found in the caches of others, and not evaluated again.
+    public private(set) var sharedTokens = 0
+
+    private let pool: WorkerPool
+    private let forward: ForwardPass
+    private let logits: AlignedBuffer<Float>
+    private var free: [BatchPlace]
+    private var waiting: [Request] = []
+    private var running: [BatchSequence] = []
+    private var nextID = 0
+    private var steps = 0
+    /// Tokens of prompts evaluated in one step while others decode, which wait for it.
+    private static let prefillPiece = 64
+
+    /// - Parameters:
+    ///   - places: most sequences at a time, 1 to 256.
+    ///   - options: as of a session; the context is that of each sequence.
+    /// - Throws: `RuntimeError` for invalid options, or memory that is not there.
+    public init(_ model: Model, places: Int, _ options: Session.Options = Session.Options()) throws(RuntimeError) {
+        guard 1...256 ~= places else { throw .badOption("\(places) places; 1 to 256 are possible") }
+        try options.check(model)
+        let limit = options.context == 0 ? min(model.config.contextLength, 8192) : options.context
+        let (context, blockSize) = try options.fitted(to: model, context: limit, places: places)
+        self.model = model
+        self.places = places
+        contextLimit = context
+        pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
+        let memory = SessionMemory()
+        let kernels = try options.kernelTable()
+        let (forward, first, _) = try options.buffers(
+            model, context: context, blockSize: blockSize, kernels, pool, in: memory)
+        self.forward = forward
+        free = [BatchPlace(first)]
+        for _ in 1..<places {
+            free.append(
+                BatchPlace(try KVCache(model.config, limit: context, type: options.cacheType, in: memory)))
+        }
+        logits = try AlignedBuffer(places * model.config.vocabularySize, in: memory)
+    }
+
+    /// Adds a text to go on from.
+    /// - Parameter prompt: token ids.
+    /// - Throws: `RuntimeError` for ids or options out of range, or a prompt that is empty or longer than the context.
+    @discardableResult
+    public func add(_ prompt: [Int32], _ options: GenerationOptions = GenerationOptions()) throws(RuntimeError) -> ID {
+        let vocabulary = model.config.vocabularySize
+        for token in prompt where token < 0 || Int(token) >= vocabulary {
+            throw .tokenOutOfRange(token, vocabularySize: vocabulary)
+        }
+        guard !prompt.isEmpty else { throw .emptyPrompt }
+        guard prompt.count <= contextLimit else { throw .contextFull(limit: contextLimit) }
+        nextID += 1
+        waiting.append(Request(id: nextID - 1, prompt: prompt, state: try GenerationState(options)))
+        return nextID - 1
+    }
+
+    /// Ends a sequence; the next step gives its last output. Nothing happens if it has ended.
+    public func cancel(_ id: ID) {
+        if let sequence = running.first(where: { $0.id == id }) { sequence.cancel() }
+        for i in waiting.indices where waiting[i].id == id {
+            var state = waiting[i].state
+            state.cancel()
+            waiting[i] = Request(id: id, prompt: waiting[i].prompt, state: state)
+        }
+    }
+
+    /// Whether every sequence has ended.
+    public var isIdle: Bool { waiting.isEmpty && running.isEmpty }
+    /// Whether a sequence that is added now begins at the next step.
+    public var hasPlace: Bool { waiting.count + running.count < places }
+
+    /// Generates the next token of every sequence whose prompt has been evaluated, and evaluates more of the others' prompts.
+    /// - Returns: what came of those, in the order in which they were added.
+    /// - Complexity: O(weights + the contexts of the sequences).
+    public func step() -> [Output] {
+        steps += 1
+        var outputs = dropCancelled()
+        admit()
+        let before = running.map { $0.state.generated.count }
+        decode()
+        prefill()
+        for (sequence, count) in zip(running, before) where sequence.hasEnded || sequence.state.generated.count > count
+        {
+            outputs.append(sequence.output)
+        }
+        release()
+        return outputs.sorted { $0.id < $1.id }
+    }
+
+    // MARK: Places
+
+    /// Sequences that were cancelled before they began.
+    private func dropCancelled() -> [Output] {
+        let cancelled = waiting.filter { $0.state.reason != nil }
+        waiting.removeAll { $0.state.reason != nil }
+        return cancelled.map { Output(id: $0.id, text: "", tokens: 0, reason: $0.state.reason, error: nil) }
+    }
+
+    /// Gives places to sequences that wait, and to each what others have of its prompt.
+    private func admit() {
+        while !waiting.isEmpty, !free.isEmpty {
+            let request = waiting.removeFirst()
+            // The place that has most of the prompt; of equals, what was used longest ago.
+            let best = free.indices.max { a, b in
+                let (x, y) = (free[a].shared(with: request.prompt), free[b].shared(with: request.prompt))
+                return x != y ? x < y : free[a].age > free[b].age
+            }!
+            let place = free.remove(at: best)
+            var shared = place.shared(with: request.prompt)
+            let others = (free + running.map(\.place)).map { ($0, $0.shared(with: request.prompt)) }
+            if let (other, count) = others.max(by: { $0.1 < $1.1 }), count > shared {
+                place.cache.copy(count, from: other.cache, layers: model.config.nLayers)
+                shared = count
+            }
+            place.tokens = Array(request.prompt.prefix(shared))
+            sharedTokens += shared
+            running.append(BatchSequence(request, place))
+        }
+    }
+
+    private func release() {
+        for sequence in running where sequence.hasEnded {
+            sequence.place.age = steps
+            free.append(sequence.place)
+        }
+        running.removeAll { $0.hasEnded }
+    }
+
+    // MARK: Evaluation
+
+    /// One token of each sequence that has chosen one.
+    private func decode() {
+        let ready = running.filter { $0.canDecode(contextLimit, model.tokenizer) }
+        for first in stride(from: 0, to: ready.count, by: forward.blockSize) {
+            let some = Array(ready[first..<min(first + forward.blockSize, ready.count)])
+            var block = TokenBlock()
+            for sequence in some {
+                block.append(
+                    CollectionOfOne(sequence.pending!), at: sequence.place.tokens.count, sequence.place.cache)
+            }
+            forward.run(block)
+            for sequence in some { sequence.evaluatedPending() }
+            choose(some, at: Array(0..<some.count))
+        }
+    }
+
+    /// As much of the prompts as fits a block, the first ones first.
+    private func prefill() {
+        var block = TokenBlock()
+        var parts: [(BatchSequence, count: Int)] = []
+        let isDecoding = running.contains { $0.pending != nil && $0.prompt.isEmpty }
+        var room = isDecoding ? min(Self.prefillPiece, forward.blockSize) : forward.blockSize
+        for sequence in running where !sequence.prompt.isEmpty && !sequence.hasEnded && room > 0 {
+            let count = min(sequence.prompt.count, room)
+            block.append(sequence.prompt.prefix(count), at: sequence.place.tokens.count, sequence.place.cache)
+            parts.append((sequence, count))
+            room -= count
+        }
+        guard !parts.isEmpty else { return }
+        forward.run(block, dense: true)
+        var ends: [Int] = [], complete: [BatchSequence] = []
+        var end = 0
+        for (sequence, count) in parts {
+            end += count
+            sequence.evaluatedPrompt(count)
+            // After a shift of its context, a sequence has its token already.
+            guard sequence.prompt.isEmpty, sequence.pending == nil, !sequence.endsBeforeNext() else { continue }
+            complete.append(sequence)
+            ends.append(end - 1)
+        }
+        choose(complete, at: ends)
+    }
+
+    /// Chooses a token for each of some sequences, whose last tokens are at `places` of the block that ran.
+    private func choose(_ sequences: [BatchSequence], at places: [Int]) {
+        let vocabulary = model.config.vocabularySize, tokenizer = model.tokenizer
+        let isWhole = places == Array(0..<places.count) && forward.screen == nil
+        if isWhole, !places.isEmpty {
+            forward.logits(0, places.count, into: logits.pointer)
+        } else {
+            for (i, place) in places.enumerated() {
+                forward.logits(place, topK: sequences[i].state.topK, into: logits.pointer + i * vocabulary)
+            }
+        }
+        pool.run(sequences.count) { i, _ in
+            sequences[i].choose(
+                UnsafeBufferPointer(start: logits.pointer + i * vocabulary, count: vocabulary), tokenizer)
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TinyTokenizer
+
+/// One text of a batch.
+final class BatchSequence {
+    let id: Batch.ID
+    private(set) var state: GenerationState
+    /// Its place in the batch.
+    let place: BatchPlace
+    /// Not yet evaluated: of the prompt, or of a context that was full.
+    private(set) var prompt: ArraySlice<Int32>
+    /// Chosen, and not yet evaluated.
+    private(set) var pending: Int32?
+    /// What the token chosen last came to.
+    private(set) var text = ""
+    private(set) var error: RuntimeError?
+
+    init(_ request: Batch.Request, _ place: BatchPlace) {
+        id = request.id
+        state = request.state
+        self.place = place
+        prompt = request.prompt[place.tokens.count...]
+    }
+
+    var reason: StopReason? { state.reason }
+    var hasEnded: Bool { reason != nil || error != nil }
+
+    /// What the batch tells of it after a step.
+    var output: Batch.Output {
+        Batch.Output(id: id, text: text, tokens: state.generated.count, reason: reason, error: error)
+    }
+
+    /// Before a token is decoded: whether there is one and room for it. The text may end here, or its context begin anew.
+    func canDecode(_ limit: Int, _ tokenizer: Tokenizer) -> Bool {
+        text = ""
+        guard !hasEnded, prompt.isEmpty, pending != nil, !endsBeforeNext() else { return false }
+        guard place.tokens.count == limit else { return true }
+        guard state.options.shiftsContext else {
+            text = state.finish(.contextFull) ?? ""
+            return false
+        }
+        let (keep, recent) = state.shifted(place.tokens, tokenizer)
+        prompt = recent
+        place.tokens.removeLast(place.tokens.count - keep)
+        return false
+    }
+
+    /// Ends the text if it has all the tokens it may have.
+    func endsBeforeNext() -> Bool {
+        guard state.isComplete else { return false }
+        text = state.finish(.maxTokens) ?? ""
+        return true
+    }
+
+    /// Notes that the pending token, or so many of the prompt, have been evaluated.
+    func evaluatedPending() {
+        place.tokens.append(pending!)
+        pending = nil
+    }
+
+    func evaluatedPrompt(_ count: Int) {
+        place.tokens += prompt.prefix(count)
+        prompt = prompt.dropFirst(count)
+    }
+
+    /// Chooses a token by the logits of the last one evaluated.
+    func choose(_ logits: UnsafeBufferPointer<Float>, _ tokenizer: Tokenizer) {
+        do throws(RuntimeError) {
+            text = try state.choose(logits, history: place.tokens, tokenizer) ?? ""
+            pending = state.generated.last
+        } catch {
+            text = ""
+            self.error = error
+        }
+    }
+
+    func cancel() { state.cancel() }
+}
+
+/// Where a sequence of a batch keeps its keys and values: it stays when the sequence has ended, so that a text that begins
+/// alike can go on from there.
+final class BatchPlace {
+    let cache: KVCache
+    /// The tokens whose keys and values are in the cache.
+    var tokens: [Int32] = []
+    /// When it was used last.
+    var age = 0
+
+    init(_ cache: KVCache) { self.cache = cache }
+
+    /// How many tokens of a prompt are here already; the last one has to be evaluated in any case.
+    func shared(with prompt: [Int32]) -> Int {
+        var count = 0
+        while count < min(tokens.count, prompt.count - 1), tokens[count] == prompt[count] { count += 1 }
+        return count
+    }
+}

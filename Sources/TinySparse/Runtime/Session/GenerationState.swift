@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TinyTokenizer
+
+/// The choosing of tokens, one after another, and what text they make: a generation without what computes the logits.
+struct GenerationState {
+    let options: GenerationOptions
+    /// How many of the largest logits the sampler looks at; 0 for all.
+    let topK: Int
+    private var sampler: Sampler
+    private var decoder = StreamingDecoder()
+    private var stops: StopStrings
+    /// Tokens chosen so far.
+    private(set) var generated: [Int32] = []
+    /// Set when the text has ended.
+    private(set) var reason: StopReason?
+
+    /// - Throws: `RuntimeError.badOption`.
+    init(_ options: GenerationOptions) throws(RuntimeError) {
+        guard options.maxTokens >= 0 else { throw .badOption("\(options.maxTokens) tokens cannot be generated") }
+        sampler = try Sampler(options.sampling)
+        topK = options.sampling.topLogits
+        stops = StopStrings(options.stop)
+        self.options = options
+    }
+
+    /// Whether as many tokens have been chosen as may be.
+    var isComplete: Bool { generated.count >= options.maxTokens }
+
+    /// Chooses a token.
+    /// - Parameter history: the tokens whose last one the logits belong to.
+    /// - Returns: its text, which may be empty; nil if the text has ended without any.
+    /// - Throws: `RuntimeError.nonFiniteLogits`.
+    mutating func choose(
+        _ logits: UnsafeBufferPointer<Float>, history: [Int32], _ tokenizer: Tokenizer
+    ) throws(RuntimeError) -> String? {
+        let token = try sampler.next(logits, history: history)
+        if tokenizer.isEndOfGeneration(token) { return finish(.endOfText) }
+        generated.append(token)
+        let text = tokenizer.isControl(token) ? "" : decoder.feed(token, of: tokenizer)
+        let output = stops.feed(text)
+        if let stop = output.stop { reason = .stopString(stop) }
+        return output.text
+    }
+
+    /// Ends the text; returns what is left of it, or nil.
+    mutating func finish(_ why: StopReason) -> String? {
+        let rest = stops.feed(decoder.finish())
+        reason = rest.stop.map { .stopString($0) } ?? why
+        let text = rest.text + stops.finish()
+        return text.isEmpty ? nil : text
+    }
+
+    /// Ends the text from outside.
+    mutating func cancel() {
+        if reason == nil { reason = .cancelled }
+    }
+
+    /// What to keep of a full context: its beginning, and as much of its end. The end is evaluated anew.
+    func shifted(_ tokens: [Int32], _ tokenizer: Tokenizer) -> (keep: Int, recent: ArraySlice<Int32>) {
+        let least = tokens.first == tokenizer.bos ? 1 : 0
+        let keep = min(max(options.keep, least), tokens.count / 2)
+        return (keep, tokens.suffix((tokens.count - keep) / 2))
+    }
+}
