@@ -50,13 +50,13 @@ public struct TemplateLimits: Sendable {
     /// The characters of the rendered text.
     public var output = 16 << 20
     /// The nesting of expressions, statements and macro calls while they run.
-    public var depth = 200
+    public var depth = 150
 
     /// The defaults above.
     public init() {}
 
     /// The nesting of statements and of parentheses in the source.
-    static let sourceDepth = 60
+    static let sourceDepth = 100
     /// The nesting of lists and dictionaries.
     static let valueDepth = 100
     /// The size of a template's source in bytes.

@@ -16,8 +16,9 @@ extension Interpreter {
 
     /// What a macro writes. Its variables are its own; beyond them it sees those of the place where it was defined.
     private func run(_ value: MacroValue, _ arguments: Arguments) throws(TemplateError) -> [Scalar] {
-        try descend()
-        defer { ascend() }
+        // A call takes as much of the machine's stack as other levels together.
+        try descend(4)
+        defer { ascend(4) }
         let macro = value.macro
         return try capture { () throws(TemplateError) in
             try scoped(in: value.scope) { () throws(TemplateError) in

@@ -54,13 +54,15 @@ final class Interpreter {
         try charge(overflow ? .max : units)
     }
 
-    func descend() throws(TemplateError) {
-        guard depth < limits.depth else { throw fail(.limit, "the template nests deeper than \(limits.depth) levels") }
-        depth += 1
+    func descend(_ levels: Int = 1) throws(TemplateError) {
+        guard depth + levels <= limits.depth else {
+            throw fail(.limit, "the template nests deeper than \(limits.depth) levels")
+        }
+        depth += levels
         try charge(4)
     }
 
-    func ascend() { depth -= 1 }
+    func ascend(_ levels: Int = 1) { depth -= levels }
 
     func fail(_ kind: TemplateError.Kind, _ reason: String) -> TemplateError {
         TemplateError(kind, line: line, reason)

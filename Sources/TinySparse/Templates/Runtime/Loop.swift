@@ -4,8 +4,9 @@
 /// loop's body did.
 package final class Loop {
     let items: ItemIterator
-    /// The condition of `for x in y if condition`; nil without one, and when the loop is over.
-    var accepts: ((Value) throws(TemplateError) -> Bool)?
+    /// The item that a loop with a condition makes of an item, or nil if that does not meet it; not there without a
+    /// condition, and when the loop is over.
+    var select: ((Value) throws(TemplateError) -> Value?)?
     private(set) var index0 = -1
     private(set) var current: Value?
     private(set) var before: Value?
@@ -50,7 +51,8 @@ package final class Loop {
 
     private func read() throws(TemplateError) -> Value? {
         while let item = items.next() {
-            if try accepts?(item) ?? true { return item }
+            guard let select else { return item }
+            if let selected = try select(item) { return selected }
         }
         return nil
     }

@@ -16,26 +16,51 @@ extension Interpreter {
     private func run(_ statement: Statement) throws(TemplateError) -> LoopExit? {
         try charge(4)
         switch statement.kind {
-        case .data(let text): try write(text.scalars)
-        case .output(let expression): try write(text(evaluate(expression)).scalars)
-        case .conditional(let branches, let otherwise):
-            for branch in branches where try isTrue(evaluate(branch.condition)) { return try run(branch.body) }
-            return try run(otherwise)
-        case .loop(let loop): return try run(loop)
-        case .set(let target, let expression): try assign(evaluate(expression), to: target)
-        case .setBlock(let target, let filters, let body):
-            let captured = try filtered(runCaptured(body), filters)
-            try assign(captured, to: target)
-        case .filter(let filters, let body):
-            let captured = try filtered(runCaptured(body), filters)
-            try write(text(captured).scalars)
-        case .macro(let macro): scope.set(macro.name ?? "", try define(macro))
-        case .call(let body, let call): try run(call, caller: define(body))
-        case .with(let values, let body): return try run(values, body)
-        case .generation(let body): try write(text(runCaptured(body)).scalars)
         case .exit(let exit): return exit
+        case .conditional(let branches, let otherwise): return try run(branches, otherwise)
+        case .loop(let loop): return try run(loop)
+        case .with(let values, let body): return try run(values, body)
+        default:
+            if try !write(statement.kind) { try define(statement.kind) }
+            return nil
         }
-        return nil
+    }
+
+    private func run(
+        _ branches: [(condition: Expression, body: [Statement])], _ otherwise: [Statement]
+    ) throws(TemplateError) -> LoopExit? {
+        for branch in branches where try isTrue(evaluate(branch.condition)) { return try run(branch.body) }
+        return try run(otherwise)
+    }
+
+    /// Runs statements that write; false if it is another one.
+    private func write(_ kind: Statement.Kind) throws(TemplateError) -> Bool {
+        switch kind {
+        case .data(let text): try write(text.scalars)
+        case .output(let expression): try write(evaluate(expression))
+        case .filter(let filters, let body):
+            let value = try filtered(runCaptured(body), filters)
+            guard case .string = value else {
+                throw fail(.type, "the filters of a block yield no text, but \(value.typeName)")
+            }
+            try write(value)
+        case .generation(let body): try write(runCaptured(body))
+        case .call(let body, let call): try write(value(of: call, caller: define(body)))
+        default: return false
+        }
+        return true
+    }
+
+    private func write(_ value: Value) throws(TemplateError) { try write(text(value).scalars) }
+
+    /// Runs statements that define something.
+    private func define(_ kind: Statement.Kind) throws(TemplateError) {
+        switch kind {
+        case .set(let target, let expression): try assign(evaluate(expression), to: target)
+        case .setBlock(let target, let filters, let body): try assign(filtered(runCaptured(body), filters), to: target)
+        case .macro(let macro): scope.set(macro.name ?? "", try define(macro))
+        default: break
+        }
     }
 
     /// What statements write, with variables of their own.
@@ -63,15 +88,15 @@ extension Interpreter {
         }
     }
 
-    /// A call with the body of a call block as its argument `caller`.
-    private func run(_ call: Expression, caller: Value) throws(TemplateError) {
+    /// What a call yields, with the body of a call block as its argument `caller`.
+    private func value(of call: Expression, caller: Value) throws(TemplateError) -> Value {
         guard case .postfix(let first, let steps) = call.kind, case .call(let written)? = steps.last?.kind else {
-            return
+            return .none
         }
         let function = try evaluate(first, steps.dropLast())
         var arguments = try evaluate(written)
         arguments.named.append(("caller", caller))
-        try write(text(self.call(function, arguments)).scalars)
+        return try self.call(function, arguments)
     }
 
     // MARK: Loops
@@ -82,14 +107,14 @@ extension Interpreter {
         let loop = Loop(items, count: statement.condition == nil ? count : nil)
         if let condition = statement.condition {
             let outer = scope
-            loop.accepts = { [unowned self] (item) throws(TemplateError) in
+            loop.select = { [unowned self] (item) throws(TemplateError) in
                 try self.scoped(in: outer) { () throws(TemplateError) in
                     try self.assign(item, to: statement.target)
-                    return try self.isTrue(self.evaluate(condition))
+                    return try self.isTrue(self.evaluate(condition)) ? self.value(of: statement.target) : nil
                 }
             }
         }
-        defer { loop.accepts = nil }
+        defer { loop.select = nil }
         var isComplete = false
         while let item = try loop.advance() {
             let exit = try scoped { () throws(TemplateError) in
@@ -112,6 +137,18 @@ extension Interpreter {
         default:
             let values = try elements(of: sequence)
             return (ItemIterator(values), values.count)
+        }
+    }
+
+    /// What was assigned to a target: with a condition, Jinja makes the items of a loop anew from its variables.
+    private func value(of target: Target) throws(TemplateError) -> Value {
+        switch target {
+        case .name(let name): return scope[name] ?? .none
+        case .tuple(let targets):
+            var values: [Value] = []
+            for target in targets { values.append(try value(of: target)) }
+            return .tuple(try items(values))
+        case .attribute: return .none
         }
     }
 

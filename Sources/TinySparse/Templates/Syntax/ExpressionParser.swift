@@ -8,15 +8,15 @@ extension Parser {
     mutating func expression(allowsConditional: Bool = true) throws(TemplateError) -> Expression {
         try descend()
         defer { depth -= 1 }
-        guard allowsConditional else { return try disjunction() }
+        guard allowsConditional else { return try operation(atLeast: .disjunction) }
         let line = line
         let missingBefore = missing.count
-        var value = try disjunction()
+        var value = try operation(atLeast: .disjunction)
         var conditions = 0
         while skip(name: "if") {
             conditions += 1
             guard conditions < 10 else { throw fail("too many conditions without an else", .limit) }
-            let condition = try disjunction()
+            let condition = try operation(atLeast: .disjunction)
             let otherwise = skip(name: "else") ? try expression() : nil
             value = Expression(line: line, kind: .conditional(value, if: condition, else: otherwise))
             missing.removeSubrange(missingBefore...)
@@ -56,36 +56,88 @@ extension Parser {
         return (elements, isTuple)
     }
 
-    private mutating func disjunction() throws(TemplateError) -> Expression {
+    /// Operands joined by the operators that bind at least as much as `binding`: precedence climbing, which recurses only for
+    /// operators that bind more than those before them. Chains are flat, because they are computed from left to right.
+    private mutating func operation(atLeast binding: Binding) throws(TemplateError) -> Expression {
+        try descend()
+        defer { depth -= 1 }
         let line = line
-        var operands = [try conjunction()]
-        while skip(name: "or") { operands.append(try conjunction()) }
-        return operands.count == 1 ? operands[0] : Expression(line: line, kind: .or(operands))
+        var left = try binding <= .comparison && current.isName("not") ? negation() : unary()
+        while let next = currentBinding, next >= binding {
+            let kind: Expression.Kind
+            switch next {
+            case .disjunction: kind = .or([left] + (try operands(after: "or", .conjunction)))
+            case .conjunction: kind = .and([left] + (try operands(after: "and", .comparison)))
+            case .comparison: kind = .compare(first: left, try comparisons())
+            case .concatenation: kind = .concat([left] + (try operands(after: "~", .product)))
+            case .sum, .product, .power: kind = .arithmetic(first: left, try computations(next))
+            }
+            left = Expression(line: line, kind: kind)
+        }
+        return left
     }
 
-    private mutating func conjunction() throws(TemplateError) -> Expression {
-        let line = line
-        var operands = [try negation()]
-        while skip(name: "and") { operands.append(try negation()) }
-        return operands.count == 1 ? operands[0] : Expression(line: line, kind: .and(operands))
+    /// How much operators bind, from the least to the most.
+    private enum Binding: Int, Comparable {
+        case disjunction, conjunction, comparison, sum, concatenation, product, power
+
+        static func < (a: Binding, b: Binding) -> Bool { a.rawValue < b.rawValue }
+    }
+
+    /// How much the current token binds; nil if it is no operator.
+    private var currentBinding: Binding? {
+        switch current.kind {
+        case .name("or"): .disjunction
+        case .name("and"): .conjunction
+        case .name("in"): .comparison
+        case .name("not"): following.isName("in") ? .comparison : nil
+        case .symbol(.equal), .symbol(.notEqual), .symbol(.less), .symbol(.atMost), .symbol(.greater),
+            .symbol(.atLeast):
+            .comparison
+        case .symbol(.add), .symbol(.subtract): .sum
+        case .symbol(.concat): .concatenation
+        case .symbol(.multiply), .symbol(.divide), .symbol(.floorDivide), .symbol(.remainder): .product
+        case .symbol(.power): .power
+        default: nil
+        }
+    }
+
+    /// The operands behind operators of one kind.
+    private mutating func operands(after word: String, _ binding: Binding) throws(TemplateError) -> [Expression] {
+        var operands: [Expression] = []
+        while word == "~" ? skip(.concat) : skip(name: word) { operands.append(try operation(atLeast: binding)) }
+        return operands
+    }
+
+    private mutating func comparisons() throws(TemplateError) -> [(comparison: Comparison, operand: Expression)] {
+        var comparisons: [(comparison: Comparison, operand: Expression)] = []
+        while let comparison = skipComparison() { comparisons.append((comparison, try operation(atLeast: .sum))) }
+        return comparisons
+    }
+
+    private mutating func computations(
+        _ binding: Binding
+    ) throws(TemplateError) -> [(operation: Arithmetic, operand: Expression)] {
+        // From left to right, also for powers, unlike Python.
+        let operandBinding: Binding? = binding == .sum ? .concatenation : binding == .product ? .power : nil
+        var computations: [(operation: Arithmetic, operand: Expression)] = []
+        while currentBinding == binding, case .symbol(let symbol) = current.kind, let operation = Arithmetic(symbol) {
+            advance()
+            if let operandBinding {
+                computations.append((operation, try self.operation(atLeast: operandBinding)))
+            } else {
+                computations.append((operation, try unary()))
+            }
+        }
+        return computations
     }
 
     private mutating func negation() throws(TemplateError) -> Expression {
         let line = line
         var count = 0
         while skip(name: "not") { count += 1 }
-        let value = try comparison()
-        guard count > 0 else { return value }
-        let negated = Expression(line: line, kind: .not(value))
+        let negated = Expression(line: line, kind: .not(try operation(atLeast: .comparison)))
         return count % 2 == 1 ? negated : Expression(line: line, kind: .not(negated))
-    }
-
-    private mutating func comparison() throws(TemplateError) -> Expression {
-        let line = line
-        let first = try sum()
-        var others: [(comparison: Comparison, operand: Expression)] = []
-        while let comparison = skipComparison() { others.append((comparison, try sum())) }
-        return others.isEmpty ? first : Expression(line: line, kind: .compare(first: first, others))
     }
 
     private mutating func skipComparison() -> Comparison? {
@@ -105,45 +157,6 @@ extension Parser {
         }
         advance()
         return comparison
-    }
-
-    private mutating func sum() throws(TemplateError) -> Expression {
-        try chain([(.add, .add), (.subtract, .subtract)]) { (parser: inout Parser) throws(TemplateError) in
-            try parser.concatenation()
-        }
-    }
-
-    private mutating func concatenation() throws(TemplateError) -> Expression {
-        let line = line
-        var parts = [try product()]
-        while skip(.concat) { parts.append(try product()) }
-        return parts.count == 1 ? parts[0] : Expression(line: line, kind: .concat(parts))
-    }
-
-    private mutating func product() throws(TemplateError) -> Expression {
-        try chain([
-            (.multiply, .multiply), (.divide, .divide), (.floorDivide, .floorDivide), (.remainder, .remainder),
-        ]) { (parser: inout Parser) throws(TemplateError) in
-            try parser.power()
-        }
-    }
-
-    /// From left to right, unlike Python's.
-    private mutating func power() throws(TemplateError) -> Expression {
-        try chain([(.power, .power)]) { (parser: inout Parser) throws(TemplateError) in try parser.unary() }
-    }
-
-    private mutating func chain(
-        _ operations: [(Symbol, Arithmetic)], _ operand: (inout Parser) throws(TemplateError) -> Expression
-    ) throws(TemplateError) -> Expression {
-        let line = line
-        let first = try operand(&self)
-        var others: [(operation: Arithmetic, operand: Expression)] = []
-        while case .symbol(let symbol) = current.kind, let operation = operations.first(where: { $0.0 == symbol })?.1 {
-            advance()
-            others.append((operation, try operand(&self)))
-        }
-        return others.isEmpty ? first : Expression(line: line, kind: .arithmetic(first: first, others))
     }
 
     private mutating func unary(allowsFilters: Bool = true) throws(TemplateError) -> Expression {
@@ -226,5 +239,20 @@ extension Parser {
         }
         advance()
         return .dictionary(members)
+    }
+}
+
+extension Arithmetic {
+    fileprivate init?(_ symbol: Symbol) {
+        switch symbol {
+        case .add: self = .add
+        case .subtract: self = .subtract
+        case .multiply: self = .multiply
+        case .divide: self = .divide
+        case .floorDivide: self = .floorDivide
+        case .remainder: self = .remainder
+        case .power: self = .power
+        default: return nil
+        }
     }
 }

@@ -75,12 +75,12 @@ struct Parser {
 
     func unsupported(_ what: String) -> TemplateError { fail("\(what): not supported", .unsupported) }
 
-    /// Enters a level of nesting, which the caller leaves.
-    mutating func descend() throws(TemplateError) {
-        guard depth < TemplateLimits.sourceDepth else {
+    /// Enters levels of nesting, which the caller leaves.
+    mutating func descend(_ levels: Int = 1) throws(TemplateError) {
+        guard depth + levels <= TemplateLimits.sourceDepth else {
             throw fail("nested deeper than \(TemplateLimits.sourceDepth) levels", .limit)
         }
-        depth += 1
+        depth += levels
     }
 
     mutating func note(missing kind: String, _ name: String, _ line: Int) {

@@ -84,6 +84,8 @@ extension Parser {
 
     /// The arguments of a call, in parentheses.
     mutating func arguments() throws(TemplateError) -> Postfix.Arguments {
+        try descend()
+        defer { depth -= 1 }
         var arguments = Postfix.Arguments()
         try expect(.openParenthesis)
         var isFirst = true

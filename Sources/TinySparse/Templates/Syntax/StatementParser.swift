@@ -4,8 +4,9 @@ extension Parser {
     /// The statements up to a tag that begins with one of `words`, which is the current token then; without words, up to the
     /// end of the template.
     mutating func statements(until words: [String]) throws(TemplateError) -> [Statement] {
-        try descend()
-        defer { depth -= 1 }
+        // Statements take more of the machine's stack than expressions.
+        try descend(3)
+        defer { depth -= 3 }
         let opening = line
         var statements: [Statement] = []
         while true {

@@ -64,7 +64,7 @@ extension [Scalar] {
         return parts + [self[position...]]
     }
 
-    /// The words between white space; after `limit` cuts the rest is one, without the white space at its outer end.
+    /// The words between white space; after `limit` cuts the rest is one, with the white space at its end.
     func words(limit: Int, fromRight: Bool) -> [ArraySlice<Scalar>] {
         guard !fromRight else {
             let mirrored: [ArraySlice<Scalar>] = reversed().words(limit: limit, fromRight: false)
@@ -74,7 +74,7 @@ extension [Scalar] {
         var rest = self[...].stripped(left: true, right: false) { $0.isSpace }
         while !rest.isEmpty {
             guard words.count < limit, let end = rest.firstIndex(where: { $0.isSpace }) else {
-                words.append(words.count < limit ? rest : rest.stripped(left: false, right: true) { $0.isSpace })
+                words.append(rest)
                 break
             }
             words.append(rest[..<end])

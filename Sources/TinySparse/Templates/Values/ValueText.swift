@@ -18,41 +18,50 @@ extension Interpreter {
         try descend()
         defer { ascend() }
         let before = out.count
-        switch value {
-        case .undefined: out += "Undefined"
-        case .none: out += "None"
-        case .bool(let value): out += value ? "True" : "False"
-        case .integer(let value): out += "\(value)"
-        case .double(let value): out += value.pythonText
-        case .string(let text): try represent(text, into: &out)
-        case .list(let items): try enclose("[", items.values, "]", into: &out)
-        case .tuple(let items): try enclose("(", items.values, items.count == 1 ? ",)" : ")", into: &out)
-        case .dictionary(let mapping): try represent(mapping, into: &out)
-        case .range(let range):
-            let step = range.step == 1 ? "" : ", \(range.step)"
-            // Where an empty range was meant to end is forgotten.
-            guard range.count > 0 || range.step == 1 && range.start == 0 else {
-                throw fail(.unsupported, "an empty range has no text here")
-            }
-            guard range.count == 0 || range.step.magnitude == 1 else {
-                throw fail(.unsupported, "a range with a step has no text here; make a list of it")
-            }
-            out += "range(\(range.start), \(range.start + range.count * range.step)\(step))"
-        case .view(let kind, let mapping):
-            out += value.typeName + "("
-            switch kind {
-            case .keys: try enclose("[", mapping.keys, "])", into: &out)
-            case .values: try enclose("[", mapping.values, "])", into: &out)
-            case .items: try enclose("[", mapping.items, "])", into: &out)
-            }
-        case .namespace(let index):
-            out += "<Namespace "
-            try represent(namespaces[index], into: &out)
-            out += ">"
-        case .macro, .iterator, .loop, .function, .method:
-            throw fail(.unsupported, "a value of the type \(value.typeName) has no text here")
+        if case .string(let text) = value {
+            represent(text, into: &out)
+        } else if let text = try plainText(value) {
+            out += text
+        } else if case .dictionary(let mapping) = value {
+            try represent(mapping, into: &out)
+        } else {
+            let (opening, values, closing) = try parts(of: value)
+            try enclose(opening, values, closing, into: &out)
         }
         try charge(out.count - before)
+    }
+
+    /// The text of a value without elements; nil for others.
+    private func plainText(_ value: Value) throws(TemplateError) -> String? {
+        switch value {
+        case .undefined: return "Undefined"
+        case .none: return "None"
+        case .bool(let value): return value ? "True" : "False"
+        case .integer(let value): return "\(value)"
+        case .double(let value): return value.pythonText
+        case .range(let range): return try text(range)
+        case .macro, .iterator, .loop, .function, .method:
+            throw fail(.unsupported, "a value of the type \(value.typeName) has no text here")
+        default: return nil
+        }
+    }
+
+    /// Where an empty range was meant to end, and one whose last step is cut, is forgotten.
+    private func text(_ range: Progression) throws(TemplateError) -> String {
+        guard range.step == 1, range.count > 0 || range.start == 0 else {
+            throw fail(.unsupported, "a range that is empty or has a step has no text here; make a list of it")
+        }
+        return "range(\(range.start), \(range.start + range.count))"
+    }
+
+    /// The elements of a value, and what is written around them.
+    private func parts(of value: Value) throws(TemplateError) -> (opening: String, values: [Value], closing: String) {
+        switch value {
+        case .list(let items): ("[", items.values, "]")
+        case .tuple(let items): ("(", items.values, items.count == 1 ? ",)" : ")")
+        case .namespace(let index): ("<Namespace ", [.dictionary(namespaces[index])], ">")
+        default: (value.typeName + "([", try elements(of: value), "])")
+        }
     }
 
     private func represent(_ mapping: Mapping, into out: inout [Scalar]) throws(TemplateError) {
@@ -77,7 +86,7 @@ extension Interpreter {
         out += closing
     }
 
-    private func represent(_ text: Text, into out: inout [Scalar]) throws(TemplateError) {
+    private func represent(_ text: Text, into out: inout [Scalar]) {
         let hasSingle = text.scalars.contains { $0.code == 0x27 }
         let quote: UInt32 = hasSingle && !text.scalars.contains { $0.code == 0x22 } ? 0x22 : 0x27
         if text.isMarkup { out += "Markup(" }

@@ -49,6 +49,17 @@ public struct ChatTemplate: Sendable {
         ("plain", "{% for message in messages %}{{ message.content }}{% endfor %}"),
     ]
 
+    /// A built-in template.
+    /// - Throws: `TemplateError` of the kind `input` if there is none of that name.
+    public static func named(_ name: String) throws(TemplateError) -> ChatTemplate {
+        guard let found = builtIn.first(where: { $0.name == name }) else {
+            throw TemplateError(
+                input: "there is no template '\(name)'; built in are \(builtIn.map { $0.name }.joined(separator: ", "))"
+            )
+        }
+        return try ChatTemplate(jinja: found.source)
+    }
+
     /// The text of a conversation.
     /// - Parameter tokens: what the template can see of the vocabulary: `bos_token` and others.
     /// - Throws: `TemplateError` for a template that cannot be run and for one that refuses the conversation.
