@@ -46,6 +46,36 @@ final class BatchTests: XCTestCase {
         XCTAssert(answers[7].contains("\"error\": \"the context of "), answers[7])
     }
 
+    /// Messages are framed by a chat template; a prompt with its text has the same tokens.
+    func testMessages() throws {
+        let messages = #"[{"role": "user", "content": "Once"}]"#
+        let lines = [
+            #"{"prompt": "user: Once\nbot:", "max_tokens": 6, "seed": 1}"#,
+            #"{"messages": \#(messages), "max_tokens": 6, "seed": 1}"#,
+            #"{"messages": \#(messages), "max_tokens": 6, "seed": 1, "template_args": {"end": " and somebody else:"}}"#,
+            #"{"messages": \#(messages), "prompt": "x"}"#, #"{"messages": 5}"#, #"{"messages": []}"#,
+            #"{"messages": \#(messages), "tools": 1, "bos": 2}"#, #"{"prompt": "x", "tools": []}"#,
+        ]
+        let directory = TemporaryDirectory()
+        let source = """
+            {% for m in messages %}{{ m.role ~ ': ' ~ m.content ~ end }}{% else %}{{ raise_exception('nothing') }}{% endfor %}
+            """
+        let template = directory.write(Array(source.utf8), "chat.jinja")
+        let answers = try batch(["--template", template, "--template-arg", #"end="\nbot:""#], lines)
+        XCTAssertEqual(answers.count, lines.count)
+        let texts = answers.map { $0.dropFirst(#"{"id": 1, "#.count) }
+        XCTAssert(texts[0].hasPrefix(#""text": "#), answers[0])
+        XCTAssertEqual(texts[1], texts[0])
+        XCTAssertNotEqual(texts[2], texts[0])
+        XCTAssertEqual(texts[3], #""line": 4, "error": "a prompt and messages cannot be combined"}"#)
+        XCTAssertEqual(texts[4], #""line": 5, "error": "messages: a list is needed"}"#)
+        XCTAssertEqual(texts[5], #""line": 6, "error": "the chat template \#(template): line 1: nothing"}"#)
+        XCTAssert(texts[6].contains("unknown member"), answers[6])
+        XCTAssert(texts[7].contains("unknown member"), answers[7])
+        // Without a template.
+        XCTAssert(try batch([], [lines[1]])[0].contains("no chat template; choose a --template"))
+    }
+
     /// The text of a number, digit for digit; a string with the same characters.
     func testIdentifiersComeBackAsTheyWere() throws {
         let ids = [

@@ -87,6 +87,40 @@ final class CInterfaceTests: XCTestCase {
         XCTAssertNotEqual(status, 0)
     }
 
+    /// Messages instead of a prompt, read as far as they are new.
+    func testConversations() throws {
+        let model = try XCTUnwrap(tinysparseModelOpen(Tool.fixture("tiny-llama.gguf"), nil, nil, 0))
+        defer { tinysparseModelClose(model) }
+        let session = try XCTUnwrap(tinysparseSessionOpen(model, #"{"threads": 1}"#, nil, nil, 0))
+        defer { tinysparseSessionClose(session) }
+        func generate(_ prompt: String, _ options: String) -> (status: Int32, message: String, tokens: Int) {
+            var message = [CChar](repeating: 0, count: 200)
+            let status = tinysparseGenerate(
+                session, prompt, prompt.utf8.count, options, nil, nil, nil, &message, message.count)
+            let text = String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            return (status, text, tinysparsePosition(session))
+        }
+        let template = #""chat_template": "{% for m in messages %}{{ m.role ~ ' ' ~ m.content }}{% endfor %}""#
+        let messages = #""messages": [{"role": "user", "content": "Once"}]"#
+        let plain = generate("user Once", #"{"max_tokens": 0}"#)
+        XCTAssertEqual(plain.status, 0, plain.message)
+        for _ in 0..<2 {
+            let framed = generate("", "{\(messages), \(template), \"max_tokens\": 0}")
+            XCTAssertEqual(framed.status, 0, framed.message)
+            XCTAssertEqual(framed.tokens, plain.tokens)
+        }
+        for (prompt, options, status, message) in [
+            ("", "{\(messages)}", 2, "no chat template"), ("x", "{\(messages), \(template)}", 2, "cannot be combined"),
+            ("", "{\(messages), \"chat_template\": \"{{\"}", 1, "line 1"),
+            ("", "{\(messages), \"chat_template\": \"{{ raise_exception('no') }}\"}", 2, "line 1: no"),
+        ] as [(String, String, Int32, String)] {
+            let outcome = generate(prompt, options)
+            XCTAssertEqual(outcome.status, status, outcome.message)
+            XCTAssert(outcome.message.contains(message), outcome.message)
+            XCTAssertEqual(outcome.tokens, plain.tokens)
+        }
+    }
+
     func testHandlesThatAreNone() throws {
         let model = try XCTUnwrap(tinysparseModelOpen(Tool.fixture("tiny-llama.gguf"), nil, nil, 0))
         let session = try XCTUnwrap(tinysparseSessionOpen(model, nil, nil, nil, 0))

@@ -101,6 +101,38 @@ final class CommandLineTests: CommandLineTestCase {
         XCTAssertEqual(try tinysparse("chat", "-m", Self.model).status, 1, "no template")
     }
 
+    func testTemplateOptions() throws {
+        let directory = TemporaryDirectory()
+        var count = 0
+        func template(_ source: String) -> [String] {
+            count += 1
+            return ["--template", directory.write(Array(source.utf8), "\(count).jinja")]
+        }
+        let run = ["run", "-m", Self.model, "--greedy", "-n", "4"]
+        let plain = try tinysparse(run + ["a b c"])
+        let framed = try tinysparse(
+            run + ["--chat"] + template("{{ x }} {{ messages[0].content }} c") + ["--template-arg=x=\"a\"", "b"])
+        XCTAssertEqual(framed.status, 0, framed.errors)
+        XCTAssertEqual(framed.output, plain.output)
+        let system = template("{{ messages[0].content ~ ' ' ~ messages[1].content }} c")
+        XCTAssertEqual(try tinysparse(run + ["--chat", "--system", "a"] + system + ["b"]).output, plain.output)
+
+        for (options, status, error) in [
+            (template("a\n{{ x.y }}"), 1, ".jinja: line 2: 'x' is undefined"),
+            (template("{% include 'a' %}"), 1, ".jinja: line 1: the tag {% include %}: not supported"),
+            (template("{{ raise_exception('no ' ~ 5) }}"), 1, ".jinja: line 1: no 5"),
+            (["--template", "chatm"], 2, "did you mean chatml?"),
+            (["--template", "/no/file"], 2, "there is no such file"),
+            (["--template", "plain", "--template-arg", "x"], 2, "expected KEY=JSON"),
+            (["--template", "plain", "--template-arg", "x=yes"], 1, "x: JSON: "),
+        ] as [([String], Int32, String)] {
+            let outcome = try tinysparse(run + ["--chat"] + options + ["b"])
+            XCTAssertEqual(outcome.status, status, outcome.errors)
+            XCTAssert(outcome.errors.contains(error), outcome.errors)
+        }
+        XCTAssert(try tinysparse(run + ["--template", "plain", "b"]).errors.contains("--template needs --chat"))
+    }
+
     func testChatSendsSeveralLinesAndSlashes() throws {
         let chat = ["chat", "-m", Self.model, "--template", "plain", "--greedy", "-n", "4"]
         func answers(_ input: String, _ options: String...) throws -> [Substring] {
@@ -108,7 +140,8 @@ final class CommandLineTests: CommandLineTestCase {
         }
         let model = try Model(path: Self.model)
         func expected(_ message: String) throws -> String {
-            let ids = model.tokenizer.encode(chat: [ChatMessage(role: "user", content: message)], template: .plain)
+            let ids = try model.tokenizer.encode(
+                Conversation([ChatMessage(role: "user", content: message)]), template: .named("plain"))
             var options = GenerationOptions()
             (options.maxTokens, options.sampling) = (4, .greedy)
             var generation = try Session(model).generation(prompt: ids, options)

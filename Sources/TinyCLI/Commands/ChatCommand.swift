@@ -20,8 +20,7 @@ extension Command {
         options: Option.running + [
             .context,
             Option("system", value: "TEXT", "the system message"),
-            Option("template", value: "NAME", "\(templateNames.joined(separator: ", ")) (default: the model's own)"),
-        ] + Option.sampling + [.escape, .verbose],
+        ] + Option.chat + Option.sampling + [.escape, .verbose],
         examples: [
             ("smollm2.gguf", "a conversation"),
             ("-m smollm2.gguf --system \"You are a pirate.\"", "with a system message"),
@@ -30,40 +29,22 @@ extension Command {
         run: chatCommand)
 }
 
-private let templateNames = ["chatml", "llama2", "llama3", "zephyr", "plain"]
-
 private func chatCommand(_ arguments: Arguments) throws(Failure) {
     let path = try arguments.model(hint: "; messages are read from standard input")
     let options = try GenerationOptions(arguments)
     let sessionOptions = try Session.Options(arguments)
-    var template: ChatTemplate?
-    if let name = arguments.string("template") { template = try chatTemplate(named: name) }
 
     let model = try Model.open(path, arguments)
-    guard let template = template ?? model.tokenizer.chatTemplate else {
+    guard let chat = try ChatSetup(arguments, model.tokenizer) else {
         throw Failure.problem(
             "\(escaped(model.config.name)) has no chat template; probably not an instruction-tuned model; "
                 + "use tinysparse run, or choose a --template")
     }
     let session = try Session.open(model, sessionOptions)
     var loop = ChatLoop(
-        session: session, template: template, options: options, system: arguments.systemMessage,
+        session: session, chat: chat, options: options, system: arguments.systemMessage,
         isVerbose: arguments.has("verbose"))
     try loop.run()
-}
-
-private func chatTemplate(named name: String) throws(Failure) -> ChatTemplate {
-    switch name {
-    case "chatml": .chatML(defaultSystem: nil)
-    case "llama2": .llama2
-    case "llama3": .llama3
-    case "zephyr": .zephyr(end: "</s>")
-    case "plain": .plain
-    default:
-        throw .usage(
-            "unknown template \(escaped(name, limit: 80))" + suggestion(for: name, among: templateNames)
-                + "; available: " + templateNames.joined(separator: ", "))
-    }
 }
 
 /// A conversation.
@@ -76,7 +57,7 @@ private struct ChatLoop {
         """
 
     let session: Session
-    let template: ChatTemplate
+    let chat: ChatSetup
     var options: GenerationOptions
     var system: String?
     let isVerbose: Bool
@@ -84,9 +65,9 @@ private struct ChatLoop {
     private var messages: [ChatMessage] = []
     private var reader = LineReader()
 
-    init(session: Session, template: ChatTemplate, options: GenerationOptions, system: String?, isVerbose: Bool) {
+    init(session: Session, chat: ChatSetup, options: GenerationOptions, system: String?, isVerbose: Bool) {
         self.session = session
-        self.template = template
+        self.chat = chat
         self.options = options
         self.system = system
         self.isVerbose = isVerbose
@@ -156,7 +137,7 @@ private struct ChatLoop {
 
     private mutating func answer(_ line: String) throws(Failure) {
         messages.append(ChatMessage(role: "user", content: line))
-        guard let ids = fittingIDs() else {
+        guard let ids = try fittingIDs() else {
             messages.removeLast()
             Console.note(
                 "too long: the context holds \(session.contextLimit) tokens; use a larger --context or a shorter message"
@@ -190,10 +171,10 @@ private struct ChatLoop {
 
     /// The conversation as tokens, with the oldest messages dropped until a quarter of the context is left for the
     /// answer; nil if not even the latest message fits.
-    private mutating func fittingIDs() -> [Int32]? {
+    private mutating func fittingIDs() throws(Failure) -> [Int32]? {
         while true {
             let start = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
-            let ids = session.model.tokenizer.encode(chat: start + messages, template: template)
+            let ids = try chat.encode(start + messages, session.model.tokenizer)
             if ids.count <= session.contextLimit - session.contextLimit / 4 { return ids }
             guard messages.count > 2 else { return ids.count < session.contextLimit ? ids : nil }
             messages.removeFirst(2)

@@ -23,6 +23,7 @@ extension Command {
             Option("raw", "complete the prompt as it is (default)"),
             Option("chat", "the prompt is a user message; the model answers"),
             Option("system", value: "TEXT", "with --chat: the system message"),
+        ] + Option.chat + [
             Option("echo", "print the prompt, too"),
             .verbose,
         ],
@@ -38,7 +39,9 @@ extension Command {
 private func runCommand(_ arguments: Arguments) throws(Failure) {
     let (path, operand) = try arguments.modelAndOperand("the prompt", hint: "; put the prompt in quotes")
     try arguments.exclude("raw", "chat")
-    guard arguments.has("chat") || !arguments.has("system") else { throw Failure.usage("--system needs --chat") }
+    for option in ["system", "template", "template-arg"] where arguments.has(option) && !arguments.has("chat") {
+        throw Failure.usage("--\(option) needs --chat")
+    }
     var options = try GenerationOptions(arguments)
     options.shiftsContext = arguments.has("context-shift")
     let sessionOptions = try Session.Options(arguments)
@@ -58,12 +61,12 @@ private func runCommand(_ arguments: Arguments) throws(Failure) {
 
 private func promptIDs(_ prompt: [UInt8], _ model: Model, _ arguments: Arguments) throws(Failure) -> [Int32] {
     guard arguments.has("chat") else { return model.tokenizer.encode(prompt) }
-    guard let template = model.tokenizer.chatTemplate else {
-        throw Failure.problem("\(escaped(model.config.name)) has no chat template; omit --chat")
+    guard let chat = try ChatSetup(arguments, model.tokenizer) else {
+        throw Failure.problem("\(escaped(model.config.name)) has no chat template; omit --chat, or choose a --template")
     }
     let system = arguments.systemMessage.map { [ChatMessage(role: "system", content: $0)] } ?? []
     let message = ChatMessage(role: "user", content: String(decoding: prompt, as: UTF8.self))
-    return model.tokenizer.encode(chat: system + [message], template: template)
+    return try chat.encode(system + [message], model.tokenizer)
 }
 
 extension GenerationOptions {

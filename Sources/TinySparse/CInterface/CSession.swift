@@ -3,6 +3,7 @@
 // The functions of include/tinysparse.h about sessions. What they do is said there.
 
 import TinyRuntime
+import TinyTokenizer
 
 @c(tinysparse_session_open)
 public func tinysparseSessionOpen(
@@ -53,8 +54,17 @@ public func tinysparseGenerate(
 ) -> Int32 {
     CMessage(buffer: message, size: size).status {
         let session = try object(session, as: Session.self)
-        let options = try GenerationOptions(request: try request(options))
-        let ids = try session.model.tokenizer.encode(text(prompt, promptSize), addSpecial: session.tokens.isEmpty)
+        let request = try request(options)
+        let options: GenerationOptions
+        let ids: [Int32]
+        if let conversation = try request.conversation() {
+            guard promptSize == 0 else { throw RequestError("a prompt and messages cannot be combined") }
+            options = try GenerationOptions(request: request, also: Request.chatKeys + ["chat_template"])
+            ids = try read(conversation, request.string("chat_template"), session)
+        } else {
+            options = try GenerationOptions(request: request)
+            ids = try session.model.tokenizer.encode(text(prompt, promptSize), addSpecial: session.tokens.isEmpty)
+        }
         var generation = try session.generation(prompt: ids, options)
         while var piece = try generation.next() {
             let goesOn =
@@ -66,6 +76,22 @@ public func tinysparseGenerate(
         }
         reason?.pointee = generation.reason?.code ?? 4
     }
+}
+
+/// Forgets what a conversation does not begin with.
+/// - Parameter source: a chat template instead of the model's.
+/// - Returns: The tokens of the conversation that are still to be read.
+/// - Throws: `TemplateError`, and `RequestError` if there is no template.
+private func read(_ conversation: Conversation, _ source: String?, _ session: Session) throws -> [Int32] {
+    let tokenizer = session.model.tokenizer
+    guard let template = try source.map({ try ChatTemplate(jinja: $0) }) ?? tokenizer.chatTemplate() else {
+        throw RequestError("messages: the model has no chat template; give one as chat_template")
+    }
+    let ids = try tokenizer.encode(conversation, template: template)
+    // The last token is always computed: its logits choose the first of the answer.
+    let common = zip(ids.dropLast(), session.tokens).prefix { $0 == $1 }.count
+    session.rewind(to: common)
+    return Array(ids[common...])
 }
 
 private func request(_ options: UnsafePointer<CChar>?) throws -> Request {

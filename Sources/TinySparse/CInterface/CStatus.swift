@@ -2,6 +2,7 @@
 
 import TinyRuntime
 import TinySupport
+import TinyTemplates
 import TinyTokenizer
 
 /// The codes and messages of tinysparse.h.
@@ -12,6 +13,7 @@ enum CStatus: Int32 {
         self =
             switch error {
             case is FormatError, is TokenizerError: .badFile
+            case let error as TemplateError: error.kind == .input || error.kind == .raised ? .badOption : .badFile
             case is RequestError: .badOption
             case RuntimeError.badOption, RuntimeError.emptyInput, RuntimeError.tokenOutOfRange: .badOption
             case RuntimeError.contextFull: .contextFull

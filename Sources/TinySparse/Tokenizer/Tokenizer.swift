@@ -27,11 +27,10 @@ public final class Tokenizer: Sendable {
     public let addsBOS: Bool
     /// Whether `encode(addSpecial: true, isComplete: true)` ends with EOS.
     public let addsEOS: Bool
-    /// How conversations are written for this model, if the file says so.
-    public let chatTemplate: ChatTemplate?
-
-    /// Whether the file's chat template writes BOS.
-    private let templateWritesBOS: Bool
+    let unknown: Int32?
+    let padding: Int32?
+    /// The source of the model's chat template, if the file has one.
+    package let chatTemplateSource: String?
 
     private let model: Model
     private let vocabulary: ByteStringTable
@@ -58,7 +57,8 @@ public final class Tokenizer: Sendable {
         for id in ends + endsFile + known(KnownTokens.control) { types[Int(id)] = .control }
         self.types = types
         special = SpecialTokens(vocabulary: vocabulary, types: types)
-        chatTemplate = spec.chatTemplate.flatMap { ChatTemplate(jinja: $0) }
+        (unknown, padding) = (spec.unknown, spec.padding)
+        chatTemplateSource = spec.chatTemplate
         eot = spec.eot ?? known(KnownTokens.endOfTurn).first
 
         let standard: Defaults
@@ -76,7 +76,6 @@ public final class Tokenizer: Sendable {
                 ? .byteLevel : .spaceMark(SentencePieceBPE.spaceMark, stripsFirst: standard.spacePrefix)
         }
         spacePrefix = standard.spacePrefix
-        templateWritesBOS = spec.chatTemplate.map(ChatTemplate.writesBOS) ?? false
         addsBOS = bos.map(prefix.contains) ?? false
         addsEOS = eos.map(suffix.contains) ?? false
     }
@@ -168,51 +167,11 @@ public final class Tokenizer: Sendable {
         }
     }
 
-    /// The ids of a conversation. Control tokens are recognized in the template's own text only, so
-    /// that no message can pretend to be another.
-    /// - Parameter addSpecial: whether to add the special tokens before and after a text; of a Hugging
-    ///   Face folder only BOS, and only where its template writes it.
-    package func encode(
-        chat messages: [ChatMessage], template: ChatTemplate, addGenerationPrompt: Bool = true,
-        addSpecial: Bool = true
-    ) -> [Int32] {
-        let rendered = template.segments(
-            messages: messages, addGenerationPrompt: addGenerationPrompt)
-        var text: [UInt8] = []
-        var trusted: [Range<Int>] = []
-        for segment in rendered {
-            let start = text.count
-            text += segment.text.utf8
-            guard segment.isTemplate else { continue }
-            // Neighbors join, for a control token may span them.
-            if let last = trusted.last, last.upperBound == start {
-                trusted[trusted.count - 1] = last.lowerBound..<text.count
-            } else {
-                trusted.append(start..<text.count)
-            }
-        }
-        var ids: [Int32] = []
-        var addSpecial = addSpecial
-        if case .huggingFace = model {
-            // As in transformers: a template writes all special tokens, the post-processor adds none.
-            if addSpecial, template == chatTemplate ? templateWritesBOS : template.beginsWithBOS {
-                ids = [bos].compactMap { $0 }
-            }
-            addSpecial = false
-        }
-        return text.withUnsafeBufferPointer {
-            ids
-                + encode(
-                    $0, trusted: trusted, addSpecial: addSpecial, isComplete: false, beginsText: ids.isEmpty)
-        }
-    }
-
-    private func encode(
-        _ text: Bytes, trusted: [Range<Int>], addSpecial: Bool, isComplete: Bool, beginsText: Bool = true
-    ) -> [Int32] {
+    /// - Parameter trusted: sorted, disjoint ranges; control tokens count in them only.
+    func encode(_ text: Bytes, trusted: [Range<Int>], addSpecial: Bool, isComplete: Bool) -> [Int32] {
         var ids = addSpecial ? prefix : []
         if case .huggingFace(let pipeline) = model {
-            pipeline.encode(text, trusted: trusted, beginsText: beginsText, into: &ids)
+            pipeline.encode(text, trusted: trusted, beginsText: true, into: &ids)
         } else {
             encodeFragments(of: text, trusted: trusted, into: &ids)
         }
@@ -298,6 +257,9 @@ public final class Tokenizer: Sendable {
 
     /// The tokens with which a generation ends, ascending.
     package var endOfGeneration: [Int32] { endsGeneration.sorted() }
+
+    /// Whether the vocabulary comes from a `tokenizer.json`.
+    var isHuggingFace: Bool { if case .huggingFace = model { true } else { false } }
 
     /// Whether token texts stand for bytes.
     package var isByteLevel: Bool { decoding == .byteLevel }

@@ -6,4 +6,5 @@
 @_exported import TinyFormats
 @_exported import TinyRuntime
 @_exported import TinySupport
+@_exported import TinyTemplates
 @_exported import TinyTokenizer

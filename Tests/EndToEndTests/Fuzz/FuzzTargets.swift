@@ -13,6 +13,8 @@ enum FuzzTarget: String, CaseIterable {
     case folder
     /// A tokenizer.json, then used.
     case tokenizer
+    /// A chat template and, after a zero, a conversation in JSON.
+    case template
     /// Bytes as a prompt, as JSON options, and as token ids, for a model that is good.
     case prompt
 
@@ -38,10 +40,13 @@ enum FuzzTarget: String, CaseIterable {
                         verify: true))
             case .tokenizer:
                 try use(Tokenizer(TokenizerSpec(huggingFaceTokenizerJSON: input)))
+            case .template: try render(input.split(separator: 0, maxSplits: 1))
             case .prompt: try prompt(input)
             }
         } catch is FormatError {
         } catch is TokenizerError {
+        } catch is TemplateError {
+        } catch is JSONError {
         } catch is RuntimeError {
         } catch is RequestError {
         } catch {
@@ -69,6 +74,36 @@ enum FuzzTarget: String, CaseIterable {
         let ids = tokenizer.encode("Once upon a time\n <|x|> 1+1 \u{1F642}")
         _ = tokenizer.decode(ids)
         for id in 0..<Int32(min(tokenizer.vocabularySize, 100)) { _ = tokenizer.piece(of: id) }
+    }
+
+    /// Renders a conversation with little work allowed, so that a run takes no time.
+    private func render(_ parts: [ArraySlice<UInt8>]) throws {
+        guard let source = parts.first else { return }
+        let variables = try parts.dropFirst().first.map { try JSON.parse(Array($0)) } ?? Self.conversation.get()
+        var limits = TemplateLimits()
+        limits.work = 1 << 20
+        let rendered = try Template(String(decoding: source, as: UTF8.self)).render(
+            (variables.object ?? []).map { ($0.key, try Value($0.value)) },
+            time: TemplateTime(year: 2024, month: 2, day: 29), limits: limits)
+        var end = 0
+        for range in rendered.own {
+            guard range.lowerBound >= end, !range.isEmpty else { fatalError("ranges overlap") }
+            end = range.upperBound
+        }
+        guard end <= rendered.bytes.count, String(validating: rendered.bytes, as: UTF8.self) != nil else {
+            fatalError("the text is no text")
+        }
+    }
+
+    private static let conversation = Result {
+        try JSON.parse(
+            Array(
+                #"""
+                {"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "U <|x|> é\n"},
+                 {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1.5}}}]}],
+                 "tools": [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}],
+                 "add_generation_prompt": true, "bos_token": "<s>", "x": "text", "list": [3, 1, 2], "keyed": {"b": 2, "a": 1}}
+                """#.utf8))
     }
 
     private func prompt(_ bytes: [UInt8]) throws {

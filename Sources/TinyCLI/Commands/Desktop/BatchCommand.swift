@@ -10,7 +10,10 @@ extension Command {
         details: """
             Every line of standard input is a JSON object:
               {"id": "a", "prompt": "Once", "max_tokens": 20, "temperature": 0, "seed": 7, "stop": ["."]}
-            Only the prompt is required; further members are top_k, top_p, min_p, repeat_penalty and context_shift.
+              {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 20}
+            Only a prompt or messages are required; further members are top_k, top_p, min_p, repeat_penalty and
+            context_shift; with messages, also tools, documents, add_generation_prompt, and template_args, an object of
+            the chat template's variables. Messages have the members that the template reads.
             Defaults are the options below; the default id is the line number. An id is a string or a number and comes
             back as it was written. Every line is answered by a line, written as soon as it is finished:
               {"id": "a", "text": " upon a time.", "tokens": 5, "prompt_tokens": 1, "reason": "stop"}
@@ -26,7 +29,7 @@ extension Command {
             Option(
                 "resume", value: "FILE", "skip the ids that FILE, output of an earlier run, answers without an error"),
             Option("json", "print an error that ends the program as JSON, too"),
-        ] + Option.sampling.map { $0.long == "seed" ? .batchSeed : $0 } + [.escape],
+        ] + Option.chat + Option.sampling.map { $0.long == "seed" ? .batchSeed : $0 } + [.escape],
         examples: [
             ("-n 40 --greedy < prompts.jsonl > answers.jsonl", "one prompt after another"),
             ("-j 4 --resume answers.jsonl < prompts.jsonl >> answers.jsonl", "resume after an interruption"),
@@ -68,7 +71,10 @@ private func runBatch(_ arguments: Arguments) throws {
         let shared = Session.Options.modelBytes(model)
         options.memoryLimit = shared + max(limit - shared, 0) / jobs
     }
-    let batch = BatchRunner(defaults: defaults, answered: answered) { [options] in
+    // A model without a template answers prompts, and one whose template cannot be run: messages get the error.
+    let chat = Result { try ChatSetup(arguments, model.tokenizer) }
+    if arguments.has("template") || arguments.has("template-arg") { _ = try chat.get() }
+    let batch = BatchRunner(defaults: defaults, answered: answered, chat: chat) { [options] in
         try Session.open(model, options)
     }
     try jobs == 1 ? batch.runInOrder() : batch.run(jobs)
@@ -112,11 +118,23 @@ struct BatchRequest {
     }
 
     /// - Throws: `RequestError` for an invalid request, `RuntimeError`, `Failure`.
-    func answer(_ session: Session, _ defaults: GenerationOptions) throws -> String {
+    func answer(
+        _ session: Session, _ defaults: GenerationOptions, _ chat: Result<ChatSetup?, any Error>
+    ) throws -> String {
         let request = try content.get()
-        let options = try GenerationOptions(request: request, also: ["id", "prompt"], defaults: defaults)
-        guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
-        let ids = session.model.tokenizer.encode(prompt)
+        let ids: [Int32]
+        let options: GenerationOptions
+        if let conversation = try request.conversation() {
+            options = try GenerationOptions(request: request, also: ["id"] + Request.chatKeys, defaults: defaults)
+            guard let chat = try chat.get() else {
+                throw RequestError("messages: the model has no chat template; choose a --template")
+            }
+            ids = try chat.encode(conversation, session.model.tokenizer)
+        } else {
+            options = try GenerationOptions(request: request, also: ["id", "prompt"], defaults: defaults)
+            guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
+            ids = session.model.tokenizer.encode(prompt)
+        }
         session.rewind(to: 0)
         var generation = try session.begin(ids, options)
         try Signals.check()

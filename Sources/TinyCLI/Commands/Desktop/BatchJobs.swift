@@ -10,6 +10,8 @@ import TinySupport
 final class BatchRunner: Sendable {
     private let defaults: GenerationOptions
     private let answered: Set<String>
+    /// The chat template, or why there is none.
+    private let chat: Result<ChatSetup?, any Error>
     private let makeSession: @Sendable () throws -> Session
     private let state = Mutex(State())
     /// Counts the queued requests.
@@ -23,9 +25,13 @@ final class BatchRunner: Sendable {
         var error: (any Error)?
     }
 
-    init(defaults: GenerationOptions, answered: Set<String>, makeSession: @escaping @Sendable () throws -> Session) {
+    init(
+        defaults: GenerationOptions, answered: Set<String>, chat: Result<ChatSetup?, any Error>,
+        makeSession: @escaping @Sendable () throws -> Session
+    ) {
         self.defaults = defaults
         self.answered = answered
+        self.chat = chat
         self.makeSession = makeSession
     }
 
@@ -84,7 +90,7 @@ final class BatchRunner: Sendable {
     private func answer(_ request: BatchRequest, _ session: Session) throws {
         let answer: String
         do {
-            answer = try request.answer(session, defaults)
+            answer = try request.answer(session, defaults, chat)
         } catch Failure.problem(let message) {
             answer = request.failure(message)
         } catch let error as Failure {

@@ -2,6 +2,7 @@
 
 import TinyFormats
 import TinySupport
+import TinyTemplates
 import TinyTokenizer
 
 /// Facts about a tokenizer.
@@ -28,14 +29,14 @@ struct TokenizerFacts {
         }
     }
 
+    /// What there is of a chat template, and whether it is understood.
     var template: String? {
-        switch tokenizer.chatTemplate {
-        case .chatML: "ChatML"
-        case .llama2: "Llama 2"
-        case .llama3: "Llama 3"
-        case .zephyr: "Zephyr"
-        case .plain: "plain"
-        case nil: nil
+        guard let source = tokenizer.chatTemplateSource else { return nil }
+        do throws(TemplateError) {
+            _ = try tokenizer.chatTemplate()
+            return "Jinja, \(source.utf8.count) bytes"
+        } catch {
+            return "cannot be run: \(error.description)"
         }
     }
 
@@ -198,7 +199,7 @@ struct InspectionReport {
                     + "end \(facts.name(tokenizer.eos)), end of turn \(facts.name(tokenizer.eot))"
             ),
             ("end tokens", tokenizer.endOfGeneration.map { facts.name($0) }.joined(separator: ", ")),
-            ("chat template", facts.template ?? "none"),
+            ("chat template", escaped(facts.template ?? "none")),
         ]
     }
 

@@ -100,7 +100,12 @@ typedef int (*tinysparse_callback)(const char *piece, size_t size, void *context
 /* Prefills a prompt and generates after it. `options` is a JSON object or NULL: {"max_tokens": 256, "temperature": 0.7,
  * "top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1, "seed": 0, "stop": ["\n"],
  * "context_shift": false}. The same seed gives the same text on every machine. With "context_shift", a full context
- * keeps its beginning-of-text token and the newer half of the rest. `reason` may be NULL. */
+ * keeps its beginning-of-text token and the newer half of the rest. `reason` may be NULL.
+ *
+ * Instead of a prompt, whose size is then 0, the options can hold a conversation: {"messages": [{"role": "user", "content":
+ * "Hi"}], "tools": [...], "documents": [...], "add_generation_prompt": true, "template_args": {"enable_thinking": false},
+ * "chat_template": "..."}. The model's chat template, or the Jinja source given, makes the prompt of it; what the session has
+ * read is kept as far as the prompt begins with it. */
 int tinysparse_generate(
     tinysparse_session *session, const char *prompt, size_t size, const char *options,
     tinysparse_callback callback, void *context, int *reason, char *message, size_t message_size);

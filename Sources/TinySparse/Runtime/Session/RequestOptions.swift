@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TinySupport
+import TinyTemplates
+import TinyTokenizer
 
 /// A JSON object of options, as C callers and `tinysparse batch` give them.
 ///
@@ -72,6 +74,31 @@ package struct Request {
         guard let value = self[key] else { return nil }
         guard let string = value.string else { throw RequestError("\(key): a string is needed") }
         return string
+    }
+
+    /// The members of a request that has messages instead of a prompt.
+    package static let chatKeys = ["messages", "tools", "documents", "add_generation_prompt", "template_args"]
+
+    /// The conversation of a request that has `messages`; nil without them.
+    /// - Throws: `RequestError` for messages that are none, and for a prompt beside them.
+    package func conversation() throws(RequestError) -> Conversation? {
+        guard let messages = self["messages"] else { return nil }
+        guard self["prompt"] == nil else { throw RequestError("a prompt and messages cannot be combined") }
+        do throws(TemplateError) {
+            var conversation = try Conversation(json: messages)
+            for key in ["tools", "documents", "add_generation_prompt"] {
+                if let value = self[key] { try conversation.set(key, to: value) }
+            }
+            if let arguments = self["template_args"] {
+                guard let members = arguments.object else {
+                    throw TemplateError(input: "template_args: an object is needed")
+                }
+                for (name, value) in members { try conversation.set(name, to: value) }
+            }
+            return conversation
+        } catch {
+            throw RequestError(error.description)
+        }
     }
 
     /// A string, or a list of strings.
