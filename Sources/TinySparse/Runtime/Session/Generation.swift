@@ -98,6 +98,8 @@ public struct Generation {
     }
 
     private mutating func finish(_ why: StopReason) -> String? {
+        // Half a character is not shown where it was not the model that ended the text.
+        if why != .endOfText { decoder = StreamingDecoder() }
         let rest = stops.feed(decoder.finish())
         reason = rest.stop.map { .stopString($0) } ?? why
         let text = rest.text + stops.finish()
