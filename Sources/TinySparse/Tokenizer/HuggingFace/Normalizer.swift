@@ -13,6 +13,7 @@ func flattened(_ json: JSON?, _ key: String) -> [JSON] {
 /// A change of the text before it is cut into words: a step of `normalizer` in `tokenizer.json`.
 enum Normalizer: Sendable {
     case canonical(composing: Bool)
+    case compatible(composing: Bool)
     case lowercase
     case stripAccents
     case strip(left: Bool, right: Bool)
@@ -24,7 +25,7 @@ enum Normalizer: Sendable {
     case cleanUp
 
     private static let supported =
-        "NFC, NFD, Lowercase, StripAccents, Strip, Prepend, Replace, Precompiled, Nmt, ByteLevel, and a Sequence of these"
+        "NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, Precompiled, Nmt, ByteLevel, and a Sequence of these"
 
     /// The steps of a normalizer; none for null.
     /// - Throws: `unsupportedSetting` naming what is not known.
@@ -37,6 +38,8 @@ enum Normalizer: Sendable {
         switch type {
         case "NFC": self = .canonical(composing: true)
         case "NFD": self = .canonical(composing: false)
+        case "NFKC": self = .compatible(composing: true)
+        case "NFKD": self = .compatible(composing: false)
         case "Lowercase": self = .lowercase
         case "StripAccents": self = .stripAccents
         case "Strip":
@@ -101,7 +104,8 @@ enum Normalizer: Sendable {
     /// - Parameter text: text that has passed `UTF8Repair`.
     func apply(to text: [UInt8]) -> [UInt8] {
         switch self {
-        case .canonical(let composing): return UnicodeNormalization.shared.normalized(text, composing: composing)
+        case .canonical(let composing): return UnicodeNormalization.canonical.normalized(text, composing: composing)
+        case .compatible(let composing): return UnicodeNormalization.compatible.normalized(text, composing: composing)
         case .lowercase: return Self.lowercased(text)
         case .stripAccents:
             return text.withUnsafeBufferPointer { bytes in

@@ -167,7 +167,7 @@ def case(name, base, **change):
 
 
 case("bytes", "bytes")
-for name in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt"]:
+for name in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt", "BertNormalizer"]:
     case(f"normalizer {name}", "bytes", normalizer={"type": name})
 for left, right in [(True, True), (True, False), (False, True)]:
     case(f"normalizer Strip {left} {right}", "bytes",
