@@ -294,6 +294,10 @@ final class CommandLineTests: CommandLineTestCase {
         let file = directory.write(Array(text.utf8), "text")
         XCTAssertEqual(try tinysparse(base + ["--ids", "-f", file]).output, "\(ids)\n")
         XCTAssertEqual(try tinysparse(base + ["--decode", "99999"]).status, 1)
+        let special = try XCTUnwrap(tokenizer.id(of: "<|endoftext|>"))
+        XCTAssertEqual(
+            try tinysparse(base + ["--decode", "\(special) \(ids)", "--special"]).output, "<|endoftext|>" + text + "\n")
+        XCTAssertEqual(try tinysparse(base + ["--decode", "\(special) \(ids)"]).output, text + "\n")
     }
 
     // MARK: Conversion

@@ -148,6 +148,7 @@ final class CommandLineUsageTests: CommandLineTestCase {
             (["perplexity"], "the text file is missing"),
             (["sweep", Self.model], "is a model"),
             (["tokenize", "-m", Self.model, "--decode", "1 x"], "is not a token id"),
+            (["tokenize", "-m", Self.model, "--special", "x"], "--special goes with --decode"),
             // Letters and names of earlier versions.
             (["bench", "-p", "128"], "unknown option -p; did you mean --prompt-tokens?"),
             (["bench", "-p128"], "unknown option -p; did you mean --prompt-tokens?"),

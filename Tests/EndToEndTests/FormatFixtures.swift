@@ -122,7 +122,7 @@ enum TinyModel {
 
     static let spec = TokenizerSpec(
         model: "gpt2", pre: "smollm", tokens: tokens,
-        scores: (0..<vocabulary).map { -Float($0) },
+        scores: (0..<vocabulary).map { -Double($0) },
         types: [Int32](repeating: 1, count: vocabulary),
         merges: [Array("t 1".utf8), Array("t 2".utf8)], bos: 1, eos: 2, unknown: 0, padding: 3,
         eot: 4, addBOS: true, addEOS: false, addSpacePrefix: false, chatTemplate: "{{ x }}")

@@ -160,6 +160,42 @@ final class GGUFSourceTests: XCTestCase {
         }
     }
 
+    /// A file with nothing but a vocabulary, of an architecture that is not known.
+    func testVocabulariesNeedNoArchitecture() throws {
+        let bytes = TinyModel.gguf([]) {
+            $0.add("general.architecture", "klingon")
+            TinyModel.spec.write(to: &$0)
+        }
+        let directory = TemporaryDirectory()
+        let spec = try TokenizerSpec(path: directory.write(bytes, "vocabulary.gguf"))
+        XCTAssertEqual(try Tokenizer(spec).encode("t1 t2"), try Tokenizer(TinyModel.spec).encode("t1 t2"))
+    }
+
+    /// Character maps are read for the models that use them, and refused elsewhere, as are damaged ones.
+    func testCharacterMaps() throws {
+        let key = "tokenizer.ggml.precompiled_charsmap"
+        func spec(_ model: String, _ map: [UInt8]) throws -> TokenizerSpec {
+            var spec = TinyModel.spec
+            spec.model = model
+            let bytes = TinyModel.gguf([]) {
+                $0.add("general.architecture", "llama")
+                spec.write(to: &$0)
+                $0.add(key, map)
+            }
+            let directory = TemporaryDirectory()
+            return try TokenizerSpec(path: directory.write(bytes, "vocabulary.gguf"))
+        }
+        XCTAssertThrowsError(try spec("gpt2", [4, 0, 0, 0, 0, 0, 0, 0, 0])) {
+            XCTAssertEqual(($0 as? FormatError)?.item, key)
+        }
+        XCTAssertNoThrow(try Tokenizer(spec("t5", [4, 0, 0, 0, 0, 0, 0, 0, 0])))
+        for damaged: [UInt8] in [[1], [4, 0, 0, 0], [8, 0, 0, 0, 0, 0, 0, 0, 0], [255, 255, 255, 255, 0]] {
+            XCTAssertThrowsError(try Tokenizer(spec("t5", damaged))) {
+                XCTAssertTrue("\($0)".contains("map of characters is damaged"), "\($0)")
+            }
+        }
+    }
+
     /// Not taken for another one, in native files either.
     func testUnknownActivationsOfNativeFilesAreRefused() throws {
         var bytes = try TinyModel.native()

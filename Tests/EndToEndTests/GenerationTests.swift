@@ -169,6 +169,38 @@ final class GenerationTests: XCTestCase {
         XCTAssertNotEqual(generation.reason, .stopString("never to be found"))
     }
 
+    /// A limit may fall between the tokens of one character, a stop string may span several tokens.
+    func testTextIsCutBetweenCharacters() throws {
+        let golden = try GoldenModel(tiny: "tiny-llama")
+        let tokenizer = golden.model.tokenizer
+        var (cut, spanning) = (0, 0)
+        for seed in 0..<UInt64(40) {
+            let count = 4 + Int(seed % 5)
+            var options = options(count, seed: seed)
+            options.sampling.temperature = 50
+            let (text, generation) = try text(golden.session(), options)
+            guard generation.reason == .maxTokens else { continue }
+            var decoder = StreamingDecoder()
+            let whole = decoder.feed(tokenizer.decodeBytes(generation.generated))
+            XCTAssertEqual(text, whole, "seed \(seed)")
+            cut += decoder.isPending ? 1 : 0
+            // The end of one token and the beginning of the next are a stop string.
+            let pieces = generation.generated.map { String(decoding: tokenizer.piece(of: $0), as: UTF8.self) }
+            guard let i = (0..<count - 1).first(where: { !pieces[$0].isEmpty && !pieces[$0 + 1].isEmpty }),
+                let last = pieces[i].last, let first = pieces[i + 1].first, last != "\u{FFFD}", first != "\u{FFFD}",
+                whole.contains("\(last)\(first)")
+            else { continue }
+            let stop = "\(last)\(first)"
+            options.stop = [stop]
+            let stopped = try self.text(golden.session(), options)
+            XCTAssertEqual(stopped.1.reason, .stopString(stop))
+            XCTAssertEqual(stopped.text, String(whole[..<whole.ranges(of: stop)[0].lowerBound]))
+            spanning += 1
+        }
+        XCTAssertGreaterThan(cut, 0)
+        XCTAssertGreaterThan(spanning, 0)
+    }
+
     func testNoTokensCanBeAskedFor() throws {
         let session = try GoldenModel(tiny: "tiny-opt").session()
         let (text, generation) = try text(session, options(0))

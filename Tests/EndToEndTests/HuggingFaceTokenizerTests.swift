@@ -75,6 +75,45 @@ final class HuggingFaceTokenizerTests: XCTestCase {
         }
     }
 
+    /// Models of SentencePiece in folders without a tokenizer.json.
+    func testIdsEqualSentencePiece() throws {
+        let texts = try list("texts").compactMap { $0.string }
+        for json in try list("models") {
+            let name = json["name"]?.string ?? ""
+            let file = try XCTUnwrap(Data(base64Encoded: json["model"]?.string ?? ""))
+            let tokenizer = try Tokenizer(stored(TokenizerSpec(sentencePieceModel: [UInt8](file))))
+            for (index, text) in texts.enumerated() {
+                let ids = try ids(json["ids"]?.array?[index])
+                XCTAssertEqual(tokenizer.encode(text, addSpecial: false), ids, "\(name): \(text.debugDescription)")
+                XCTAssertEqual(
+                    tokenizer.encode(text, isComplete: true), [1] + ids, "\(name): \(text.debugDescription)")
+            }
+        }
+    }
+
+    func testMutatedSentencePieceModelsNeverTrap() throws {
+        let texts = try list("texts").compactMap { $0.string }
+        var random = SplitMix(seed: 6)
+        var accepted = 0
+        for json in try list("models") {
+            let original = [UInt8](try XCTUnwrap(Data(base64Encoded: json["model"]?.string ?? "")))
+            for number in 0..<TestTier.count(500) {
+                var bytes = original
+                for _ in 0..<Int.random(in: 1...3, using: &random) {
+                    bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+                }
+                if number % 8 == 0 { bytes.removeLast(Int.random(in: 1..<bytes.count, using: &random)) }
+                guard let spec = try? TokenizerSpec(sentencePieceModel: bytes), let tokenizer = try? Tokenizer(spec)
+                else {
+                    continue
+                }
+                for text in texts { _ = tokenizer.decode(tokenizer.encode(text, parseSpecial: true)) }
+                accepted += 1
+            }
+        }
+        XCTAssertGreaterThan(accepted, 0)
+    }
+
     func testChatTurnsAfterSpecialTokens() throws {
         let conversation = Conversation([
             ChatMessage(role: "user", content: "Hello"), ChatMessage(role: "assistant", content: "low"),
@@ -276,14 +315,78 @@ final class HuggingFaceTokenizerTests: XCTestCase {
     }
 
     func testOtherTokenizerFiles() throws {
-        let directory = folder([("tokenizer.model", "x")])
+        let directory = folder([("tekken.json", "x")])
         try FileManager.default.removeItem(atPath: directory.path + "/tokenizer.json")
         XCTAssertThrowsError(try nativeImage(directory.path)) {
             let message = "\($0)"
             XCTAssertTrue(
-                message.contains("tokenizer.json: is missing; there is tokenizer.model, a SentencePiece model"), message
+                message.contains("tokenizer.json: is missing; there is tekken.json, a tokenizer of mistral-common"),
+                message
             )
             XCTAssertTrue(message.contains("save_pretrained"), message)
+        }
+        _ = directory.write(Array("x".utf8), "tokenizer.model")
+        XCTAssertThrowsError(try nativeImage(directory.path)) {
+            XCTAssertTrue("\($0)".contains("tokenizer.model: tokenizer: is not a SentencePiece model"), "\($0)")
+        }
+    }
+
+    /// A folder with a vocabulary and nothing else.
+    func testSentencePieceFolder() throws {
+        let json = try XCTUnwrap(list("models").first)
+        let file = [UInt8](try XCTUnwrap(Data(base64Encoded: json["model"]?.string ?? "")))
+        let count = try TokenizerSpec(sentencePieceModel: file).tokens.count
+        let directory = TemporaryDirectory()
+        _ = directory.write(file, "tokenizer.model")
+        _ = directory.write(
+            Array(
+                #"""
+                {"added_tokens_decoder": {"1": {"content": "<s>", "special": true}, "\#(count)": {"content": "<|im_end|>",
+                 "special": true}, "\#(count + 2)": {"content": "<tool>", "special": false}}, "add_bos_token": false,
+                 "eos_token": "<|im_end|>", "chat_template": "[INST] <<SYS>>"}
+                """#.utf8), "tokenizer_config.json")
+        let tokenizer = try Tokenizer(stored(TokenizerSpec(path: directory.path)))
+        XCTAssertEqual(tokenizer.eos, Int32(count))
+        XCTAssertNotNil(try tokenizer.chatTemplate())
+        let hello = tokenizer.encode("Hello")
+        XCTAssertFalse(hello.contains(1))
+        XCTAssertEqual(
+            tokenizer.encode("Hello<tool><|im_end|>", parseSpecial: true), hello + [Int32(count + 2), Int32(count)])
+        XCTAssertFalse(tokenizer.encode("Hello<|im_end|>").contains(Int32(count)))
+        _ = directory.write(Array(#"{"<x>": 1}"#.utf8), "added_tokens.json")
+        _ = directory.write(Array("{}".utf8), "tokenizer_config.json")
+        XCTAssertThrowsError(try TokenizerSpec(path: directory.path)) {
+            XCTAssertTrue("\($0)".contains("token 1 is '<s>' in tokenizer.model, but '<x>' was added"), "\($0)")
+        }
+    }
+
+    /// A `vocab.json` with `merges.txt` is what the tokenizer.json of the same class is.
+    func testVocabularyAndMerges() throws {
+        let json = try base("bytes")
+        let directory = TemporaryDirectory()
+        _ = directory.write(Array(try XCTUnwrap(json["model"]?["vocab"]).compact.utf8), "vocab.json")
+        let merges = try XCTUnwrap(json["model"]?["merges"]?.array).compactMap { $0.string }
+        _ = directory.write(Array(("#version: 0.2\n" + merges.joined(separator: "\n") + "\n").utf8), "merges.txt")
+        let cases = try list("cases")
+        let texts = try list("texts").compactMap { $0.string }
+        for (config, name) in [
+            ("{}", "bytes"),
+            (#"{"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true}"#, "byte level prefix space"),
+        ] {
+            _ = directory.write(Array(config.utf8), "tokenizer_config.json")
+            let tokenizer = try Tokenizer(stored(TokenizerSpec(path: directory.path)))
+            let expected = try XCTUnwrap(cases.first { $0["name"]?.string == name }?["ids"]?.array)
+            for (text, ids) in zip(texts, expected) where !text.contains("<") {
+                XCTAssertEqual(tokenizer.encode(text), try self.ids(ids), "\(name): \(text.debugDescription)")
+            }
+        }
+        _ = directory.write(Array(#"{"tokenizer_class": "Qwen2Tokenizer"}"#.utf8), "tokenizer_config.json")
+        let qwen = try Tokenizer(TokenizerSpec(path: directory.path))
+        XCTAssertEqual(qwen.encode("E\u{301} 12"), qwen.encode("\u{C9} 12"))
+        XCTAssertNotEqual(qwen.encode(" 12").count, 1)
+        _ = directory.write(Array(#"{"tokenizer_class": "CLIPTokenizer"}"#.utf8), "tokenizer_config.json")
+        XCTAssertThrowsError(try TokenizerSpec(path: directory.path)) {
+            XCTAssertTrue("\($0)".contains("unsupported model 'CLIPTokenizer of vocab.json and merges.txt'"), "\($0)")
         }
     }
 
@@ -293,11 +396,11 @@ final class HuggingFaceTokenizerTests: XCTestCase {
             (
                 "tokenizer.json",
                 TinyModel.tokenizerJSON.replacing(
-                    "\"added_tokens\"", with: "\"normalizer\": {\"type\": \"Nmt\"}, \"added_tokens\"")
+                    "\"added_tokens\"", with: "\"normalizer\": {\"type\": \"Klingon\"}, \"added_tokens\"")
             )
         ])
         XCTAssertThrowsError(try nativeImage(directory.path)) {
-            XCTAssertTrue("\($0)".contains("tokenizer.json: tokenizer: the normalizer 'Nmt'"), "\($0)")
+            XCTAssertTrue("\($0)".contains("tokenizer.json: tokenizer: the normalizer 'Klingon'"), "\($0)")
         }
     }
 }

@@ -36,21 +36,7 @@ struct GGUFSource: ModelSource {
             format: tensor.format, bytes: file.bytes(of: tensor), offset: tensor.range.lowerBound)
     }
 
-    func tokenizerSpec() throws(FormatError) -> TokenizerSpec {
-        let spec = try TokenizerSpec(gguf: gguf)
-        let merges = "tokenizer.ggml.merges"
-        if spec.model == "gpt2", gguf.entry(merges) == nil { throw gguf.missing(merges) }
-        // What llama.cpp does to text, or to logits, and this does not.
-        for name in ["precompiled_charsmap", "normalizer.lowercase", "normalizer.strip_accents", "suppress_tokens"] {
-            guard let entry = gguf.entry("tokenizer.ggml." + name) else { continue }
-            let isOff = if let element = entry.element { element.count == 0 } else { try !entry.bool(in: gguf.file) }
-            guard isOff else {
-                throw FormatError(
-                    .unsupported, path: path, item: entry.key, "a tokenizer with this setting is not supported")
-            }
-        }
-        return spec
-    }
+    func tokenizerSpec() throws(FormatError) -> TokenizerSpec { try TokenizerSpec(source: gguf) }
 
     func writeMetadata(to writer: inout GGUFWriter) throws(FormatError) {
         // These say something about the file at hand, and the native file its own.
@@ -65,5 +51,25 @@ struct GGUFSource: ModelSource {
             throw FormatError(.unsupported, path: path, "has more than 256 MiB of metadata")
         }
         for entry in entries { writer.copy(entry, from: gguf.file) }
+    }
+}
+
+extension TokenizerSpec {
+    /// The vocabulary of a file made by the converters of llama.cpp, whatever its architecture.
+    /// - Throws: `FormatError` naming the key that is missing or not supported.
+    init(source gguf: GGUF) throws(FormatError) {
+        self = try TokenizerSpec(gguf: gguf)
+        let merges = "tokenizer.ggml.merges"
+        if model == "gpt2" || model == "gemma4", gguf.entry(merges) == nil { throw gguf.missing(merges) }
+        // What llama.cpp does to text, or to logits, and this does not.
+        for name in ["precompiled_charsmap", "normalizer.lowercase", "normalizer.strip_accents", "suppress_tokens"] {
+            guard let entry = gguf.entry("tokenizer.ggml." + name) else { continue }
+            if name == "precompiled_charsmap", model == "t5" { continue }
+            let isOff = if let element = entry.element { element.count == 0 } else { try !entry.bool(in: gguf.file) }
+            guard isOff else {
+                throw FormatError(
+                    .unsupported, path: gguf.path, item: entry.key, "a tokenizer with this setting is not supported")
+            }
+        }
     }
 }

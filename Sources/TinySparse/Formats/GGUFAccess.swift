@@ -81,6 +81,25 @@ extension GGUFEntry {
         return (try array(file, element.count) as [UInt32]).map { Float(bitPattern: $0) }
     }
 
+    /// The value as a list of numbers of either precision, or of whole ones.
+    package func doubles(in file: MappedFile) throws(FormatError) -> [Double] {
+        switch element?.type {
+        case .float32: return try floats(in: file).map { Double($0) }
+        case .int32: return try int32s(in: file).map { Double($0) }
+        case .float64:
+            return (try array(file, element?.count ?? 0) as [UInt64]).map { Double(bitPattern: $0) }
+        default: return try expect(nil, "a list of floats", file)
+        }
+    }
+
+    /// The value as a list of bytes.
+    package func bytes(in file: MappedFile) throws(FormatError) -> [UInt8] {
+        guard let element, element.type == .uint8 || element.type == .int8 else {
+            return try expect(nil, "a list of bytes", file)
+        }
+        return try array(file, element.count)
+    }
+
     /// The value as a list of unsigned 64-bit integers.
     package func uint64s(in file: MappedFile) throws(FormatError) -> [UInt64] {
         guard let element, element.type == .uint64 else {

@@ -66,6 +66,16 @@ package struct GGUFWriter {
         for value in values { metadata.append(integer: value.bitPattern) }
     }
 
+    package mutating func add(_ key: String, _ values: [Double]) {
+        begin(key, .array, of: .float64, values.count)
+        for value in values { metadata.append(integer: value.bitPattern) }
+    }
+
+    package mutating func add(_ key: String, _ values: [UInt8]) {
+        begin(key, .array, of: .uint8, values.count)
+        metadata += values
+    }
+
     /// Copies an entry of another file as it is stored.
     package mutating func copy(_ entry: GGUFEntry, from file: MappedFile) {
         begin(entry.key, entry.type)

@@ -44,7 +44,7 @@ extension TokenizerSpec {
             model: try required("model").string(in: file),
             pre: try optional("pre")?.string(in: file) ?? "default",
             tokens: try required("tokens").byteStrings(in: file),
-            scores: try optional("scores")?.floats(in: file),
+            scores: try optional("scores")?.doubles(in: file),
             types: try optional("token_type")?.int32s(in: file),
             merges: try optional("merges")?.byteStrings(in: file) ?? [],
             bos: try id("bos"), eos: try id("eos"), unknown: try id("unknown"),
@@ -56,6 +56,10 @@ extension TokenizerSpec {
             removeExtraWhitespace: try optional("remove_extra_whitespaces")?.bool(in: file) ?? false,
             chatTemplate: try gguf.optionalString("tokenizer.chat_template"),
             settings: try Self.settings(gguf))
+        if model != "llama", let map = optional("precompiled_charsmap") {
+            let bytes = try map.bytes(in: file)
+            characterMap = bytes.isEmpty ? nil : bytes
+        }
         // Nothing here is padded, so that a wrong id does no harm.
         guard let value = try optional("padding_token_id")?.integer(in: file), value != -1, value != UInt32.max else {
             return
@@ -80,7 +84,14 @@ extension TokenizerSpec {
         writer.add(key("model"), model)
         writer.add(key("pre"), pre)
         writer.add(key("tokens"), tokens)
-        if let scores { writer.add(key("scores"), scores) }
+        if let scores {
+            let single = scores.map { Float($0) }
+            if zip(single, scores).allSatisfy({ Double($0) == $1 }) {
+                writer.add(key("scores"), single)
+            } else {
+                writer.add(key("scores"), scores)
+            }
+        }
         if let types { writer.add(key("token_type"), types) }
         if !merges.isEmpty { writer.add(key("merges"), merges) }
         let ids = [
@@ -93,6 +104,7 @@ extension TokenizerSpec {
         if let addEOS { writer.add(key("add_eos_token"), addEOS) }
         if let addSpacePrefix { writer.add(key("add_space_prefix"), addSpacePrefix) }
         if removeExtraWhitespace { writer.add(key("remove_extra_whitespaces"), true) }
+        if let characterMap { writer.add(key("precompiled_charsmap"), characterMap) }
         if let chatTemplate { writer.add("tokenizer.chat_template", chatTemplate) }
         if let settings { writer.add(Self.settingsKey, settings.compact) }
         if !endOfGeneration.isEmpty { writer.add(Self.endOfGenerationKey, endOfGeneration) }

@@ -45,7 +45,7 @@ enum CharacterClass {
 
     /// The properties of a code point that was assigned in Unicode 15.1, the version of llama.cpp's
     /// tables; nil for others, which are `other` there. The tables differ in nothing else.
-    private static func properties(_ code: UInt32) -> Unicode.Scalar.Properties? {
+    static func properties(_ code: UInt32) -> Unicode.Scalar.Properties? {
         guard let properties = Unicode.Scalar(code)?.properties, let age = properties.age,
             age.major < 16
         else { return nil }

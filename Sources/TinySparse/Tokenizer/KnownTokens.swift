@@ -20,6 +20,16 @@ enum KnownTokens {
             "<|tool_response>", "[e~[",
         ]
 
+    /// `endOfGeneration` but for what means something else in some vocabularies: where calls of tools have a token, the end
+    /// of a message is not the end of a turn, and Gemma 4 has markup among its tokens.
+    static func ends(isKnown: (String) -> Bool) -> [String] {
+        let endsMessages =
+            (isKnown("<|return|>") && isKnown("<|call|>"))
+            || (isKnown("<|flush|>") && (isKnown("<|call|>") || isKnown("<|calls|>")))
+        let isGemma = isKnown("<|tool_response>")
+        return endOfGeneration.filter { !(endsMessages && $0 == "<|end|>") && !(isGemma && $0 == "</s>") }
+    }
+
     /// Tokens of fill-in-the-middle prompts after which nothing sensible follows.
     static let endOfFile = [
         "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>",

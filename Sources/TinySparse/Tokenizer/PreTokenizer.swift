@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Cuts text into the words that byte-level BPE merges separately: hand-written scanners for the
-/// regular expressions of the model families, linear in the text.
+/// Cuts text into the words that byte-level BPE merges separately, linear in the text: by regular expressions, or, where it
+/// pays, by hand-written scanners for those of the most used model families.
 ///
-/// Source: the expressions and names of llama.cpp (`tokenizer.ggml.pre`), whose reading of them is
-/// followed.
-enum PreTokenizer: Sendable, Equatable {
+/// The scanners follow llama.cpp's reading of the expressions.
+enum PreTokenizer: Sendable {
     /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
     case gpt2
     /// Every `\p{N}` on its own, what is between them as GPT-2.
@@ -13,27 +12,8 @@ enum PreTokenizer: Sendable, Equatable {
     /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)` or `[^\r\n\p{L}\p{N}]?\p{L}+` or `\p{N}{1,n}` or
     /// ` ?[^\s\p{L}\p{N}]+[\r\n]*` or `\s*[\r\n]+` or `\s+(?!\S)` or `\s+`, the first that fits.
     case llama3(maximumDigits: Int)
-    /// Runs of `[\p{P}$+<=>^~|]`, between them GPT-2, in its words runs of `\p{N}`, in these groups
-    /// of `[0-9]{3}`.
-    case fallback
-
-    /// The rule that a GGUF file names, and whether words that are tokens skip the merges; nil for
-    /// an unknown name.
-    static func named(_ name: String) -> (rule: PreTokenizer, ignoresMerges: Bool)? {
-        switch name {
-        case "", "default": (.fallback, false)
-        case "gpt-2", "phi-2", "opt", "olmo", "mpt", "jais", "trillion", "exaone4",
-            "granite-docling", "gigachat", "mellum":
-            (.gpt2, false)
-        case "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b":
-            (.digitsThenGPT2, false)
-        case "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "lfm2":
-            (.llama3(maximumDigits: 3), true)
-        case "smaug-bpe", "dbrx": (.llama3(maximumDigits: 3), false)
-        case "qwen2", "deepseek-r1-qwen", "stablelm2", "hunyuan": (.llama3(maximumDigits: 1), false)
-        default: nil
-        }
-    }
+    /// Each expression cuts the words that those before it have left, into matches and what lies between.
+    case expressions([RegularExpression])
 
     /// Calls `emit` with each word in order; together the words are the whole text.
     /// - Parameter text: text that has passed `UTF8Repair`.
@@ -44,19 +24,33 @@ enum PreTokenizer: Sendable, Equatable {
         case .gpt2: Self.gpt2(text, all, emit)
         case .llama3(let digits): Self.llama3(text, all, digits, emit)
         case .digitsThenGPT2:
-            Self.split(text, all, { $0.class == .number }, joined: false) { range, isMatch in
+            Self.splitNumbers(text) { range, isMatch in
                 if isMatch { emit(range) } else { Self.gpt2(text, range, emit) }
             }
-        case .fallback:
-            Self.split(text, all, { Self.isFallbackPunctuation(text, $0.position) }, joined: true) {
-                range, isMatch in
-                if isMatch {
-                    emit(range)
-                } else {
-                    Self.gpt2(text, range) { Self.numbers(text, $0, emit) }
-                }
+        case .expressions(let expressions):
+            var start = 0
+            for end in Self.wordEnds(text, expressions) {
+                emit(start..<end)
+                start = end
             }
         }
+    }
+
+    /// Where the words end that the expressions cut one after the other.
+    private static func wordEnds(_ text: Bytes, _ expressions: [RegularExpression]) -> [Int] {
+        var scratch = RegularExpression.Scratch()
+        var ends = text.isEmpty ? [] : [text.count]
+        for expression in expressions {
+            var finer: [Int] = []
+            finer.reserveCapacity(ends.count * 2)
+            var start = 0
+            for end in ends {
+                expression.forEachPart(of: text, in: start..<end, &scratch) { part, _ in finer.append(part.upperBound) }
+                start = end
+            }
+            ends = finer
+        }
+        return ends
     }
 
     // MARK: - Scanners
@@ -192,53 +186,20 @@ enum PreTokenizer: Sendable, Equatable {
         }
     }
 
-    /// Cuts a range into characters that satisfy a predicate (each alone, or runs joined) and what
-    /// lies between them.
+    /// Cuts a text into its numbers, each alone, and what lies between them.
     @inline(__always)
-    private static func split(
-        _ text: Bytes, _ range: Range<Int>,
-        _ matches: ((class: CharacterClass, position: Int)) -> Bool, joined: Bool,
-        _ part: (Range<Int>, _ isMatch: Bool) -> Void
-    ) {
-        var start = range.lowerBound
-        var position = start
-        var inMatch = false
-        while position < range.upperBound {
-            let (kind, length) = text.classify(position, range.upperBound)
-            let isMatch = matches((kind, position))
-            if position > start, isMatch != inMatch || (isMatch && !joined) {
-                part(start..<position, inMatch)
-                start = position
+    private static func splitNumbers(_ text: Bytes, _ part: (Range<Int>, _ isMatch: Bool) -> Void) {
+        var start = 0
+        var position = 0
+        while position < text.count {
+            let (kind, length) = text.classify(position, text.count)
+            if kind == .number {
+                if start < position { part(start..<position, false) }
+                part(position..<position + length, true)
+                start = position + length
             }
-            inMatch = isMatch
             position += length
         }
-        if position > start { part(start..<position, inMatch) }
-    }
-
-    private static func isFallbackPunctuation(_ text: Bytes, _ position: Int) -> Bool {
-        let byte = text[position]
-        if byte >= 0x80 { return CharacterClass.isPunctuation(text.wide(position).code) }
-        return byte > 0x20 && byte < 0x7F && CharacterClass(ascii: byte) == .other
-            && byte != UInt8(ascii: "`")
-    }
-
-    private static func numbers(_ text: Bytes, _ range: Range<Int>, _ emit: (Range<Int>) -> Void) {
-        split(text, range, { $0.class == .number }, joined: true) { run, isMatch in
-            guard isMatch else { return emit(run) }
-            var start = run.lowerBound
-            var position = start
-            while position + 3 <= run.upperBound {
-                if (0..<3).allSatisfy({ text[position + $0] &- 0x30 < 10 }) {
-                    if start < position { emit(start..<position) }
-                    emit(position..<position + 3)
-                    position += 3
-                    start = position
-                } else {
-                    position += 1
-                }
-            }
-            if start < run.upperBound { emit(start..<run.upperBound) }
-        }
+        if start < position { part(start..<position, false) }
     }
 }

@@ -13,7 +13,9 @@ public final class Tokenizer: Sendable {
     private enum Model: Sendable {
         case byteLevel(ByteLevelBPE)
         case sentencePiece(SentencePieceBPE)
-        case unigram(Unigram)
+        case unigram(Unigram, SpaceNormalizer)
+        case spaceMarked(SpaceMarkedBPE)
+        case library(SentencePieceModel)
         case huggingFace(HuggingFacePipeline)
     }
 
@@ -52,7 +54,7 @@ public final class Tokenizer: Sendable {
         let known = { [vocabulary] (texts: [String]) in
             texts.compactMap { vocabulary.find(Array($0.utf8)).map { Int32($0) } }
         }
-        let ends = known(KnownTokens.endOfGeneration)
+        let ends = known(KnownTokens.ends(isKnown: { !known([$0]).isEmpty }))
         let endsFile = known(KnownTokens.endOfFile)
         for id in ends + endsFile + known(KnownTokens.control) { types[Int(id)] = .control }
         self.types = types
@@ -72,7 +74,7 @@ public final class Tokenizer: Sendable {
             prefix = spec.addBOS ?? standard.addsBOS ? [bos].compactMap { $0 } : []
             suffix = spec.addEOS ?? standard.addsEOS ? [eos].compactMap { $0 } : []
             decoding =
-                spec.model == "gpt2"
+                standard.isByteLevel
                 ? .byteLevel : .spaceMark(SentencePieceBPE.spaceMark, stripsFirst: standard.spacePrefix)
         }
         spacePrefix = standard.spacePrefix
@@ -87,6 +89,7 @@ public final class Tokenizer: Sendable {
         var addsBOS = false
         var addsEOS = false
         var spacePrefix = false
+        var isByteLevel = false
     }
 
     private static func model(
@@ -96,14 +99,15 @@ public final class Tokenizer: Sendable {
         case TokenizerSpec.huggingFace:
             guard let settings = spec.settings else { throw .missing(field: "settings") }
             let pipeline = try HuggingFacePipeline(
-                settings: settings, vocabulary: vocabulary, merges: spec.merges)
+                settings: settings, vocabulary: vocabulary, types: types, spec: spec)
             return (
                 .huggingFace(pipeline), Defaults(bos: pipeline.prefix.first, eos: pipeline.suffix.last)
             )
         case "llama":
             let hasStandard = vocabulary.count > 2
             let model = SentencePieceBPE(
-                vocabulary: vocabulary, scores: try spec.checkedScores(), unknown: spec.unknown ?? 0)
+                vocabulary: vocabulary, scores: try spec.checkedScores().map { Float($0) },
+                unknown: spec.unknown ?? 0)
             return (
                 .sentencePiece(model),
                 Defaults(
@@ -113,20 +117,29 @@ public final class Tokenizer: Sendable {
         case "t5", "unigram":
             let scores = try spec.checkedScores()
             guard let unknown = spec.unknown else { throw .missing(field: "unknown token id") }
-            let spacePrefix = spec.addSpacePrefix ?? false
-            let model = Unigram(
-                vocabulary: vocabulary, scores: scores, types: types, unknown: unknown,
-                spacePrefix: spacePrefix, removeExtraWhitespace: spec.removeExtraWhitespace)
-            return (.unigram(model), Defaults(addsEOS: true, spacePrefix: spacePrefix))
-        case "gpt2":
-            guard let (rule, ignoresMerges) = PreTokenizer.named(spec.pre) else {
-                throw .unsupportedPreTokenizer(spec.pre)
+            let normalizer = SpaceNormalizer(
+                style: .llamaCpp,
+                map: try spec.characterMap.map { (bytes) throws(TokenizerError) in try CharacterMap(bytes) },
+                prefixesSpace: spec.addSpacePrefix ?? false, removesExtraSpace: spec.removeExtraWhitespace)
+            let model = Unigram.llamaCpp(vocabulary, scores: scores, types: types, unknown: unknown)
+            return (
+                .unigram(model, normalizer), Defaults(addsEOS: true, spacePrefix: spec.addSpacePrefix ?? false)
+            )
+        case SentencePieceModel.bpe, SentencePieceModel.unigram:
+            let model = try SentencePieceModel(spec, vocabulary, types)
+            return (
+                .library(model), Defaults(addsBOS: spec.bos != nil, spacePrefix: spec.addSpacePrefix ?? true)
+            )
+        case "gpt2", "gemma4":
+            let family = try NamedPreTokenizer(spec.model == "gemma4" ? spec.model : spec.pre)
+            guard !family.isOfCharacters else {
+                let model = try SpaceMarkedBPE(vocabulary: vocabulary, merges: spec.merges)
+                return (.spaceMarked(model), Defaults(addsBOS: family.addsBOS))
             }
             let model = try ByteLevelBPE(
-                tokens: spec.tokens, merges: spec.merges, rule: rule, ignoresMerges: ignoresMerges)
-            // llama.cpp's defaults: only the Llama 3 family begins with BOS unasked, and it also
-            // skips merges.
-            return (.byteLevel(model), Defaults(addsBOS: ignoresMerges || spec.pre == "opt"))
+                tokens: spec.tokens, merges: spec.merges, rule: try family.preTokenizer(),
+                ignoresMerges: family.ignoresMerges)
+            return (.byteLevel(model), Defaults(addsBOS: family.addsBOS, isByteLevel: true))
         default: throw .unsupportedModel(spec.model)
         }
     }
@@ -170,9 +183,11 @@ public final class Tokenizer: Sendable {
     /// - Parameter trusted: sorted, disjoint ranges; control tokens count in them only.
     func encode(_ text: Bytes, trusted: [Range<Int>], addSpecial: Bool, isComplete: Bool) -> [Int32] {
         var ids = addSpecial ? prefix : []
-        if case .huggingFace(let pipeline) = model {
+        switch model {
+        case .huggingFace(let pipeline):
             pipeline.encode(text, trusted: trusted, beginsText: true, into: &ids)
-        } else {
+        case .library(let model): model.encode(text, trusted: trusted, into: &ids)
+        case .byteLevel, .sentencePiece, .unigram, .spaceMarked:
             encodeFragments(of: text, trusted: trusted, into: &ids)
         }
         if addSpecial, isComplete { ids += suffix }
@@ -200,8 +215,10 @@ public final class Tokenizer: Sendable {
                         model.encode(
                             part, spacePrefix: spacePrefix && followsSpecial, into: &ids,
                             scratch: &sentencePieces)
-                    case .unigram(let model): model.encode(part, into: &ids)
-                    case .huggingFace: break
+                    case .unigram(let model, let normalizer):
+                        normalizer.normalized(part).withUnsafeBufferPointer { model.encode($0, into: &ids) }
+                    case .spaceMarked(let model): model.encode(part, into: &ids, scratch: &wordPieces)
+                    case .library, .huggingFace: break
                     }
                     followsSpecial = false
                 }

@@ -16,15 +16,16 @@ package struct TokenizerSpec: Sendable {
     /// The model of vocabularies that come from a Hugging Face `tokenizer.json`.
     package static let huggingFace = "huggingface"
 
-    /// "gpt2" (byte-level BPE), "llama" (SentencePiece BPE by score), "t5" / "unigram" (SentencePiece
-    /// unigram) or "huggingface" (BPE as `settings` say).
+    /// "gpt2" (byte-level BPE), "gemma4" (BPE of characters), "llama" (SentencePiece BPE by score), "t5" / "unigram"
+    /// (SentencePiece unigram), all as in llama.cpp; "sentencepiece-bpe" and "sentencepiece-unigram", as in SentencePiece;
+    /// or "huggingface" (as `settings` say).
     package var model: String
     /// The name of the rule that cuts text into words before BPE; used by "gpt2" only.
     package var pre: String
     /// The texts of the tokens as stored (for "gpt2" in the GPT-2 byte alphabet).
     package var tokens: [[UInt8]]
     /// One score for each token; needed by "llama" and "unigram".
-    package var scores: [Float]?
+    package var scores: [Double]?
     /// One `TokenType` raw value for each token; nil when all are normal.
     package var types: [Int32]?
     /// The merge rules "left right" of byte-level BPE, best first.
@@ -45,8 +46,10 @@ package struct TokenizerSpec: Sendable {
     package var addEOS: Bool?
     /// Whether text is given a leading space; nil when the file is silent: the model's own default.
     package var addSpacePrefix: Bool?
-    /// Whether runs of spaces become one; used by "unigram" only.
+    /// Whether runs of spaces become one; used by "unigram" and SentencePiece only.
     package var removeExtraWhitespace: Bool
+    /// Replacements of characters, `precompiled_charsmap`, used by "unigram" and SentencePiece only.
+    package var characterMap: [UInt8]?
     /// The Jinja source of the chat template.
     package var chatTemplate: String?
     /// What a `tokenizer.json` says besides tokens and merges, needed by "huggingface": its sections
@@ -58,7 +61,7 @@ package struct TokenizerSpec: Sendable {
     package var notes: [String] = []
 
     package init(
-        model: String, pre: String = "default", tokens: [[UInt8]], scores: [Float]? = nil,
+        model: String, pre: String = "default", tokens: [[UInt8]], scores: [Double]? = nil,
         types: [Int32]? = nil,
         merges: [[UInt8]] = [], bos: Int32? = nil, eos: Int32? = nil, unknown: Int32? = nil,
         padding: Int32? = nil,

@@ -28,7 +28,7 @@ extension TokenizerSpec {
     }
 
     /// The scores, all numbers.
-    func checkedScores() throws(TokenizerError) -> [Float] {
+    func checkedScores() throws(TokenizerError) -> [Double] {
         guard let scores else { throw .missing(field: "scores") }
         guard scores.count == tokens.count else {
             throw .countMismatch(field: "scores", expected: tokens.count, found: scores.count)

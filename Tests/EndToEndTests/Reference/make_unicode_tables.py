@@ -2,16 +2,19 @@
 """Writes the tables of Unicode normalization, as the tokenizers library has them.
 
     make_unicode_tables.py > ../../../Sources/TinySparse/Tokenizer/HuggingFace/UnicodeTables.swift
+    make_unicode_tables.py compatibility > ../../../Sources/TinySparse/Tokenizer/HuggingFace/CompatibilityTable.swift
 
 Decompositions and compositions are those of Python's unicodedata that the library also makes, so that both agree on
 characters which are newer than the library. Needs the Python package tokenizers.
 """
+import sys
 import textwrap
 import unicodedata
 
 from tokenizers import normalizers
 
 NFC, NFD = normalizers.NFC().normalize_str, normalizers.NFD().normalize_str
+NFKD = normalizers.NFKD().normalize_str
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -60,8 +63,22 @@ def literal(name, comment, items):
     return "    /// %s\n    static let %s: StaticString = \"\"\"\n%s        \"\"\"\n" % (comment, name, text)
 
 
+compatible, last = [], 0
+for code in characters():
+    tag, *parts = unicodedata.decomposition(chr(code)).split() or [""]
+    if not tag.startswith("<") or NFKD(chr(code)) == chr(code):
+        continue
+    assert NFKD(chr(code)) == unicodedata.normalize("NFKD", chr(code)), hex(code)
+    compatible.append("%s:%s" % (base36(code - last), ",".join(base36(int(part, 16)) for part in parts)))
+    last = code
+
 print("// SPDX-License-Identifier: Apache-2.0\n")
 print("// Written by Tests/EndToEndTests/Reference/make_unicode_tables.py. All numbers are in base 36.\n")
+if sys.argv[1:] == ["compatibility"]:
+    print("/// The character data of compatibility normalization.\nenum CompatibilityTable {")
+    print(literal("decompositions", "`DISTANCE:PARTS`, the distance from the character before.", compatible), end="")
+    print("}")
+    sys.exit()
 print("/// The character data of canonical normalization.\nenum UnicodeTables {")
 print(literal("decompositions", "`DISTANCE:PARTS`, the distance from the character before; `=` if the parts also compose.",
               decompositions))

@@ -21,6 +21,7 @@ extension Command {
             Option("no-special", "do not add BOS and EOS tokens"),
             Option("parse-special", "parse the names of control tokens in the text as these tokens"),
             Option("decode", value: "IDS", "print the text of ids: 1,2,3 or \"1 2 3\""),
+            Option("special", "with --decode, show control tokens by their names"),
         ],
         examples: [
             ("\"Once upon a time\"", "ids"),
@@ -41,6 +42,9 @@ private func tokenizeCommand(_ arguments: Arguments) throws {
         model = try arguments.model(hint: "; put the text in quotes")
     }
     try arguments.exclude("file", "decode")
+    if arguments.has("special"), !arguments.has("decode") {
+        throw Failure.usage("--special goes with --decode; for names in a text there is --parse-special")
+    }
     let forms = ["pieces", "ids", "count", "json"].filter(arguments.has)
     if forms.count > 1 { try arguments.exclude(forms[0], forms[1]) }
     let decoded = try arguments.tokenIDs("decode")
@@ -78,11 +82,11 @@ private func print(_ ids: [Int32], _ tokenizer: Tokenizer, _ arguments: Argument
             ("count", .number(ids.count)),
             ("ids", .array(ids.map { .integer(Int64($0)) })),
             ("pieces", .array(ids.map { .string(piece($0)) })),
-            ("text", .string(tokenizer.decode(ids))),
+            ("text", .string(tokenizer.decode(ids, skipSpecial: !arguments.has("special")))),
         ]
         try Console.writeLine(JSON.object(report).text())
     } else if arguments.has("decode") {
-        try Console.writeGenerated(tokenizer.decode(ids) + "\n")
+        try Console.writeGenerated(tokenizer.decode(ids, skipSpecial: !arguments.has("special")) + "\n")
     } else {
         try Console.writeLine(ids.map(String.init).joined(separator: " "))
     }

@@ -45,6 +45,8 @@ struct GenerationState {
 
     /// Ends the text; returns what is left of it, or nil.
     mutating func finish(_ why: StopReason) -> String? {
+        // Half a character is not shown where it was not the model that ended the text.
+        if why != .endOfText { decoder = StreamingDecoder() }
         let rest = stops.feed(decoder.finish())
         reason = rest.stop.map { .stopString($0) } ?? why
         let text = rest.text + stops.finish()

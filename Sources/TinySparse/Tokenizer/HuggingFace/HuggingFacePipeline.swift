@@ -13,7 +13,12 @@ struct HuggingFacePipeline: Sendable {
     private let steps: [PreTokenizerStep]
     private let rawTokens: AddedTokens
     private let normalizedTokens: AddedTokens
-    private let model: RuleBPE
+    private let model: Model
+
+    private enum Model: Sendable {
+        case bpe(RuleBPE)
+        case unigram(Unigram)
+    }
 
     /// Longer words are cut, which keeps positions in 32 bits.
     private static let maximumWord = 1 << 28
@@ -22,7 +27,9 @@ struct HuggingFacePipeline: Sendable {
     ///   - settings: see `TokenizerSpec.settings`.
     ///   - vocabulary: the texts of all tokens, numbered by id.
     /// - Throws: `TokenizerError` naming what is not supported.
-    init(settings: JSON, vocabulary: ByteStringTable, merges: [[UInt8]]) throws(TokenizerError) {
+    init(
+        settings: JSON, vocabulary: ByteStringTable, types: [TokenizerSpec.TokenType], spec: TokenizerSpec
+    ) throws(TokenizerError) {
         normalizers = try Normalizer.steps(settings["normalizer"])
         steps = try PreTokenizerStep.steps(settings["pre_tokenizer"])
         try Self.checkGrowth(normalizers, steps)
@@ -45,9 +52,20 @@ struct HuggingFacePipeline: Sendable {
         }
         rawTokens = AddedTokens(raw)
         normalizedTokens = AddedTokens(normalized)
-        model = try RuleBPE(
-            vocabulary: vocabulary, rules: merges, addedOnly: addedOnly, special: special,
-            options: try Self.options(settings["model"], vocabulary))
+        if settings["model"]?["type"]?.string == "Unigram" {
+            // Neither what is only added nor gaps in the numbers; special tokens were cut out before where they count.
+            let gaps = types.indices.filter { types[$0] == .unused }.map { Int32($0) }
+            model = .unigram(
+                .huggingFace(
+                    vocabulary, scores: try spec.checkedScores(), excluded: addedOnly.union(special).union(gaps),
+                    unknown: try Self.id(settings["model"]?["unk_id"], count: vocabulary.count, "unknown token"),
+                    fallsBackToBytes: settings["model"]?["byte_fallback"]?.bool ?? false))
+        } else {
+            model = .bpe(
+                try RuleBPE(
+                    vocabulary: vocabulary, rules: spec.merges, addedOnly: addedOnly, special: special,
+                    options: try Self.options(settings["model"], vocabulary)))
+        }
     }
 
     // MARK: - Encoding
@@ -126,7 +144,12 @@ struct HuggingFacePipeline: Sendable {
                 while start < range.upperBound {
                     var end = min(range.upperBound, start + Self.maximumWord)
                     while end < range.upperBound, text[end] & 0xC0 == 0x80 { end -= 1 }
-                    model.encode(text.part(start..<end), into: &ids, scratch: &scratch)
+                    let word = text.part(start..<end)
+                    switch model {
+                    case .bpe(let model): model.encode(word, into: &ids, scratch: &scratch)
+                    case .unigram(let model):
+                        scratch.cache.append(word, to: &ids) { model.encode(word, into: &$0) }
+                    }
                     start = end
                 }
             }
@@ -151,6 +174,7 @@ extension HuggingFacePipeline {
             switch step {
             case .replace(let pattern, let content): growth *= max(1, min(1000, content.count / pattern.count))
             case .prepend(let prefix): growth *= prefix.count > 64 ? 1000 : 1
+            case .replaceMatches(_, let content): growth *= max(1, min(1000, content.count))
             default: break
             }
             guard growth <= 64 else { throw .malformedFile("the normalizer makes texts more than 64 times as long") }

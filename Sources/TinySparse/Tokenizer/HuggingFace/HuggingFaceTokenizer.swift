@@ -15,21 +15,23 @@ extension TokenizerSpec {
         let config = try config.map { (bytes) throws(TokenizerError) in
             try Self.parse(bytes, "tokenizer_config.json")
         }
+        try self.init(root: root, config: config)
+    }
+
+    /// The same of files that have been parsed.
+    init(root: JSON, config: JSON?) throws(TokenizerError) {
         guard let model = root["model"] else { throw .malformedFile("tokenizer.json: no model") }
         // Old files do not name the type of a BPE model.
-        let type = model["type"]?.string ?? (model["merges"] != nil ? "BPE" : "unnamed")
-        guard type == "BPE" else { throw .unsupportedModel(type) }
-        for option in ["dropout", "continuing_subword_prefix", "end_of_word_suffix"] {
-            guard let value = model[option], !value.isNull, value.string != "", value.double != 0 else { continue }
-            throw .unsupportedModel("BPE with \(option)")
-        }
+        let type = Self.modelType(model)
+        try Self.requireUnderstood(model, type)
         guard config?["split_special_tokens"]?.bool != true else {
             throw .malformedFile(
                 "tokenizer_config.json: split_special_tokens is not supported; without it special tokens are recognized"
             )
         }
-        self.init(model: Self.huggingFace, tokens: [], merges: try Self.merges(model["merges"]))
-        guard let vocabulary = model["vocab"]?.object else { throw .missing(field: "vocab") }
+        let merges = type == "BPE" ? try Self.merges(model["merges"]) : []
+        self.init(model: Self.huggingFace, tokens: [], merges: merges)
+        let (vocabulary, ownScores) = try Self.vocabulary(model, type)
         let (added, missing) = Self.addedTokens(root["added_tokens"]?.array ?? [], config, vocabulary)
         var list = try TokenList(
             vocabulary: vocabulary, added: added, fallsBackToBytes: model["byte_fallback"]?.bool ?? false)
@@ -39,23 +41,60 @@ extension TokenizerSpec {
         }
         tokens = list.tokens
         types = Array(list.types.prefix(tokens.count))
+        scores = ownScores.map { ($0 + Array(repeating: 0, count: tokens.count)).prefix(tokens.count).map { $0 } }
         notes = list.notes + missing
         let sections = ["normalizer", "pre_tokenizer", "post_processor", "decoder"].compactMap { key in
             root[key].map { (key: key, value: $0) }
         }
-        let options = ["unk_token", "fuse_unk", "byte_fallback", "ignore_merges"].compactMap { key in
+        let options = ["type", "unk_token", "unk_id", "fuse_unk", "byte_fallback", "ignore_merges"].compactMap { key in
             model[key].map { (key: key, value: $0) }
         }
         settings = .object([("added_tokens", .array(addedSettings)), ("model", .object(options))] + sections)
         readSpecialTokens(config: config, unknownToken: model["unk_token"])
+        if type == "Unigram", let id = model["unk_id"]?.integer, 0 <= id, id < tokens.count { unknown = Int32(id) }
         try noteContradictions(root, config: config)
     }
 
-    private static func parse(_ bytes: [UInt8], _ name: String) throws(TokenizerError) -> JSON {
+    static func parse(_ bytes: [UInt8], _ name: String) throws(TokenizerError) -> JSON {
         do { return try JSON.parse(bytes) } catch { throw .malformedFile("\(name): \(error)") }
     }
 
     // MARK: - Lists
+
+    /// The kind of model; old files do not name it.
+    static func modelType(_ model: JSON) -> String {
+        if let type = model["type"]?.string { return type }
+        return model["merges"] != nil ? "BPE" : model["unk_id"] != nil ? "Unigram" : "unnamed"
+    }
+
+    private static func requireUnderstood(_ model: JSON, _ type: String) throws(TokenizerError) {
+        guard type == "BPE" || type == "Unigram" else { throw .unsupportedModel(type) }
+        for option in ["dropout", "continuing_subword_prefix", "end_of_word_suffix", "alpha", "nbest_size"] {
+            guard let value = model[option], !value.isNull, value.string != "", value.double != 0 else { continue }
+            throw .unsupportedModel("\(type) with \(option)")
+        }
+    }
+
+    /// The tokens and their ids; of a Unigram model also their scores.
+    private static func vocabulary(
+        _ model: JSON, _ type: String
+    ) throws(TokenizerError) -> (tokens: [(key: String, value: JSON)], scores: [Double]?) {
+        if type == "BPE" {
+            guard let vocabulary = model["vocab"]?.object else { throw .missing(field: "vocab") }
+            return (vocabulary, nil)
+        }
+        guard let list = model["vocab"]?.array else { throw .missing(field: "vocab") }
+        guard model["unk_id"]?.integer != nil else { throw .missing(field: "unk_id") }
+        var (tokens, scores): ([(key: String, value: JSON)], [Double]) = ([], [])
+        for (id, entry) in list.enumerated() {
+            guard let pair = entry.array, pair.count == 2, let text = pair[0].string, let score = pair[1].double else {
+                throw .malformedFile("tokenizer.json: token \(id) is not a text and a score")
+            }
+            tokens.append((text, .integer(Int64(id))))
+            scores.append(score)
+        }
+        return (tokens, scores)
+    }
 
     /// The merge rules "left right", written so or, by newer versions, as pairs.
     private static func merges(_ json: JSON?) throws(TokenizerError) -> [[UInt8]] {
@@ -133,7 +172,11 @@ extension TokenizerSpec {
         eos = id(of: config?["eos_token"])
         padding = id(of: config?["pad_token"])
         unknown = id(of: unknownToken) ?? id(of: config?["unk_token"])
-        // Either the source itself, or a list of named ones.
+        readTemplate(config)
+    }
+
+    /// Reads the chat template of a `tokenizer_config.json`: either the source itself, or a list of named ones.
+    mutating func readTemplate(_ config: JSON?) {
         let templates = config?["chat_template"]
         let named = templates?.array?.first { $0["name"]?.string == "default" }
         chatTemplate = templates?.string ?? named?["template"]?.string

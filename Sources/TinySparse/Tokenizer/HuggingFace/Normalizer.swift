@@ -13,14 +13,19 @@ func flattened(_ json: JSON?, _ key: String) -> [JSON] {
 /// A change of the text before it is cut into words: a step of `normalizer` in `tokenizer.json`.
 enum Normalizer: Sendable {
     case canonical(composing: Bool)
+    case compatible(composing: Bool)
     case lowercase
     case stripAccents
     case strip(left: Bool, right: Bool)
     case replace([UInt8], by: [UInt8])
+    case replaceMatches(RegularExpression, by: [UInt8])
     case prepend([UInt8])
+    case map(CharacterMap)
+    case byteAlphabet
+    case cleanUp
 
     private static let supported =
-        "NFC, NFD, Lowercase, StripAccents, Strip, Prepend, Replace of a string, and a Sequence of these"
+        "NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, Precompiled, Nmt, ByteLevel, and a Sequence of these"
 
     /// The steps of a normalizer; none for null.
     /// - Throws: `unsupportedSetting` naming what is not known.
@@ -33,22 +38,62 @@ enum Normalizer: Sendable {
         switch type {
         case "NFC": self = .canonical(composing: true)
         case "NFD": self = .canonical(composing: false)
+        case "NFKC": self = .compatible(composing: true)
+        case "NFKD": self = .compatible(composing: false)
         case "Lowercase": self = .lowercase
         case "StripAccents": self = .stripAccents
         case "Strip":
             self = .strip(left: json["strip_left"]?.bool ?? true, right: json["strip_right"]?.bool ?? true)
         case "Prepend":
             self = .prepend(Array((json["prepend"]?.string ?? "").utf8))
-        case "Replace":
-            guard let pattern = json["pattern"]?["String"]?.string, let content = json["content"]?.string,
-                !pattern.isEmpty
-            else {
-                let expression = json["pattern"]?["Regex"]?.string ?? ""
-                throw Self.unsupported("Replace of the expression \(expression)")
+        case "Replace": self = try Self.replacement(json)
+        case "Precompiled":
+            let text = json["precompiled_charsmap"]?.string ?? ""
+            // Without a map, nothing is replaced.
+            guard let bytes = Self.base64(text) else {
+                throw .malformedFile("the precompiled map of characters is not base64; the file is damaged")
             }
-            self = .replace(Array(pattern.utf8), by: Array(content.utf8))
+            self = bytes.isEmpty ? .replace([0], by: [0]) : .map(try CharacterMap(bytes))
+        case "Nmt": self = .cleanUp
+        case "ByteLevel": self = .byteAlphabet
         default: throw Self.unsupported(type)
         }
+    }
+
+    private static func replacement(_ json: JSON) throws(TokenizerError) -> Normalizer {
+        let content = Array((json["content"]?.string ?? "").utf8)
+        if let pattern = json["pattern"]?["String"]?.string, !pattern.isEmpty {
+            return .replace(Array(pattern.utf8), by: content)
+        }
+        guard let source = json["pattern"]?["Regex"]?.string else { throw unsupported("Replace without a pattern") }
+        do throws(ExpressionError) {
+            let expression = try RegularExpression(source, .oniguruma)
+            guard !expression.canBeEmpty else { throw ExpressionError("a match without characters") }
+            return .replaceMatches(expression, by: content)
+        } catch {
+            throw unsupported("Replace of \(printable(source)) with \(error.reason)")
+        }
+    }
+
+    /// The bytes that a text in base64 stands for; nil for another text.
+    private static func base64(_ text: String) -> [UInt8]? {
+        var (bytes, bits, count): ([UInt8], UInt32, Int) = ([], 0, 0)
+        for character in text.utf8 where character != UInt8(ascii: "=") {
+            let value: UInt8
+            switch character {
+            case 0x41...0x5A: value = character - 0x41
+            case 0x61...0x7A: value = character - 0x61 + 26
+            case 0x30...0x39: value = character - 0x30 + 52
+            case UInt8(ascii: "+"): value = 62
+            case UInt8(ascii: "/"): value = 63
+            default: return nil
+            }
+            (bits, count) = (bits << 6 | UInt32(value), count + 6)
+            guard count >= 8 else { continue }
+            count -= 8
+            bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+        }
+        return bytes
     }
 
     private static func unsupported(_ name: String) -> TokenizerError {
@@ -59,7 +104,8 @@ enum Normalizer: Sendable {
     /// - Parameter text: text that has passed `UTF8Repair`.
     func apply(to text: [UInt8]) -> [UInt8] {
         switch self {
-        case .canonical(let composing): return UnicodeNormalization.shared.normalized(text, composing: composing)
+        case .canonical(let composing): return UnicodeNormalization.canonical.normalized(text, composing: composing)
+        case .compatible(let composing): return UnicodeNormalization.compatible.normalized(text, composing: composing)
         case .lowercase: return Self.lowercased(text)
         case .stripAccents:
             return text.withUnsafeBufferPointer { bytes in
@@ -77,7 +123,38 @@ enum Normalizer: Sendable {
             }
         case .replace(let pattern, let content):
             return text.withUnsafeBufferPointer { $0.replacing(pattern, by: content) }
+        case .replaceMatches(let expression, let content):
+            return text.withUnsafeBufferPointer { bytes in
+                var out: [UInt8] = []
+                var scratch = RegularExpression.Scratch()
+                expression.forEachPart(of: bytes, in: 0..<bytes.count, &scratch) { part, isMatch in
+                    if isMatch { out += content } else { out += bytes[part] }
+                }
+                return out
+            }
         case .prepend(let prefix): return text.isEmpty ? text : prefix + text
+        case .map(let map): return map.applied(to: text)
+        case .byteAlphabet:
+            var out: [UInt8] = []
+            for byte in text { ByteAlphabet.append(byte, to: &out) }
+            return out
+        case .cleanUp: return Self.cleanedUp(text)
+        }
+    }
+
+    /// Leaves out controls, and writes other white space as a space: Nmt, as the tokenizers library has it.
+    private static func cleanedUp(_ text: [UInt8]) -> [UInt8] {
+        text.withUnsafeBufferPointer { bytes in
+            var out: [UInt8] = []
+            bytes.forEachCharacter(in: 0..<bytes.count) { code, range in
+                switch code {
+                case 0x01...0x08, 0x0B, 0x0E...0x1F, 0x7F, 0x8F, 0x9F: break
+                case 0x09, 0x0A, 0x0C, 0x0D, 0x1680, 0x200B...0x200F, 0x2028, 0x2029, 0x2581, 0xFEFF, 0xFFFD:
+                    out.append(UInt8(ascii: " "))
+                default: out += bytes[range]
+                }
+            }
+            return out
         }
     }
 

@@ -4,24 +4,23 @@ import TinySupport
 
 /// Reading `pre_tokenizer` of a `tokenizer.json`.
 extension PreTokenizerStep {
-    /// The expressions of `Split` pre-tokenizers, which hand-written scanners follow. Every one matches everything.
-    private static let expressions: [(expression: String, rule: PreTokenizer)] = {
-        let contractions = #"(?i:'s|'t|'re|'ve|'m|'ll|'d)"#
-        let rest = #"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
-        let words = #"|[^\r\n\p{L}\p{N}]?\p{L}+"#
-        let gpt2 = #"| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
-        return [
-            (contractions + words + #"|\p{N}{1,3}"# + rest, .llama3(maximumDigits: 3)),
-            (contractions + words + #"|\p{N}"# + rest, .llama3(maximumDigits: 1)),
-            ("'s|'t|'re|'ve|'m|'ll|'d" + gpt2, .gpt2),
-            ("'(?:[sdmt]|ll|ve|re)" + gpt2, .gpt2),
-        ]
-    }()
-
     /// The steps of a pre-tokenizer; none for null.
     /// - Throws: `unsupportedPreTokenizer` naming what is not known.
     static func steps(_ json: JSON?) throws(TokenizerError) -> [PreTokenizerStep] {
-        try flattened(json, "pretokenizers").map { (step) throws(TokenizerError) in try PreTokenizerStep(step) }
+        var steps: [PreTokenizerStep] = []
+        for step in flattened(json, "pretokenizers") {
+            // White space is lost, and every punctuation mark is a word.
+            if step["type"]?.string == "BertPreTokenizer" {
+                steps += [.split(.space, .removed, invert: false), .split(try punctuation(), .isolated, invert: false)]
+            } else {
+                steps.append(try PreTokenizerStep(step))
+            }
+        }
+        return steps
+    }
+
+    private static func punctuation() throws(TokenizerError) -> Pattern {
+        try expression(#"[\p{P}!-/:-@\[-`{-~]"#)
     }
 
     private init(_ json: JSON) throws(TokenizerError) {
@@ -36,6 +35,18 @@ extension PreTokenizerStep {
             let isIndividual = json["individual_digits"]?.bool ?? false
             self = .split(.digit, isIndividual ? .isolated : .contiguous, invert: false)
         case "WhitespaceSplit": self = .split(.space, .removed, invert: false)
+        case "Whitespace":
+            // What is a word differs from \w of other expressions: no fractions, but joiners.
+            let word = #"[\w&&[^\p{No}]]\x{200C}\x{200D}"#
+            self = .split(try Self.expression("[\(word)]+|[^\(word)\\s]+"), .removed, invert: true)
+        case "Punctuation":
+            self = .split(
+                try Self.punctuation(), json["behavior"] == nil ? .isolated : try Self.behavior(json), invert: false)
+        case "CharDelimiterSplit":
+            guard let delimiter = json["delimiter"]?.string, !delimiter.isEmpty else {
+                throw .unsupportedPreTokenizer("CharDelimiterSplit without a delimiter")
+            }
+            self = .split(.string(Array(delimiter.utf8)), .removed, invert: false)
         default: throw .unsupportedPreTokenizer(type)
         }
     }
@@ -63,11 +74,16 @@ extension PreTokenizerStep {
         if let string = json["pattern"]?["String"]?.string, !string.isEmpty {
             return .split(.string(Array(string.utf8)), behavior, invert: invert)
         }
-        let expression = json["pattern"]?["Regex"]?.string ?? "no expression"
-        guard let rule = expressions.first(where: { $0.expression.utf8.elementsEqual(expression.utf8) })?.rule else {
-            throw .unsupportedPreTokenizer("Split at \(printable(expression))")
+        guard let expression = json["pattern"]?["Regex"]?.string else {
+            throw .unsupportedPreTokenizer("Split without a pattern")
         }
-        return .split(.words(rule), behavior, invert: invert)
+        return .split(try Self.expression(expression), behavior, invert: invert)
+    }
+
+    private static func expression(_ source: String) throws(TokenizerError) -> Pattern {
+        do { return .expression(try RegularExpression(source, .oniguruma)) } catch {
+            throw .unsupportedPreTokenizer("Split at \(printable(source)): \(error.reason) is not supported")
+        }
     }
 
     private static func behavior(_ json: JSON) throws(TokenizerError) -> Behavior {

@@ -6,8 +6,9 @@ import TinySupport
 enum PreTokenizerStep: Sendable {
     /// What a text is cut at.
     enum Pattern: Sendable {
-        /// An expression that matches everything, one word after the other.
-        case words(PreTokenizer)
+        /// The words of GPT-2, all of the text.
+        case words
+        case expression(RegularExpression)
         case string([UInt8])
         case digit
         case space
@@ -57,7 +58,7 @@ enum PreTokenizerStep: Sendable {
                     out += word
                 }
             }
-            if usesExpression { Self.split(&words, at: .words(.gpt2), .isolated, invert: false) }
+            if usesExpression { Self.split(&words, at: .words, .isolated, invert: false) }
             Self.rewrite(&words) { word, _, out in
                 for byte in word { ByteAlphabet.append(byte, to: &out) }
             }
@@ -80,10 +81,11 @@ enum PreTokenizerStep: Sendable {
 
     private static func split(_ words: inout Words, at pattern: Pattern, _ behavior: Behavior, invert: Bool) {
         var ranges: [Range<Int>] = []
+        var scratch = RegularExpression.Scratch()
         words.text.withUnsafeBufferPointer { text in
             for range in words.ranges {
                 var splitter = Splitter(behavior)
-                pattern.forEachPart(of: text, in: range) { splitter.add($0, isMatch: $1 != invert) }
+                pattern.forEachPart(of: text, in: range, &scratch) { splitter.add($0, isMatch: $1 != invert) }
                 ranges += splitter.words
             }
         }
@@ -120,12 +122,16 @@ private struct Splitter {
 
 extension PreTokenizerStep.Pattern {
     /// Calls `body` with every match and everything between matches; nothing is empty.
-    fileprivate func forEachPart(of text: Bytes, in range: Range<Int>, _ body: (Range<Int>, _ isMatch: Bool) -> Void) {
+    fileprivate func forEachPart(
+        of text: Bytes, in range: Range<Int>, _ scratch: inout RegularExpression.Scratch,
+        _ body: (Range<Int>, _ isMatch: Bool) -> Void
+    ) {
         switch self {
-        case .words(let rule):
-            rule.forEachWord(in: text.part(range)) {
+        case .words:
+            PreTokenizer.gpt2.forEachWord(in: text.part(range)) {
                 body($0.lowerBound + range.lowerBound..<$0.upperBound + range.lowerBound, true)
             }
+        case .expression(let expression): expression.forEachPart(of: text, in: range, &scratch, body)
         case .string(let string): text.forEachPart(at: string, in: range, body)
         case .digit, .space:
             var start = range.lowerBound
@@ -143,7 +149,7 @@ extension PreTokenizerStep.Pattern {
         switch self {
         case .digit: CharacterClass(code) == .number
         case .space: CharacterClass.isWhitespace(code)
-        case .words, .string: false
+        case .words, .expression, .string: false
         }
     }
 }

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The canonical normalization forms NFD and NFC.
+/// The normalization forms NFD and NFC, NFKD and NFKC.
 ///
 /// Source: Unicode Standard Annex 15 and chapter 3.12 of the standard (Hangul). Linear in the text, but for runs of
 /// combining marks, which are sorted.
 struct UnicodeNormalization: Sendable {
-    static let shared = UnicodeNormalization()
+    /// NFD and NFC.
+    static let canonical = UnicodeNormalization(isCompatible: false)
+    /// NFKD and NFKC.
+    static let compatible = UnicodeNormalization(isCompatible: true)
 
     /// What a character decomposes into in one step; the second part is 0 if there is only one.
     private var decompositions: [UInt32: (UInt32, UInt32)] = [:]
     private var compositions: [UInt64: UInt32] = [:]
     private var combiningClasses: [UInt32: UInt8] = [:]
+    /// What characters decompose into that are not the same; only for the compatible forms.
+    private var compatible: [UInt32: [UInt32]] = [:]
 
-    private init() {
+    private init(isCompatible: Bool) {
         var code: UInt32 = 0
         Self.forEachEntry(UnicodeTables.decompositions) { numbers, composes in
             code += numbers[0]
@@ -24,6 +29,12 @@ struct UnicodeNormalization: Sendable {
         Self.forEachEntry(UnicodeTables.combiningClasses) { numbers, _ in
             code += numbers[0]
             for offset in 0..<numbers[1] { combiningClasses[code + offset] = UInt8(numbers[2]) }
+        }
+        guard isCompatible else { return }
+        code = 0
+        Self.forEachEntry(CompatibilityTable.decompositions) { numbers, _ in
+            code += numbers[0]
+            compatible[code] = Array(numbers.dropFirst())
         }
     }
 
@@ -52,8 +63,8 @@ struct UnicodeNormalization: Sendable {
 
     /// The normal form of a text that has passed `UTF8Repair`.
     func normalized(_ text: [UInt8], composing: Bool) -> [UInt8] {
-        // No character below U+0300 changes in NFC, and none below U+0080 in NFD.
-        let limit: UInt8 = composing ? 0xCC : 0x80
+        // No character below U+0300 changes in NFC, and none below U+0080 in the other forms.
+        let limit: UInt8 = composing && compatible.isEmpty ? 0xCC : 0x80
         guard text.contains(where: { $0 >= limit }) else { return text }
         var characters = decomposed(text)
         sortMarks(&characters)
@@ -88,6 +99,8 @@ struct UnicodeNormalization: Sendable {
             out.append(Hangul.firstLead + syllable / (Hangul.vowels * Hangul.tails))
             out.append(Hangul.firstVowel + syllable / Hangul.tails % Hangul.vowels)
             if syllable % Hangul.tails > 0 { out.append(Hangul.beforeTails + syllable % Hangul.tails) }
+        } else if let parts = compatible[code] {
+            for part in parts { decompose(part, into: &out) }
         } else if let (first, second) = decompositions[code] {
             decompose(first, into: &out)
             if second != 0 { out.append(second) }

@@ -6,12 +6,16 @@
 Writes tokenizers.json: small vocabularies ("bases"), each a tokenizer.json without options; for each case a base, the
 sections of tokenizer.json that it changes, and what the tokenizers library makes of the texts: their ids, and the texts
 of these ids; conversations; and what transformers makes of tokenizer_config.json and chat_template.jinja. Needs the
-Python packages tokenizers (0.23.3) and transformers (5.24.0).
+Python packages tokenizers (0.23.3), transformers (5.24.0) and sentencepiece (0.2).
 """
+import base64
+import io
 import json
 import os
 import tempfile
 
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer
 
@@ -64,13 +68,48 @@ def character_base():
     return model
 
 
+def unigram_base():
+    """Pieces with scores; of the characters some are missing."""
+    t = Tokenizer(models.Unigram())
+    t.pre_tokenizer = pre_tokenizers.Metaspace()
+    t.train_from_iterator([x for x in TRAINING if "\u2603" not in x and "\u65e5" not in x], trainers.UnigramTrainer(
+        vocab_size=300, unk_token="<unk>", special_tokens=["<unk>", "<s>", "</s>"]))
+    return json.loads(t.to_str())["model"]
+
+
+RULES = {"\ufb01": "fi", "\ufb03": "ffi", "\u2460": "1", "e\u0301": "\u00e9", "\u00a0": " ", "\t": " ", "\u3000": " ", "\u00bd": "1/2",
+         "\uff21": "A", "\u00ad": "", "\u2003": " ", "\u0300\u0301": "x", "\u0958": "\u0915\u093c", "\u212b": "\u00e5", "\u1e9b\u0323": "s"}
+
+
+def sentence_piece(**options):
+    """A model trained by SentencePiece, as bytes."""
+    model = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.pop("rules", False):
+            options["normalization_rule_tsv"] = os.path.join(folder, "rules.tsv")
+            with open(options["normalization_rule_tsv"], "w") as f:
+                for a, b in RULES.items():
+                    f.write(" ".join("%X" % ord(c) for c in a) + "\t" + " ".join("%X" % ord(c) for c in b) + "\n")
+        else:
+            options.setdefault("normalization_rule_name", "identity")
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([x for x in TRAINING if "\u2603" not in x and "\u65e5" not in x and "\n" not in x]),
+            model_writer=model, hard_vocab_limit=False, minloglevel=2, **options)
+    return model.getvalue()
+
+
+def character_map():
+    proto = sentencepiece_model_pb2.ModelProto.FromString(sentence_piece(model_type="bpe", vocab_size=200, rules=True))
+    return base64.b64encode(proto.normalizer_spec.precompiled_charsmap).decode()
+
+
 def added(id, content, special=True, **flags):
     return {"id": id, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
             "special": special, **flags}
 
 
-BYTES, CHARACTERS = byte_level_base(), character_base()
-B, C = len(BYTES["vocab"]), len(CHARACTERS["vocab"])
+BYTES, CHARACTERS, UNIGRAM = byte_level_base(), character_base(), unigram_base()
+B, C, U = len(BYTES["vocab"]), len(CHARACTERS["vocab"]), len(UNIGRAM["vocab"])
 LLAMA_DECODER = {"type": "Sequence", "decoders": [
     {"type": "Replace", "pattern": {"String": MARK}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
     {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
@@ -81,6 +120,9 @@ BASES = {
                        decoder={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}),
     "characters": tokenizer(CHARACTERS, added_tokens=[added(0, "<unk>"), added(1, "<s>"), added(2, "</s>")],
                             decoder=LLAMA_DECODER),
+    "pieces": tokenizer(UNIGRAM, added_tokens=[added(0, "<unk>"), added(1, "<s>"), added(2, "</s>")],
+                        pre_tokenizer={"type": "Metaspace", "replacement": MARK, "prepend_scheme": "always", "split": True},
+                        decoder={"type": "Metaspace", "replacement": MARK, "prepend_scheme": "always", "split": True}),
 }
 
 CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -125,7 +167,7 @@ def case(name, base, **change):
 
 
 case("bytes", "bytes")
-for name in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt"]:
+for name in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt", "BertNormalizer"]:
     case(f"normalizer {name}", "bytes", normalizer={"type": name})
 for left, right in [(True, True), (True, False), (False, True)]:
     case(f"normalizer Strip {left} {right}", "bytes",
@@ -150,7 +192,55 @@ for ignore in [True, False]:
     case(f"split llama 3, {'ignore merges' if ignore else 'unreachable tokens'}", "bytes",
          pre_tokenizer=sequence("pretokenizers", split({"Regex": LLAMA3}), PLAIN),
          model={"ignore_merges": ignore, "vocab": UNREACHABLE})
-case("split unknown expression", "bytes", pre_tokenizer=sequence("pretokenizers", split({"Regex": r"\p{L}+"}), PLAIN))
+# Of models, and what tries the syntax of expressions.
+EXPRESSIONS = {
+    "cl100k": r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s""",
+    "o200k": r"""[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+""",
+    "deepseek v3": r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+""",
+    "bloom": r""" ?[^(\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+""",
+    "letters": r"\p{L}+", "not letters": r"\P{L}+", "long property": r"\p{Letter}|\p{^Number}",
+    "intersection": r"[\p{L}&&[^\p{Han}]]+", "scripts": r"\p{Han}+|\p{Hiragana}+|\p{Katakana}+|\p{Hangul}+|\p{Thai}+",
+    "thousands": r"\d{1,3}(?=(?:\d{3})*\b)", "places in numbers": r"(?=(\d{3})+(?!\d))", "words": r"\w+|[^\w\s]+",
+    "boundaries": r"\b", "no boundaries": r"\B", "lazy": r"[a-z]+?l|.{2,4}?o", "either": r"a|ab|abc", "optional": r"(?:He|Hello)?",
+    "lines": r"^.|.$", "text": r"\A.|.\z|.\Z", "behind": r"(?<=l)o|(?<!e)r", "case": r"(?i)s|K|[x-z]+", "case off": r"(?i:o(?-i:W)|W)",
+    "interval": r"\p{N}{2}|\p{N}{,3}x|a{2,}", "repeated interval": r"\p{N}{1,3}+", "hyphens": r"[a\-z]|[-b]|[c-]|[]\[]", "hex": r"\h+|\x61|\x{e9}|\u00e9",
+    "posix": r"[[:space:]]+|[[:punct:]]+", "brace": r"\(a\)\[b\]{c}", "nothing": r"", "starred": r"l*",
+    "nested": r"((?:l|o)+(?:w(?:e(?:r|st))?)?)+", "ahead twice": r"(?=\p{L})(?!l).", "ahead in ahead": r"\w+(?=\s(?!w))", "possessive": r"l?+o|\p{L}*+ ",
+}
+for name, expression in EXPRESSIONS.items():
+    case(f"expression {name}", "bytes", pre_tokenizer=sequence("pretokenizers", split({"Regex": expression}), PLAIN))
+case("expressions in a row", "bytes", pre_tokenizer=sequence(
+    "pretokenizers", split({"Regex": r"\p{N}{1,3}"}), split({"Regex": "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"}),
+    split({"Regex": EXPRESSIONS["deepseek v3"]}), PLAIN))
+for behavior in ["Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"]:
+    case(f"expression inverted {behavior}", "bytes",
+         pre_tokenizer=sequence("pretokenizers", split({"Regex": r"\p{L}+|\d"}, behavior, True), PLAIN))
+for name, expression in [
+    ("back reference", r"(a)\1"), ("atomic group", r"(?>a+)b"), ("possessive group", r"(?:ab)++"), ("look behind of two", r"(?<=ab)c"),
+    ("empty loop", r"(?:a*)*"), ("unknown property", r"\p{Klingon}"), ("small letters", r"(?i:\p{Lu}+)"), ("sharp s", r"(?i:straSSe)"),
+    ("beyond ASCII", "(?i:\u00e9)"), ("class alpha", r"[[:alpha:]]+"), ("line break", r"\R"), ("too large", r"(?:a{2000}){2000}"),
+    ("named group", r"(?<n>a)"), ("property without braces", r"\pL"),
+]:
+    case(f"refused split {name}", "bytes", pre_tokenizer=sequence("pretokenizers", split({"Regex": expression}), PLAIN))
+case("normalizer Replace of nothing", "bytes", normalizer=replace({"Regex": "a*"}, "b"))
+case("normalizer Precompiled", "bytes", normalizer={"type": "Precompiled", "precompiled_charsmap": character_map()})
+case("pre-tokenizer UnicodeScripts", "bytes", pre_tokenizer={"type": "UnicodeScripts"})
+case("pre-tokenizer CharDelimiterSplit", "bytes", pre_tokenizer=sequence("pretokenizers", {"type": "CharDelimiterSplit", "delimiter": "l"}, PLAIN))
+case("normalizer ByteLevel alone", "bytes", normalizer={"type": "ByteLevel"}, pre_tokenizer=split({"Regex": r"\p{L}+"}))
+
+case("unigram", "pieces")
+T5_NORMALIZER = sequence("normalizers", {"type": "Precompiled", "precompiled_charsmap": character_map()},
+                         {"type": "Strip", "strip_left": False, "strip_right": True}, replace({"Regex": " {2,}"}, MARK))
+case("unigram of T5", "pieces", normalizer=T5_NORMALIZER, post_processor=template([], ["</s>"], {"</s>": [2]}))
+case("unigram without splits", "pieces", pre_tokenizer=metaspace("first", False))
+case("unigram with added tokens", "pieces", added_tokens=[
+    added(0, "<unk>"), added(1, "<s>"), added(2, "</s>"), added(U, "<mask>", lstrip=True), added(U + 1, "tool", special=False)])
+case("unigram with bytes", "pieces", model={
+    "byte_fallback": True, "vocab": UNIGRAM["vocab"] + [["<0x%02X>" % b, 0.0] for b in range(256)]})
+case("unigram, scores of double precision and ties", "pieces", model={"vocab": [
+    [t, -1.0 - len(t) / 3 if i > 2 else 0.0] for i, (t, _) in enumerate(UNIGRAM["vocab"])]})
+case("unigram without unknown token", "pieces", model={"unk_id": None})
+case("unigram with an unknown token outside", "pieces", model={"unk_id": 99999})
 for behavior in ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]:
     for invert in [False, True]:
         case(f"split {behavior} {invert}", "bytes",
@@ -221,7 +311,7 @@ case("decoder WordPiece", "characters", decoder={"type": "WordPiece", "prefix": 
 case("post-processor of pairs", "bytes", post_processor={"type": "Unknown"})
 
 # The library shows the normalized text of an added token, and the names of bytes without ByteFallback.
-OWN_DECODING = ["added, lowercase normalized", "llama legacy, normalized", "metaspace other mark"]
+OWN_DECODING = ["unigram with bytes", "added, lowercase normalized", "llama legacy, normalized", "metaspace other mark"]
 
 # What the runtime refuses, each with its message.
 REFUSED = json.load(open(os.path.join(here, "refused.json")))
@@ -249,7 +339,7 @@ for name, (base, change) in cases.items():
     out.append(entry)
 unused = set(REFUSED) - set(cases)
 assert not unused, unused
-for base in BASES.values():
+for base in [BASES["bytes"], BASES["characters"]]:
     base["model"]["merges"] = [" ".join(m) for m in base["model"]["merges"]]
 
 
@@ -304,7 +394,18 @@ FOLDERS = [transformed(config, change, file) for config, change, file in [
     ({"extra_special_tokens": {"image_token": "<new>"}}, MASK, None), ({"eos_token": "Hello", "pad_token": "tool"}, {}, None),
     ({"clean_up_tokenization_spaces": True}, {}, None),
 ]]
+# Of folders without tokenizer.json: what SentencePiece makes of its own models.
+MODELS = []
+for kind in ["bpe", "unigram"]:
+    for options in [dict(), dict(byte_fallback=True, remove_extra_whitespaces=False), dict(rules=True),
+                    dict(rules=True, byte_fallback=True, add_dummy_prefix=False),
+                    dict(user_defined_symbols=["<tool>", "ow", "  ", "\n"], byte_fallback=True, remove_extra_whitespaces=False)]:
+        model = sentence_piece(model_type=kind, vocab_size=460 if "byte_fallback" in options else 260, **options)
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        ids = [processor.encode(x) for x in TEXTS]
+        MODELS.append({"name": f"{kind} {options}", "model": base64.b64encode(model).decode(), "ids": ids,
+                       "decoded": [processor.decode(x) for x in ids]})
 with open(os.path.join(here, "tokenizers.json"), "w") as f:
-    json.dump({"texts": TEXTS, "bases": BASES, "cases": out, "chats": CHATS, "folder_text": FOLDER_TEXT,
+    json.dump({"models": MODELS, "texts": TEXTS, "bases": BASES, "cases": out, "chats": CHATS, "folder_text": FOLDER_TEXT,
                "folders": FOLDERS}, f, ensure_ascii=False, separators=(",", ":"))
     f.write("\n")

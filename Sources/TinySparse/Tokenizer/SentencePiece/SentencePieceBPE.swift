@@ -18,11 +18,17 @@ struct SentencePieceBPE: Sendable {
     /// Whether no token has a space mark after another character: then words are independent and
     /// can be cached.
     private let wordsAreIndependent: Bool
+    /// What each token is to SentencePiece itself; empty for llama.cpp, to which all are the same.
+    private let types: [TokenizerSpec.TokenType]
 
-    /// - Parameter vocabulary: the token texts, numbered by id.
-    init(vocabulary: ByteStringTable, scores: [Float], unknown: Int32?) {
+    /// - Parameters:
+    ///   - vocabulary: the token texts, numbered by id.
+    ///   - types: as SentencePiece has it, control tokens are no merge's result, and unused ones are taken apart again;
+    ///     llama.cpp makes no difference: empty.
+    init(vocabulary: ByteStringTable, scores: [Float], unknown: Int32?, types: [TokenizerSpec.TokenType] = []) {
         self.vocabulary = vocabulary
         self.scores = scores
+        self.types = types
         var longest = 0
         var independent = true
         for id in 0..<vocabulary.count {
@@ -32,11 +38,11 @@ struct SentencePieceBPE: Sendable {
         }
         longestToken = longest
         wordsAreIndependent = independent
-        let hex = Array("0123456789ABCDEF".utf8)
+        let bytes = Unigram.byteTokens(vocabulary)
         byteTokens = (0..<256).map { byte in
-            let name = Array("<0x".utf8) + [hex[byte >> 4], hex[byte & 15], UInt8(ascii: ">")]
-            return (vocabulary.find(name) ?? vocabulary.find([UInt8(byte)])).map { Int32($0) }
-                ?? unknown ?? -1
+            if !bytes.isEmpty { return bytes[byte] }
+            let single = types.isEmpty ? vocabulary.find([UInt8(byte)]).map { Int32($0) } : nil
+            return single ?? unknown ?? -1
         }
     }
 
@@ -67,16 +73,19 @@ struct SentencePieceBPE: Sendable {
         for byte in text {
             if byte == UInt8(ascii: " ") { marked += Self.spaceMark } else { marked.append(byte) }
         }
-        marked.withUnsafeBufferPointer { marked in
-            var start = 0
-            while start < marked.count {
-                let end = wordsAreIndependent ? wordEnd(marked, start) : marked.count
-                let word = marked.part(start..<end)
-                scratch.cache.append(word, to: &output) {
-                    encode(word: word, into: &$0, merger: &scratch.merger)
-                }
-                start = end
+        marked.withUnsafeBufferPointer { encode(marked: $0, into: &output, scratch: &scratch) }
+    }
+
+    /// Appends the ids of a text whose spaces are marked.
+    func encode(marked: Bytes, into output: inout [Int32], scratch: inout Scratch) {
+        var start = 0
+        while start < marked.count {
+            let end = wordsAreIndependent ? wordEnd(marked, start) : marked.count
+            let word = marked.part(start..<end)
+            scratch.cache.append(word, to: &output) {
+                encode(word: word, into: &$0, merger: &scratch.merger)
             }
+            start = end
         }
     }
 
@@ -116,15 +125,26 @@ struct SentencePieceBPE: Sendable {
         }
         var node = 0
         while node >= 0 {
-            let piece = word.part(merger.range(node))
-            if let id = vocabulary.find(piece) {
-                output.append(Int32(id))
-            } else {
-                for byte in piece where byteTokens[Int(byte)] >= 0 {
-                    output.append(byteTokens[Int(byte)])
-                }
-            }
+            append(word, merger.range(node), merger.splits, &output)
             node = Int(merger.next[node])
+        }
+    }
+
+    /// Appends the ids of a piece; one that is unused comes apart into those that it was merged of.
+    private func append(_ word: Bytes, _ range: Range<Int>, _ splits: [Int32: Int32], _ output: inout [Int32]) {
+        var parts = [range]
+        while let part = parts.popLast() {
+            let piece = word.part(part)
+            guard let id = vocabulary.find(piece) else {
+                for byte in piece where byteTokens[Int(byte)] >= 0 { output.append(byteTokens[Int(byte)]) }
+                continue
+            }
+            if let left = splits[Int32(id)], left < part.count {
+                let middle = part.lowerBound + Int(left)
+                parts += [middle..<part.upperBound, part.lowerBound..<middle]
+            } else {
+                output.append(Int32(id))
+            }
         }
     }
 
@@ -134,6 +154,13 @@ struct SentencePieceBPE: Sendable {
         guard length <= longestToken else { return }
         let start = Int(merger.starts[left])
         guard let id = vocabulary.find(word.part(start..<start + Int(length))) else { return }
+        if !types.isEmpty {
+            switch types[id] {
+            case .normal, .userDefined: break
+            case .unused: merger.splits[Int32(id)] = merger.lengths[left]
+            case .control, .unknown, .byte, .undefined: return
+            }
+        }
         merger.heap.push(
             Candidate(score: scores[id], left: Int32(left), right: Int32(right), length: length))
     }
@@ -163,8 +190,11 @@ struct SentencePieceBPE: Sendable {
         var previous: [Int32] = []
         var next: [Int32] = []
         var heap = MinHeap<Candidate>()
+        /// The length of the left part of each unused token that was made.
+        var splits: [Int32: Int32] = [:]
 
         mutating func start(_ word: Bytes) {
+            if !splits.isEmpty { splits = [:] }
             starts.removeAll(keepingCapacity: true)
             lengths.removeAll(keepingCapacity: true)
             previous.removeAll(keepingCapacity: true)
