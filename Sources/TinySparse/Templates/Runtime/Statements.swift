@@ -107,7 +107,7 @@ extension Interpreter {
         let loop = Loop(items, count: statement.condition == nil ? count : nil)
         if let condition = statement.condition {
             let outer = scope
-            loop.select = { [unowned self] (item) throws(TemplateError) in
+            loop.select = { (item) throws(TemplateError) in
                 try self.scoped(in: outer) { () throws(TemplateError) in
                     try self.assign(item, to: statement.target)
                     return try self.isTrue(self.evaluate(condition)) ? self.value(of: statement.target) : nil
