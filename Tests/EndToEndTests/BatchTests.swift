@@ -5,7 +5,7 @@ import XCTest
 
 /// `tinysparse batch`: JSON lines in and out.
 final class BatchTests: XCTestCase {
-    private let common = ["batch", "-m", Tool.fixture("tiny-llama.gguf"), "-t", "1"]
+    private let common = ["batch", "-m", Tool.fixture("tiny-llama.gguf"), "-t", "1", "--in-order"]
 
     private func batch(_ options: [String], _ lines: [String]) throws -> [String] {
         let result = try Tool.run(Tool.tinysparse, common + options, input: lines.joined(separator: "\n"))
@@ -111,7 +111,7 @@ final class BatchTests: XCTestCase {
             })
         for (answer, seed) in zip(seeds, ["9223372036854775808", "18446744073709551615"]) {
             let run = try Tool.run(
-                Tool.tinysparse, ["run"] + common[1...] + ["-n", "8", "--seed", seed, "Once"]
+                Tool.tinysparse, ["run"] + common[1..<5] + ["-n", "8", "--seed", seed, "Once"]
             ).output.dropLast()
             XCTAssert(answer.contains(JSON.quoted(String(run))), answer)
         }

@@ -40,14 +40,21 @@ extension Session.Options {
     }
 }
 
-extension Session {
-    /// - Throws: `Failure.problem` with the reason, also for a model without the predictors that the options need.
-    static func open(_ model: Model, _ options: Options) throws(Failure) -> Session {
-        guard !options.sparsity.needsPredictors || !model.config.predictors.isEmpty else {
+extension Session.Options {
+    /// - Throws: `Failure.problem` for a model without the predictors that the options need.
+    func requirePredictors(of model: Model) throws(Failure) {
+        guard !sparsity.needsPredictors || !model.config.predictors.isEmpty else {
             throw .problem(
                 "\(escaped(model.config.name)) has no predictors, which --sparsity SHARE needs; "
                     + "omit --sparsity")
         }
+    }
+}
+
+extension Session {
+    /// - Throws: `Failure.problem` with the reason, also for a model without the predictors that the options need.
+    static func open(_ model: Model, _ options: Options) throws(Failure) -> Session {
+        try options.requirePredictors(of: model)
         do { return try Session(model, options) } catch { throw Failure(error) }
     }
 

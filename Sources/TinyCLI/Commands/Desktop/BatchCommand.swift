@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyPlatform
 import TinyRuntime
 import TinySupport
+import TinyTokenizer
 
 extension Command {
     static let batch = Command(
@@ -24,15 +26,18 @@ extension Command {
         options: Option.running + [
             .context,
             Option(
-                "jobs", "j", value: "N",
-                "N concurrent sessions; answers come as they are finished (default: 1, in order)"),
+                "parallel", "j", value: "N",
+                "generate N texts at a time, which reads the weights once for all of them (default: 16, or as many as fit "
+                    + "a half of the free memory)"),
+            Option("in-order", "answers in the order of the input, and not as they are finished"),
             Option(
                 "resume", value: "FILE", "skip the ids that FILE, output of an earlier run, answers without an error"),
             Option("json", "print an error that ends the program as JSON, too"),
         ] + Option.chat + Option.sampling.map { $0.long == "seed" ? .batchSeed : $0 } + [.escape],
         examples: [
-            ("-n 40 --greedy < prompts.jsonl > answers.jsonl", "one prompt after another"),
-            ("-j 4 --resume answers.jsonl < prompts.jsonl >> answers.jsonl", "resume after an interruption"),
+            ("-n 40 --greedy < prompts.jsonl > answers.jsonl", "many prompts at a time"),
+            ("-j 1 < prompts.jsonl > answers.jsonl", "one after another"),
+            ("--resume answers.jsonl < prompts.jsonl >> answers.jsonl", "resume after an interruption"),
         ],
         run: batchCommand)
 }
@@ -57,28 +62,35 @@ private func batchCommand(_ arguments: Arguments) throws {
 
 private func runBatch(_ arguments: Arguments) throws {
     let path = try arguments.model(hint: "; prompts are read from standard input")
-    let jobs = try arguments.integer("jobs", in: 1...256) ?? 1
+    let parallel = try arguments.integer("parallel", in: 1...256)
     var defaults = try GenerationOptions(arguments)
     if !arguments.has("seed") { defaults.sampling.seed = 0 }
     let answered = try arguments.string("resume").map(answeredIDs) ?? []
 
-    var options = try Session.Options(arguments)
-    if jobs > 1, !arguments.has("threads") { options.threads = 1 }
-
+    let options = try Session.Options(arguments)
     let model = try Model.open(path, arguments)
-    // The sessions share the model and the program's own memory, and divide the rest.
-    if jobs > 1, let limit = options.memoryLimit {
-        let shared = Session.Options.modelBytes(model)
-        options.memoryLimit = shared + max(limit - shared, 0) / jobs
-    }
+    try options.requirePredictors(of: model)
+    let places = try parallel ?? placesThatFit(model, options)
     // A model without a template answers prompts, and one whose template cannot be run: messages get the error.
     let chat = Result { try ChatSetup(arguments, model.tokenizer) }
     if arguments.has("template") || arguments.has("template-arg") { _ = try chat.get() }
-    let batch = BatchRunner(defaults: defaults, answered: answered, chat: chat) { [options] in
-        try Session.open(model, options)
-    }
-    try jobs == 1 ? batch.runInOrder() : batch.run(jobs)
+    let runner = BatchRunner(
+        try Batch(model, places: places, options), defaults: defaults, answered: answered, chat: chat,
+        inOrder: arguments.has("in-order") || places == 1)
+    try runner.run()
     try Signals.check()
+}
+
+/// As many places as fit the memory limit, or a half of the free memory, 16 at most.
+private func placesThatFit(_ model: Model, _ options: Session.Options) throws -> Int {
+    let shared = Session.Options.modelBytes(model)
+    let limit = options.memoryLimit ?? shared + freeMemory() / 2
+    let context = options.context == 0 ? min(model.config.contextLength, 8192) : options.context
+    for places in [16, 8, 4, 2] {
+        let needed = try options.memoryNeeded(model, context: context, blockSize: options.blockSize, places: places)
+        if needed <= limit { return places }
+    }
+    return 1
 }
 
 /// The ids that an earlier output answers. If this output is appended to it, an incomplete last line is removed.
@@ -117,35 +129,32 @@ struct BatchRequest {
         }
     }
 
-    /// - Throws: `RequestError` for an invalid request, `RuntimeError`, `Failure`.
-    func answer(
-        _ session: Session, _ defaults: GenerationOptions, _ chat: Result<ChatSetup?, any Error>
-    ) throws -> String {
+    /// The prompt and how to go on from it.
+    /// - Throws: `RequestError` for an invalid request, or what the chat template throws.
+    func prompt(
+        _ tokenizer: Tokenizer, _ defaults: GenerationOptions, _ chat: Result<ChatSetup?, any Error>
+    ) throws -> (ids: [Int32], options: GenerationOptions) {
         let request = try content.get()
-        let ids: [Int32]
-        let options: GenerationOptions
         if let conversation = try request.conversation() {
-            options = try GenerationOptions(request: request, also: ["id"] + Request.chatKeys, defaults: defaults)
+            let options = try GenerationOptions(request: request, also: ["id"] + Request.chatKeys, defaults: defaults)
             guard let chat = try chat.get() else {
                 throw RequestError("messages: the model has no chat template; choose a --template")
             }
-            ids = try chat.encode(conversation, session.model.tokenizer)
-        } else {
-            options = try GenerationOptions(request: request, also: ["id", "prompt"], defaults: defaults)
-            guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
-            ids = session.model.tokenizer.encode(prompt)
+            return (try chat.encode(conversation, tokenizer), options)
         }
-        session.rewind(to: 0)
-        var generation = try session.begin(ids, options)
-        try Signals.check()
-        var text = ""
-        while let piece = try generation.next() {
-            text += piece
-            try Signals.check()
-        }
+        let options = try GenerationOptions(request: request, also: ["id", "prompt"], defaults: defaults)
+        guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
+        return (tokenizer.encode(prompt), options)
+    }
+
+    /// - Parameters:
+    ///   - promptTokens: of the prompt.
+    ///   - last: the last output of its sequence.
+    func answer(_ text: String, promptTokens: Int, _ last: Batch.Output) -> String {
+        if let error = last.error { return failure("\(error)") }
         return answer([
-            ("text", .string(text)), ("tokens", .number(generation.generated.count)),
-            ("prompt_tokens", .number(ids.count)), ("reason", .string(generation.reason?.word ?? "cancelled")),
+            ("text", .string(text)), ("tokens", .number(last.tokens)), ("prompt_tokens", .number(promptTokens)),
+            ("reason", .string(last.reason?.word ?? "cancelled")),
         ])
     }
 
