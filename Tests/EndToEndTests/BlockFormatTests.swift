@@ -112,6 +112,9 @@ final class BlockFormatTests: XCTestCase {
         XCTAssert(message(Self.file(tensors)).contains("row 1 has a weight that is not finite"))
         XCTAssert(message(Self.file(tensors)).contains("another layout of I2_S"))
         tensors = Self.tensors(.i2S)
+        tensors[1] = (tensors[1].name, .i2S, [Self.width], Self.bytes(.i2S, Self.width))
+        XCTAssert(message(Self.file(tensors)).contains("its type, I2_S, does not fit the shape [256]"))
+        tensors = Self.tensors(.i2S)
         for scale in [Float.infinity, .nan] {
             let tail = tensors[last].bytes.count - 32
             withUnsafeBytes(of: scale) { tensors[last].bytes.replaceSubrange(tail..<(tail + 4), with: $0) }

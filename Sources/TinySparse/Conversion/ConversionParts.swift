@@ -66,7 +66,9 @@ extension Converter {
                 "its type, \(tensor.typeName), is not supported; supported are \(supported); "
                     + "get another version of the model")
         }
-        guard format != .i8, format.byteCount(of: tensor.shape.last ?? 0) != nil else {
+        // A tail belongs to one matrix; where those of several would be, bitnet.cpp does not say.
+        let hasPlace = format.tailBytes == 0 || tensor.shape.count == 2
+        guard format != .i8, hasPlace, format.byteCount(of: tensor.shape.last ?? 0) != nil else {
             throw tensor.error(.unsupported, "its type, \(tensor.typeName), does not fit the shape \(tensor.shape)")
         }
     }
