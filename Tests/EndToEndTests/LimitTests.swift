@@ -71,8 +71,7 @@ final class LimitTests: CommandLineTestCase {
         XCTAssertEqual(text.status, 0, text.errors)
         XCTAssertEqual(text.output, try tinysparse("run", "-m", Self.model, "-n", "4", "--greedy", "hello").output)
         let batch = try limited("exec \"$0\" batch -j 2 -m \"$1\" </dev/null")
-        XCTAssertEqual(batch.status, 1)
-        XCTAssert(batch.errors.contains("the system allows only 0 of 2 threads"), batch.errors)
+        XCTAssertEqual(batch.status, 0, batch.errors)
     }
 
     /// From too little for the loader (127) to enough. `run` checks that no signal ends the program.
