@@ -31,7 +31,7 @@ struct PredictorFile {
         config.neuronThresholds = neuronThresholds
         config.headThresholds = headThresholds
         config.neuronGroup = group
-        config.lookahead = lookahead
+        config.neuronInput = lookahead ? .attentionNorm : .mlpNorm
         return config
     }
 
