@@ -221,7 +221,7 @@ private func containsMinus128(_ bytes: UnsafeRawBufferPointer) -> Bool {
 
 extension GGUF {
     /// Whether the file is a native model, which runs without a conversion.
-    package var isNativeModel: Bool { entry(ModelConfig.nativeFormatKey) != nil }
+    package var isNativeModel: Bool { !isPowerInfer && entry(ModelConfig.nativeFormatKey) != nil }
 
     /// The native model at `path`; nil for anything else, also for what cannot be read.
     package static func nativeModel(at path: String) -> GGUF? {
