@@ -93,13 +93,17 @@ struct PredictorFolder {
         let count = model.nLayers
         let ranks = try (0..<count).map { layer throws(FormatError) in try rank(kind, layer) }
         guard let form else {
-            guard let layer = ranks.firstIndex(where: { $0 > 0 }) else { return (ranks, .init(repeating: 0, count: count)) }
+            guard let layer = ranks.firstIndex(where: { $0 > 0 }) else {
+                return (ranks, .init(repeating: 0, count: count))
+            }
             throw error(
-                .missing, item: "layers.\(layer).\(kind).a.weight", "predictors.json says nothing of predictors of \(kind)")
+                .missing, item: "layers.\(layer).\(kind).a.weight",
+                "predictors.json says nothing of predictors of \(kind)")
         }
         guard ranks.contains(where: { $0 > 0 }) else {
             throw error(
-                .missing, item: "layers.0.\(kind).a.weight", "predictors.json describes predictors of \(kind), but there is none")
+                .missing, item: "layers.0.\(kind).a.weight",
+                "predictors.json describes predictors of \(kind), but there is none")
         }
         guard form.thresholds.count == 1 || form.thresholds.count == count else {
             throw error(

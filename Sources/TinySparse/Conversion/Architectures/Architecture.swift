@@ -105,7 +105,8 @@ package struct SourceConfig {
         try gguf.first.requireNoGPUSplit()
         let name = try gguf.first.string(key)
         architecture = try TinyConversion.architecture(
-            name, of: gguf.first.isPowerInfer ? powerInferArchitectures : architectures, path: gguf.first.path, item: key
+            name, of: gguf.first.isPowerInfer ? powerInferArchitectures : architectures, path: gguf.first.path,
+            item: key
         ) { $0.ggufNames }
         let fields = GGUFFields(parts: gguf, architecture: name)
         config = try architecture.config(fields)

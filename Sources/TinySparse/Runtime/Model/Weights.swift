@@ -74,7 +74,8 @@ package struct Weights: Sendable {
             }
         }
         func predictor(
-            _ reduce: TensorID, _ expand: TensorID, _ ranks: [Int], _ thresholds: [Float], group: Int = 1, hasRelu: Bool = false
+            _ reduce: TensorID, _ expand: TensorID, _ ranks: [Int], _ thresholds: [Float], group: Int = 1,
+            hasRelu: Bool = false
         ) throws(FormatError) -> Predictor? {
             guard let i = reduce.layer, !ranks.isEmpty, ranks[i] > 0 else { return nil }
             return Predictor(
