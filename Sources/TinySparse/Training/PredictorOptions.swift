@@ -41,7 +41,7 @@ package struct PredictorOptions: Sendable {
     package var mustPay = true
     package var seed: UInt64 = 1
     /// Bytes that captured layers, and the sessions of the calibration, may take each; at least one layer is captured at a
-    /// time. nil: a third of what is free at the time. Never changes a result.
+    /// time. nil: a third of what is free at the time, at most 2 GiB. Never changes a result.
     package var memory: Int?
     package var context = 512
     package var session = Session.Options()
@@ -66,7 +66,7 @@ package enum ScreenStep: String, Sendable { case reading, solving, measuring, ch
 
 extension PredictorOptions {
     /// Bytes to work with.
-    var workingMemory: Int { memory ?? max(freeMemory() / 3, 640 << 20) }
+    var workingMemory: Int { memory ?? min(max(freeMemory() / 3, 640 << 20), 2 << 30) }
 }
 
 /// How far the reading of layers and the training of their predictors is. A predictor's reading counts as much as its
