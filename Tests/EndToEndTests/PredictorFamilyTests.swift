@@ -112,6 +112,22 @@ final class PredictorFamilyTests: XCTestCase {
         XCTAssertGreaterThan(readings[0], readings[1])
     }
 
+    /// Also where it was a tokenizer.json.
+    func testTheTokenizerIsKept() throws {
+        let families = packageFolder.path + "/Tests/EndToEndTests/Families/", folder = directory.path + "/folder"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        for name in ["llama-sparse-relu/config.json", "llama-sparse-relu/model.safetensors", "tokenizer.json"] {
+            try FileManager.default.createSymbolicLink(
+                atPath: folder + "/" + name.split(separator: "/").last!, withDestinationPath: families + name)
+        }
+        let model = try Model(path: folder), path = directory.path + "/trained.gguf"
+        let training = try PredictorTraining(model, text: text, options(), statePath: path + ".state") { _ in true }
+        _ = try training.run(to: path)
+        let words = Array("Two models, one tokenizer.".utf8)
+        XCTAssertEqual(
+            try Model(path: path).tokenizer.encode(words, addSpecial: true), model.tokenizer.encode(words, addSpecial: true))
+    }
+
     func testProgressGrowsToTheEnd() throws {
         let golden = try GoldenModel(tiny: "tiny-opt-350m")
         let shares = Box([Double]())

@@ -16,6 +16,8 @@ package final class NativeModelFile: @unchecked Sendable {
     private let tensors: [TensorID: StoredTensor]
 
     package static let checksumsKey = "tinysparse.checksums"
+    /// What the keys of the vocabulary begin with that GGUF does not have.
+    package static let tokenizerKeys = "tinysparse.tokenizer."
 
     /// The path, for messages.
     package var path: String { gguf.path }

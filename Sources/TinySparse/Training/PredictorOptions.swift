@@ -68,26 +68,3 @@ extension PredictorOptions {
     /// Bytes to work with.
     var workingMemory: Int { memory ?? min(max(freeMemory() / 3, 640 << 20), 2 << 30) }
 }
-
-/// How far the reading of layers and the training of their predictors is. A predictor's reading counts as much as its
-/// training.
-struct TrainingProgress {
-    private let epochs: Double
-    private let total: Double
-    private var done = 0.0
-
-    /// - Parameters:
-    ///   - predictors: how many have to be trained.
-    init(predictors: Int, epochs: Int) {
-        self.epochs = Double(epochs + 1)
-        total = 2 * Double(max(predictors, 1))
-    }
-
-    var share: Double { min(done / total, 1) }
-
-    /// A part of a text was read for some predictors.
-    mutating func read(_ part: Double, for predictors: Int) { done += part * Double(predictors) }
-
-    /// A predictor was trained for one epoch more, or started with.
-    mutating func trained() { done += 1 / epochs }
-}

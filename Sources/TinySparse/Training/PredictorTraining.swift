@@ -21,7 +21,7 @@ package final class PredictorTraining {
     private let state: TrainingState
     private let report: (TrainingEvent) -> Bool
     private let choosesByGates: Bool
-    private var progress = TrainingProgress(predictors: 0, epochs: 0)
+    private var progress = TrainingProgress()
     /// Skipping 18 % of SmolLM2's neurons by their gates left decoding as fast as it was (docs/SPARSITY.md).
     private static let gatheredPrice = 1.25
 
@@ -102,32 +102,40 @@ package final class PredictorTraining {
         heads ? options.headRank > 0 && layer > 0 : options.rank > 0 && !choosesByGates
     }
 
-    private func isMissing(_ layer: Int) -> Bool { missingPredictors(layer) > 0 }
+    private func isMissing(_ layer: Int) -> Bool { [false, true].contains { isMissing(layer, heads: $0) } }
 
-    private func missingPredictors(_ layer: Int) -> Int {
-        [false, true].count { isWanted(layer, heads: $0) && state.finished[Self.key(layer, heads: $0)] == nil }
+    private func isMissing(_ layer: Int, heads: Bool) -> Bool {
+        isWanted(layer, heads: heads) && state.finished[Self.key(layer, heads: heads)] == nil
+    }
+
+    /// What is left to do.
+    private func total(_ costs: TrainingCosts, _ groups: [Range<Int>]) -> Double {
+        let config = model.config
+        let neurons = costs.predictor(rank: options.rank, outputs: config.dFF / options.group)
+        let heads = costs.predictor(rank: options.headRank, outputs: config.nHeads)
+        return groups.joined().reduce(Double(groups.count) * costs.reading) {
+            $0 + (isMissing($1, heads: false) ? neurons : 0) + (isMissing($1, heads: true) ? heads : 0)
+        }
     }
 
     private func train() throws {
         let missing = (0..<model.config.nLayers).filter(isMissing)
-        progress = TrainingProgress(
-            predictors: missing.reduce(0) { $0 + missingPredictors($1) }, epochs: options.epochs)
-        for group in groups(missing, tokens: training.tokens + validation.tokens) {
-            let predictors = group.reduce(0) { $0 + missingPredictors($1) }
-            let data = try capture(training, group, for: predictors), check = try capture(validation, group)
+        let groups = groups(missing, tokens: training.tokens + validation.tokens)
+        let costs = TrainingCosts(model, options, tokens: training.tokens)
+        progress = TrainingProgress(total: total(costs, groups))
+        for group in groups {
+            let data = try capture(training, group, cost: costs.reading), check = try capture(validation, group)
             var jobs: [Job] = []
             for (i, layer) in group.enumerated() {
-                for heads in [false, true] where isWanted(layer, heads: heads) {
-                    let key = Self.key(layer, heads: heads)
-                    guard state.finished[key] == nil else { continue }
+                for heads in [false, true] where isMissing(layer, heads: heads) {
                     jobs.append(
                         Job(
-                            key: key, layer: layer, isHeads: heads, rank: heads ? options.headRank : options.rank,
+                            key: Self.key(layer, heads: heads), layer: layer, isHeads: heads, rank: heads ? options.headRank : options.rank,
                             data: heads ? data.heads[i]! : data.neurons[i],
                             validation: heads ? check.heads[i]! : check.neurons[i]))
                 }
             }
-            try run(jobs)
+            try run(jobs, costs)
         }
     }
 
@@ -146,15 +154,15 @@ package final class PredictorTraining {
         return groups
     }
 
-    /// - Parameter predictors: how many the sample is read for; 0 for what does not count as progress.
-    private func capture(_ sample: TextSample, _ layers: Range<Int>, for predictors: Int = 0) throws -> Capture {
+    /// - Parameter cost: what it counts as progress.
+    private func capture(_ sample: TextSample, _ layers: Range<Int>, cost: Double = 0) throws -> Capture {
         var isStopped = false
         let session = try Session(model, options.session)
         let capture = try Capture(
             session, sample, layers: layers, group: options.group, lookahead: options.lookahead,
             topShare: options.topShare
         ) { done, count in
-            progress.read(1 / Double(count), for: predictors)
+            progress.add(cost / Double(count))
             isStopped =
                 !(report(.progress(progress.share)) && report(.reading(layers: layers, done: done, of: count)))
             return !isStopped
@@ -164,7 +172,7 @@ package final class PredictorTraining {
     }
 
     /// One predictor a thread; the largest first, so that no thread is left with a large one.
-    private func run(_ jobs: [Job]) throws {
+    private func run(_ jobs: [Job], _ costs: TrainingCosts) throws {
         let jobs = jobs.sorted { ($0.isHeads ? 1 : 0, $0.layer) < ($1.isHeads ? 1 : 0, $1.layer) }
         let threads = options.session.threads == 0 ? availableCores : options.session.threads
         let next = Atomic<Int>(0)
@@ -182,7 +190,9 @@ package final class PredictorTraining {
                         let event = TrainingEvent.epoch(
                             layer: job.layer, heads: job.isHeads, epoch, of: this.options.epochs, score)
                         return failure.withLock {
-                            this.progress.trained()
+                            let outputs = job.data.outputs
+                            this.progress.add(
+                                epoch == 0 ? costs.start(outputs: outputs) : costs.epoch(rank: job.rank, outputs: outputs))
                             return $0 == nil && this.report(.progress(this.progress.share)) && this.report(event)
                         }
                     }

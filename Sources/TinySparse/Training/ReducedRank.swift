@@ -15,7 +15,7 @@ struct ReducedRank {
     private let rank: Int
     private let width: Int
     /// Tokens used at most; more change nothing.
-    private static let limit = 8192
+    static let limit = 8192
     private static let batch = 256
 
     init(_ data: PredictorData, rank: Int) {
