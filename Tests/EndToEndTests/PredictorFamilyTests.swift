@@ -125,7 +125,8 @@ final class PredictorFamilyTests: XCTestCase {
         _ = try training.run(to: path)
         let words = Array("Two models, one tokenizer.".utf8)
         XCTAssertEqual(
-            try Model(path: path).tokenizer.encode(words, addSpecial: true), model.tokenizer.encode(words, addSpecial: true))
+            try Model(path: path).tokenizer.encode(words, addSpecial: true),
+            model.tokenizer.encode(words, addSpecial: true))
     }
 
     func testProgressGrowsToTheEnd() throws {

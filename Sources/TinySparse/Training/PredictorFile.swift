@@ -56,7 +56,8 @@ struct PredictorFile {
         var writer = try NativeModelWriter(config, into: sink) { metadata in
             let own: Set = ["general.architecture", "general.name", "general.alignment"]
             for entry in model.gguf.entries where !own.contains(entry.key) {
-                let isOfConfig = entry.key.hasPrefix("tinysparse.") && !entry.key.hasPrefix(NativeModelFile.tokenizerKeys)
+                let isOfConfig =
+                    entry.key.hasPrefix("tinysparse.") && !entry.key.hasPrefix(NativeModelFile.tokenizerKeys)
                 if !isOfConfig { metadata.copy(entry, from: model.gguf.file) }
             }
         }

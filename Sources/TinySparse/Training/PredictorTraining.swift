@@ -130,7 +130,8 @@ package final class PredictorTraining {
                 for heads in [false, true] where isMissing(layer, heads: heads) {
                     jobs.append(
                         Job(
-                            key: Self.key(layer, heads: heads), layer: layer, isHeads: heads, rank: heads ? options.headRank : options.rank,
+                            key: Self.key(layer, heads: heads), layer: layer, isHeads: heads,
+                            rank: heads ? options.headRank : options.rank,
                             data: heads ? data.heads[i]! : data.neurons[i],
                             validation: heads ? check.heads[i]! : check.neurons[i]))
                 }
@@ -192,11 +193,17 @@ package final class PredictorTraining {
                         return failure.withLock {
                             let outputs = job.data.outputs
                             this.progress.add(
-                                epoch == 0 ? costs.start(outputs: outputs) : costs.epoch(rank: job.rank, outputs: outputs))
+                                epoch == 0
+                                    ? costs.start(outputs: outputs) : costs.epoch(rank: job.rank, outputs: outputs))
                             return $0 == nil && this.report(.progress(this.progress.share)) && this.report(event)
                         }
                     }
                     guard let weights else { throw TrainingStopped() }
+                    guard weights.isFinite else {
+                        throw RuntimeError.badOption(
+                            "the training of the predictor of \(job.isHeads ? "heads" : "neurons") of layer \(job.layer) did "
+                                + "not converge; use more tokens or another seed")
+                    }
                     try failure.withLock { _ in try this.state.add(job.key, weights) }
                 } catch {
                     failure.withLock { $0 = $0 ?? error }

@@ -100,8 +100,8 @@ struct ScreenTraining {
 
     private func solve(_ sample: TextSample) throws -> PredictorWeights {
         let d = width, vocabulary = model.config.vocabularySize, head = model.weights.head
-        let moment = try moment(sample)
-        MatrixMath.cholesky(moment.pointer, d, stride: moment.stride)
+        let (moment, ridge) = try moment(sample)
+        MatrixMath.cholesky(moment.pointer, d, stride: moment.stride, ridge: ridge)
 
         // E^T E, in batches of rows.
         let gram = try FloatMatrix(d, d), rows = try FloatMatrix(Self.batch, d)
@@ -161,7 +161,7 @@ struct ScreenTraining {
     }
 
     /// The mean of x x^T over a sample, with a little on the diagonal: what hardly varies must not be blown up.
-    private func moment(_ sample: TextSample) throws -> FloatMatrix {
+    private func moment(_ sample: TextSample) throws -> (moment: FloatMatrix, ridge: Float) {
         let d = width
         let sum = try FloatMatrix(d, d), x = try FloatMatrix(Self.batch, d)
         let session = try session()
@@ -190,8 +190,9 @@ struct ScreenTraining {
             for k in 0..<d { sum[i][k] /= Float(max(total, 1)) }
             trace += sum[i][i]
         }
-        for i in 0..<d { sum[i][i] += 1e-3 * trace / Float(d) + 1e-9 }
-        return sum
+        let ridge = 1e-3 * trace / Float(d) + 1e-9
+        for i in 0..<d { sum[i][i] += ridge }
+        return (sum, ridge)
     }
 
     /// `out += x^T x` for `count` rows of x, on all cores; the sums are the same on any number of them.
