@@ -10,7 +10,8 @@ final class PredictorTests: XCTestCase {
     private func models() throws -> [GoldenModel] {
         try [
             "tiny-opt-predictors", "tiny-llama-predictors", "tiny-llama-gates", "tiny-opt-groups", "tiny-bitnet",
-            "tiny-bamboo", "tiny-fatrelu", "tiny-parallel-two",
+            "tiny-bamboo", "tiny-fatrelu", "tiny-parallel-two", "tiny-powerinfer", "tiny-powerinfer-falcon",
+            "tiny-dejavu",
         ].map { try GoldenModel(tiny: $0) }
     }
 
@@ -165,7 +166,7 @@ final class PredictorTests: XCTestCase {
         writer.add(key + "neuron_thresholds", predictors.neuronThresholds)
         writer.add(key + "head_ranks", predictors.headRanks.map(Int32.init))
         writer.add(key + "head_thresholds", predictors.headThresholds)
-        writer.add(key + "lookahead", predictors.lookahead)
+        writer.add(key + "lookahead", predictors.neuronInput == .attentionNorm)
         if predictors.neuronGroup != 1 { writer.add(key + "neuron_group", UInt32(predictors.neuronGroup)) }
         if !predictors.gates.isEmpty { writer.add(key + "gates", predictors.gates.map { $0 ? 1 : 0 } as [Int32]) }
         let tensors = model.gguf.tensors.filter { $0.name != missing }

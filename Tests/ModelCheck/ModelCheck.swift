@@ -125,11 +125,11 @@ private final class MaskSelector: SparsitySelector {
         heads = try ActiveSets(total: context.shape.nHeads, capacity: capacity, in: memory)
     }
 
-    func heads(_ layer: Int, _ previousMLPInput: Activations, tokens: Int) -> Selection {
+    func heads(_ layer: Int, _ previous: LayerInputs, tokens: Int) -> Selection {
         select(heads, mask.heads[layer], tokens)
     }
 
-    func neurons(_ layer: Int, attentionInput: Activations, mlpInput: Activations, tokens: Int) -> Selection {
+    func neurons(_ layer: Int, _ inputs: LayerInputs, tokens: Int) -> Selection {
         select(neurons, mask.neurons[layer], tokens)
     }
 

@@ -17,6 +17,8 @@ extension Converter {
         let skippedRows: Int
         /// Whether the source has the matrix as `[inputs, outputs]`.
         let isTransposed: Bool
+        /// Whether it is a bias that a source may leave out, and `tensor` its matrix.
+        var isZero = false
     }
 
     /// Finds the tensor that becomes a native one, and checks it.
@@ -26,11 +28,17 @@ extension Converter {
         }
         let name = source.map.name(of: spec.id)
         guard let tensor = source.tensor(name) else {
+            // Others' predictors have no biases.
+            if spec.id.isBias, !spec.id.role.isOfSource,
+                let matrix = source.tensor(source.map.name(of: TensorID(spec.id.role, spec.id.layer)))
+            {
+                return Part(spec: spec, tensor: matrix, skippedRows: 0, isTransposed: false, isZero: true)
+            }
             throw FormatError(
                 .missing, path: source.path, item: name,
                 "the tensor is missing; the file is incomplete or of another architecture")
         }
-        if source.coding.isPacked, spec.isMatrix, spec.id.layer != nil {
+        if source.coding.isPacked, spec.isMatrix, spec.id.layer != nil, spec.id.role.isOfSource {
             return try packedPart(spec, tensor, of: source)
         }
         let slot = source.map.slots[spec.id.role]

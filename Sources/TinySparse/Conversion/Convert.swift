@@ -24,12 +24,15 @@ public typealias ConversionProgress = (ConversionEvent) throws -> Void
 ///     `tokenizer.json`, or a .safetensors file in such a directory.
 ///   - output: the native file to write.
 ///   - weights: how matrices are stored.
+///   - predictors: a folder with predictors for the model that were trained elsewhere, see `docs/SPARSITY.md`.
 /// - Throws: `FormatError`, or what `progress` throws.
 public func convert(
-    _ input: String, to output: String, weights: WeightFormat = .int8,
+    _ input: String, to output: String, weights: WeightFormat = .int8, predictors: String? = nil,
     progress: ConversionProgress = { _ in }
 ) throws {
-    let converter = try Converter(openSource(input), weights: weights)
+    var source = try openSource(input)
+    if let predictors { source = try PredictedSource(source, PredictorFolder(path: predictors)) }
+    let converter = try Converter(source, weights: weights)
     let file = try AtomicFile(path: output)
     try converter.run(into: file, progress: progress)
     try file.commit()

@@ -74,7 +74,9 @@ struct Converter {
     private func writeFloats(
         _ part: Part, to writer: inout NativeModelWriter<some ByteSink>
     ) throws(FormatError) {
-        let values = try decoded(part), factor = factor(of: part)
+        let count = part.spec.sourceShape.reduce(1, *)
+        let values = part.isZero ? [Float](repeating: 0, count: count) : try decoded(part)
+        let factor = factor(of: part)
         if let bad = values.firstIndex(where: { !$0.isFinite }) {
             throw part.tensor.error(.notFinite, "value \(bad) is not finite; the model is damaged")
         }

@@ -46,9 +46,7 @@ struct HuggingFaceSource: ModelSource {
 
     func tensor(_ name: String) -> SourceTensor? {
         guard let (shard, tensor) = model.tensor(name) else { return nil }
-        return SourceTensor(
-            file: shard.file, name: name, shape: tensor.shape, typeName: tensor.typeName,
-            format: tensor.format, bytes: shard.bytes(of: tensor), offset: tensor.range.lowerBound)
+        return SourceTensor(tensor, of: shard)
     }
 
     func tokenizerSpec() -> TokenizerSpec { spec }

@@ -50,6 +50,14 @@ struct SourceTensor {
     }
 }
 
+extension SourceTensor {
+    init(_ tensor: Safetensors.Tensor, of file: Safetensors) {
+        self.init(
+            file: file.file, name: tensor.name, shape: tensor.shape, typeName: tensor.typeName,
+            format: tensor.format, bytes: file.bytes(of: tensor), offset: tensor.range.lowerBound)
+    }
+}
+
 /// Opens the source checkpoint at `path`: a .gguf file, a directory with `config.json`,
 /// weights and `tokenizer.json`, or a .safetensors file in such a directory.
 /// - Throws: `FormatError`; also for native files, which need no conversion.

@@ -52,7 +52,7 @@ extension Converter {
     func encoded(_ part: Part) throws(FormatError) -> SourceRows {
         let factor = factor(of: part)
         let isOfExperts = source.map.slots[part.spec.id.role]?.isOfExperts ?? false
-        var isCoded = part.spec.id.layer != nil
+        var isCoded = part.spec.id.layer != nil && part.spec.id.role.isOfSource
         if case .plain = source.coding { isCoded = false }
         guard part.isTransposed || isOfExperts || isCoded else {
             return SourceRows(try matrix(part.tensor, factor: factor), order: rowOrder(of: part))

@@ -26,6 +26,8 @@ package struct GGUF: Sendable {
     }
 
     package let file: MappedFile
+    /// Whether the file begins with PowerInfer's letters, PWRI: the rest is GGUF, the models are not llama.cpp's.
+    package let isPowerInfer: Bool
     package let version: UInt32
     package let alignment: Int
     /// Metadata in file order.
@@ -48,7 +50,7 @@ package struct GGUF: Sendable {
     /// Reads an already mapped file.
     package init(_ file: MappedFile) throws(FormatError) {
         var reader = ByteReader(file)
-        version = try GGUF.readVersion(&reader)
+        (isPowerInfer, version) = try GGUF.readVersion(&reader)
         let tensorCount = try reader.count(of: 32, limit: 1 << 17, "the number of tensors")
         let entryCount = try reader.count(of: 13, limit: 1 << 13, "the number of metadata keys")
 
@@ -111,14 +113,19 @@ package struct GGUF: Sendable {
         UnsafeRawBufferPointer(rebasing: file.bytes[tensor.range])
     }
 
-    /// True if the file starts with the letters GGUF.
+    private static let magic: UInt32 = 0x4655_4747, powerInferMagic: UInt32 = 0x4952_5750
+
+    /// True if the file starts with the letters GGUF or PWRI.
     package static func matches(_ file: MappedFile) -> Bool {
-        file.size >= 4 && file.bytes.prefix(4).elementsEqual("GGUF".utf8)
+        guard file.size >= 4 else { return false }
+        return [magic, powerInferMagic].contains(UInt32(littleEndian: file.bytes.loadUnaligned(as: UInt32.self)))
     }
 
-    private static func readVersion(_ reader: inout ByteReader) throws(FormatError) -> UInt32 {
+    private static func readVersion(
+        _ reader: inout ByteReader
+    ) throws(FormatError) -> (isPowerInfer: Bool, version: UInt32) {
         let magic: UInt32 = try reader.integer("the magic number")
-        guard magic == 0x4655_4747 else {
+        guard magic == Self.magic || magic == Self.powerInferMagic else {
             throw FormatError(
                 .malformed, path: reader.path, offset: 0,
                 "does not start with GGUF; give a .gguf file or a directory with "
@@ -131,7 +138,7 @@ package struct GGUF: Sendable {
                 .unsupported, path: reader.path, offset: 4,
                 "GGUF version \(version) \(what); versions 2 and 3, little-endian, are supported")
         }
-        return version
+        return (magic == Self.powerInferMagic, version)
     }
 }
 

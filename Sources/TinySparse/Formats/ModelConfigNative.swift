@@ -14,7 +14,7 @@ extension ModelConfig {
             normEpsilon: normEpsilon, normKind: normKind, activation: activation, gated: gated, positions: positions,
             tiedHead: tiedHead, biases: biases)
         (plain.predictors, plain.fourBit) = (predictors, fourBit)
-        return self == plain && !(rope?.isExtended ?? false) ? 1 : 2
+        return self == plain && !(rope?.isExtended ?? false) && !predictors.isExtended ? 1 : 2
     }
 
     /// The main rotation, if there is one.

@@ -16,6 +16,8 @@ package final class NativeModelFile: @unchecked Sendable {
     private let tensors: [TensorID: StoredTensor]
 
     package static let checksumsKey = "tinysparse.checksums"
+    /// What the keys of the vocabulary begin with that GGUF does not have.
+    package static let tokenizerKeys = "tinysparse.tokenizer."
 
     /// The path, for messages.
     package var path: String { gguf.path }
@@ -221,7 +223,7 @@ private func containsMinus128(_ bytes: UnsafeRawBufferPointer) -> Bool {
 
 extension GGUF {
     /// Whether the file is a native model, which runs without a conversion.
-    package var isNativeModel: Bool { entry(ModelConfig.nativeFormatKey) != nil }
+    package var isNativeModel: Bool { !isPowerInfer && entry(ModelConfig.nativeFormatKey) != nil }
 
     /// The native model at `path`; nil for anything else, also for what cannot be read.
     package static func nativeModel(at path: String) -> GGUF? {

@@ -9,9 +9,9 @@ import TinyTokenizer
 extension TokenizerSpec {
     // Keys of native files that GGUF does not have.
     /// Text: `settings` as JSON.
-    private static let settingsKey = "tinysparse.tokenizer.settings"
+    private static let settingsKey = NativeModelFile.tokenizerKeys + "settings"
     /// Int32 array: the tokens besides `eos` and `eot` that end a generation.
-    private static let endOfGenerationKey = "tinysparse.tokenizer.end_of_generation_token_ids"
+    private static let endOfGenerationKey = NativeModelFile.tokenizerKeys + "end_of_generation_token_ids"
 
     /// Reads the vocabulary of a GGUF file. Plain data: ids and texts are
     /// checked when a tokenizer is made of it.

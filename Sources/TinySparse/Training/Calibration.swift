@@ -60,6 +60,8 @@ struct Calibration {
     private let candidates: Candidates
     private let model: Model
     private let total: Double
+    /// What every step of the search for a price is measured on.
+    private let sample: TextSample
     private static let steps = 9
 
     typealias Choice = [Int?]
@@ -75,6 +77,8 @@ struct Calibration {
             group: training.options.group, lookahead: training.options.lookahead)
         model = try Model(NativeModelFile(image: all.image(training.model.file), verify: false))
         total = Double(training.model.bytesPerToken)
+        // As many tokens as the search of a large model reads in some tens of minutes.
+        sample = training.calibration.first(max(Int(2e13 / (total * Double(4 * (Self.steps + 1)))), 1024))
     }
 
     func run() throws -> (file: PredictorFile, result: TrainingResult) {
@@ -125,7 +129,7 @@ struct Calibration {
         var low = -20.0, high = 8.0  // powers of two
         func measure(_ exponent: Double, _ step: Int) throws -> (choice: (Choice, Choice), quality: Quality) {
             let choice = choice(Double64.exp(exponent * 0.6931471805599453))
-            let quality = try compare([sparsity(choice.0, choice.1)], training.calibration)[0]
+            let quality = try compare([sparsity(choice.0, choice.1)], sample)[0]
             try training.tell(
                 .calibrating(step: phase * (Self.steps + 1) + step + 1, of: 2 * (Self.steps + 1), quality))
             return (choice, quality)
@@ -167,11 +171,7 @@ struct Calibration {
             + (0..<layers).map { sparsity(none, only(heads, $0)) }
         // As many tokens as about a minute allows for a large model.
         let tokens = min(max(400_000_000_000 / (Int(total) * ways.count), 256), 2048)
-        var some = TextSample(chunks: [])
-        for chunk in training.calibration.chunks where some.tokens < tokens {
-            some.chunks.append(Array(chunk.prefix(tokens - some.tokens)))
-        }
-        let qualities = try compare(ways, some)
+        let qualities = try compare(ways, training.calibration.first(tokens))
         func costs<C>(_ choice: Choice, _ candidates: [Candidate<C>?], _ offset: Int) -> [Double] {
             (0..<layers).map { layer in
                 guard let k = choice[layer], let lost = candidates[layer]?.curve.lost[k], lost > 0 else { return 1 }
@@ -186,9 +186,15 @@ struct Calibration {
     private func compare(_ ways: [SelectionMethod], _ sample: TextSample) throws -> [Quality] {
         var results: [Quality] = []
         // Few sessions at a time: each has a cache and scratch of its own.
-        for first in stride(from: 0, to: ways.count, by: 16) {
+        let options = training.options
+        let bytes =
+            try options.session.memoryNeeded(
+                model, context: options.context, blockSize: options.session.blockSize)
+            - Session.Options.modelBytes(model)
+        let most = max(min(options.workingMemory / max(bytes, 1) - 1, 16), 1)
+        for first in stride(from: 0, to: ways.count, by: most) {
             var isStopped = false
-            let some = Array(ways[first..<min(first + 16, ways.count)])
+            let some = Array(ways[first..<min(first + most, ways.count)])
             results += try Comparison(model, sample, training.options.session).run(some) { _, _ in
                 isStopped = (try? training.tell(.calibrating(step: 0, of: 0, nil))) == nil
                 return !isStopped

@@ -68,12 +68,14 @@ enum MatrixMath {
     }
 
     /// Replaces the lower triangle of a symmetric positive definite `[n, n]` by L with L L^T = it.
-    static func cholesky(_ c: Floats, _ n: Int, stride: Int) {
+    /// - Parameter ridge: what the diagonal holds at least beside something positive semidefinite: no pivot can be less, but
+    ///   for rounding, which would blow up the rest where the matrix has fewer samples than rows.
+    static func cholesky(_ c: Floats, _ n: Int, stride: Int, ridge: Float) {
         for j in 0..<n {
             let row = c + j * stride
             var diagonal = row[j]
             for k in 0..<j { diagonal -= row[k] * row[k] }
-            let root = max(diagonal, 1e-12).squareRoot()
+            let root = max(diagonal, ridge / 2).squareRoot()
             row[j] = root
             for i in j + 1..<max(n, j + 1) {
                 let other = c + i * stride

@@ -31,7 +31,7 @@ struct PredictorFile {
         config.neuronThresholds = neuronThresholds
         config.headThresholds = headThresholds
         config.neuronGroup = group
-        config.lookahead = lookahead
+        config.neuronInput = lookahead ? .attentionNorm : .mlpNorm
         return config
     }
 
@@ -55,8 +55,10 @@ struct PredictorFile {
         config.predictors = self.config
         var writer = try NativeModelWriter(config, into: sink) { metadata in
             let own: Set = ["general.architecture", "general.name", "general.alignment"]
-            for entry in model.gguf.entries where !own.contains(entry.key) && !entry.key.hasPrefix("tinysparse.") {
-                metadata.copy(entry, from: model.gguf.file)
+            for entry in model.gguf.entries where !own.contains(entry.key) {
+                let isOfConfig =
+                    entry.key.hasPrefix("tinysparse.") && !entry.key.hasPrefix(NativeModelFile.tokenizerKeys)
+                if !isOfConfig { metadata.copy(entry, from: model.gguf.file) }
             }
         }
         for spec in writer.specs {

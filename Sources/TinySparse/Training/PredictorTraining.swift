@@ -7,62 +7,6 @@ import TinyPlatform
 import TinyRuntime
 import TinySupport
 
-/// How predictors are trained and how much they may cost.
-package struct PredictorOptions: Sendable {
-    package enum Neurons: Sendable {
-        case predictors
-        /// By their own gates, computed for all: for gated models, see `GateStudy`.
-        case gates
-    }
-
-    /// What chooses neurons; nil: gates if the model has some that are not ReLU, and predictors otherwise.
-    package var neurons: Neurons?
-    /// Rank of the predictors of neurons; 0 trains none.
-    package var rank = 32
-    /// Neighboring neurons that share a score: more make prediction cheaper and coarser, and suit a model that was
-    /// trained for them.
-    package var group = 1
-    /// Rank of the predictors of heads, at most as many as there are heads; 0 trains none.
-    package var headRank = 16
-    /// Rank of the screen of the output matrix; 0 trains none, nil chooses by the model's size. With a screen and no
-    /// rank for anything else, the model's own predictors stay.
-    package var screenRank: Int?
-    /// Predict neurons from the norm before attention, so that they are known before it runs.
-    package var lookahead = false
-    /// Tokens to learn from.
-    package var tokens = 50_000
-    package var epochs = 6
-    /// How much perplexity may grow: 0.01 is one per cent.
-    package var budget = 0.01
-    /// The part of it that skipped heads may take.
-    package var headBudget = 0.5
-    /// Least share of the firing neurons of a ReLU layer that has to be found, and of the heads that add at least the
-    /// median share of what their token's heads do.
-    package var recall = 0.95
-    /// Of layers without ReLU, the share of the neurons that counts as active in training.
-    package var topShare = 0.25
-    /// Leave a layer dense whose predictor would read more than it saves.
-    package var mustPay = true
-    package var seed: UInt64 = 1
-    package var context = 512
-    package var session = Session.Options()
-
-    package init() {}
-}
-
-/// Something worth telling while predictors are trained.
-package enum TrainingEvent: Sendable {
-    case reading(layers: Range<Int>, done: Int, of: Int)
-    /// Epoch 0 is the closed form.
-    case epoch(layer: Int, heads: Bool, Int, of: Int, PredictorScore)
-    case resumed(predictors: Int)
-    case calibrating(step: Int, of: Int, Quality?)
-    case screening(ScreenStep, done: Int, of: Int)
-}
-
-/// Where the training of a screen is.
-package enum ScreenStep: String, Sendable { case reading, solving, measuring, checking }
-
 /// The caller ended the training; what was finished is in the state file.
 package struct TrainingStopped: Error {}
 
@@ -77,10 +21,9 @@ package final class PredictorTraining {
     private let state: TrainingState
     private let report: (TrainingEvent) -> Bool
     private let choosesByGates: Bool
+    private var progress = TrainingProgress()
     /// Skipping 18 % of SmolLM2's neurons by their gates left decoding as fast as it was (docs/SPARSITY.md).
     private static let gatheredPrice = 1.25
-    /// Bytes of captured layers in memory at a time.
-    private static let memory = 640 << 20
 
     /// - Parameters:
     ///   - statePath: where finished predictors are kept until the model is written.
@@ -101,6 +44,12 @@ package final class PredictorTraining {
             == .gates
         guard model.config.gated || !choosesByGates else {
             throw RuntimeError.badOption("the model has no gates to choose neurons by; train predictors")
+        }
+        guard model.config.experts == nil || options.rank == 0 && options.headRank == 0 && options.screenRank != 0
+        else {
+            throw RuntimeError.badOption(
+                "the router of a mixture of experts chooses its neurons, and predictors beside it are not supported; "
+                    + "train a logit screen only, with ranks of 0 for neurons and heads")
         }
         guard model.config.dFF.isMultiple(of: options.group) else {
             throw RuntimeError.badOption(
@@ -153,34 +102,48 @@ package final class PredictorTraining {
         heads ? options.headRank > 0 && layer > 0 : options.rank > 0 && !choosesByGates
     }
 
-    private func isMissing(_ layer: Int) -> Bool {
-        [false, true].contains { isWanted(layer, heads: $0) && state.finished[Self.key(layer, heads: $0)] == nil }
+    private func isMissing(_ layer: Int) -> Bool { [false, true].contains { isMissing(layer, heads: $0) } }
+
+    private func isMissing(_ layer: Int, heads: Bool) -> Bool {
+        isWanted(layer, heads: heads) && state.finished[Self.key(layer, heads: heads)] == nil
+    }
+
+    /// What is left to do.
+    private func total(_ costs: TrainingCosts, _ groups: [Range<Int>]) -> Double {
+        let config = model.config
+        let neurons = costs.predictor(rank: options.rank, outputs: config.dFF / options.group)
+        let heads = costs.predictor(rank: options.headRank, outputs: config.nHeads)
+        return groups.joined().reduce(Double(groups.count) * costs.reading) {
+            $0 + (isMissing($1, heads: false) ? neurons : 0) + (isMissing($1, heads: true) ? heads : 0)
+        }
     }
 
     private func train() throws {
         let missing = (0..<model.config.nLayers).filter(isMissing)
-        for group in groups(missing, tokens: training.tokens) {
-            let data = try capture(training, group), check = try capture(validation, group)
+        let groups = groups(missing, tokens: training.tokens + validation.tokens)
+        let costs = TrainingCosts(model, options, tokens: training.tokens)
+        progress = TrainingProgress(total: total(costs, groups))
+        for group in groups {
+            let data = try capture(training, group, cost: costs.reading), check = try capture(validation, group)
             var jobs: [Job] = []
             for (i, layer) in group.enumerated() {
-                for heads in [false, true] where isWanted(layer, heads: heads) {
-                    let key = Self.key(layer, heads: heads)
-                    guard state.finished[key] == nil else { continue }
+                for heads in [false, true] where isMissing(layer, heads: heads) {
                     jobs.append(
                         Job(
-                            key: key, layer: layer, isHeads: heads, rank: heads ? options.headRank : options.rank,
+                            key: Self.key(layer, heads: heads), layer: layer, isHeads: heads,
+                            rank: heads ? options.headRank : options.rank,
                             data: heads ? data.heads[i]! : data.neurons[i],
                             validation: heads ? check.heads[i]! : check.neurons[i]))
                 }
             }
-            try run(jobs)
+            try run(jobs, costs)
         }
     }
 
     /// Neighboring layers whose captures fit in memory together.
     private func groups(_ layers: [Int], tokens: Int) -> [Range<Int>] {
         let bytes = Capture.bytesPerToken(model.config, lookahead: options.lookahead) * max(tokens, 1)
-        let size = max(Self.memory / bytes, 1)
+        let size = max(options.workingMemory / bytes, 1)
         var groups: [Range<Int>] = []
         for layer in layers {
             if let last = groups.last, last.upperBound == layer, last.count < size {
@@ -192,14 +155,17 @@ package final class PredictorTraining {
         return groups
     }
 
-    private func capture(_ sample: TextSample, _ layers: Range<Int>) throws -> Capture {
+    /// - Parameter cost: what it counts as progress.
+    private func capture(_ sample: TextSample, _ layers: Range<Int>, cost: Double = 0) throws -> Capture {
         var isStopped = false
         let session = try Session(model, options.session)
         let capture = try Capture(
             session, sample, layers: layers, group: options.group, lookahead: options.lookahead,
             topShare: options.topShare
         ) { done, count in
-            isStopped = !report(.reading(layers: layers, done: done, of: count))
+            progress.add(cost / Double(count))
+            isStopped =
+                !(report(.progress(progress.share)) && report(.reading(layers: layers, done: done, of: count)))
             return !isStopped
         }
         if isStopped { throw TrainingStopped() }
@@ -207,7 +173,7 @@ package final class PredictorTraining {
     }
 
     /// One predictor a thread; the largest first, so that no thread is left with a large one.
-    private func run(_ jobs: [Job]) throws {
+    private func run(_ jobs: [Job], _ costs: TrainingCosts) throws {
         let jobs = jobs.sorted { ($0.isHeads ? 1 : 0, $0.layer) < ($1.isHeads ? 1 : 0, $1.layer) }
         let threads = options.session.threads == 0 ? availableCores : options.session.threads
         let next = Atomic<Int>(0)
@@ -224,9 +190,20 @@ package final class PredictorTraining {
                     let weights = try trainer.train(job.data, validation: job.validation) { epoch, score in
                         let event = TrainingEvent.epoch(
                             layer: job.layer, heads: job.isHeads, epoch, of: this.options.epochs, score)
-                        return failure.withLock { $0 == nil && this.report(event) }
+                        return failure.withLock {
+                            let outputs = job.data.outputs
+                            this.progress.add(
+                                epoch == 0
+                                    ? costs.start(outputs: outputs) : costs.epoch(rank: job.rank, outputs: outputs))
+                            return $0 == nil && this.report(.progress(this.progress.share)) && this.report(event)
+                        }
                     }
                     guard let weights else { throw TrainingStopped() }
+                    guard weights.isFinite else {
+                        throw RuntimeError.badOption(
+                            "the training of the predictor of \(job.isHeads ? "heads" : "neurons") of layer \(job.layer) did "
+                                + "not converge; use more tokens or another seed")
+                    }
                     try failure.withLock { _ in try this.state.add(job.key, weights) }
                 } catch {
                     failure.withLock { $0 = $0 ?? error }

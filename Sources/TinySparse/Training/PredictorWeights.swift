@@ -15,6 +15,8 @@ struct PredictorWeights: Equatable {
     var b: [Float]
     /// `[outputs]`.
     var bias: [Float]
+
+    var isFinite: Bool { [a, b, bias].allSatisfy { $0.allSatisfy { $0.isFinite } } }
 }
 
 /// A predictor as the file holds it and the runtime computes it.

@@ -42,6 +42,10 @@ package struct Profile: Sendable {
         _ session: Session, _ sample: TextSample, progress: (_ done: Int, _ of: Int) -> Bool = { _, _ in true }
     ) throws(RuntimeError) {
         let config = session.model.config
+        guard config.experts == nil else {
+            throw .badOption(
+                "the neurons of a mixture of experts are chosen by its router; there is no profile of them")
+        }
         layers = []
         var watch = (0..<config.nLayers).map { ProfileSums(session.model, layer: $0) }
         session.observeLayers { state in if state.layer >= 0 { watch[state.layer].add(state, session.pool) } }
@@ -129,7 +133,7 @@ private struct ProfileSums {
         }
         let bound = isSparse ? 1 : least
         var active = [Bool](repeating: false, count: width)
-        for i in 0..<width where isSparse ? h[i] > 0 : Int(Level.of(h[i])) >= bound {
+        for i in 0..<width where isSparse ? h[i] != 0 : Int(Level.of(h[i])) >= bound {
             active[i] = true
             uses[i] += 1
         }

@@ -15,7 +15,7 @@ struct ReducedRank {
     private let rank: Int
     private let width: Int
     /// Tokens used at most; more change nothing.
-    private static let limit = 8192
+    static let limit = 8192
     private static let batch = 256
 
     init(_ data: PredictorData, rank: Int) {
@@ -28,9 +28,9 @@ struct ReducedRank {
     func solve(positiveWeight: Float, seed: UInt64) throws(RuntimeError) -> PredictorWeights {
         let n = data.outputs
         let covariance = try FloatMatrix(width, width), cross = try FloatMatrix(n, width)
-        let (mean, rates) = try moments(covariance, cross)
+        let (mean, rates, ridge) = try moments(covariance, cross)
 
-        MatrixMath.cholesky(covariance.pointer, width, stride: covariance.stride)
+        MatrixMath.cholesky(covariance.pointer, width, stride: covariance.stride, ridge: ridge)
         var slope = [Float](repeating: 0, count: n)
         for i in 0..<n {
             // How fast the score, ln of a rate or of odds, grows with the rate.
@@ -64,10 +64,11 @@ struct ReducedRank {
         return weights
     }
 
-    /// Fills in the covariances; returns the mean input and how often each output is active.
+    /// Fills in the covariances; returns the mean input, how often each output is active, and what was added to the
+    /// diagonal.
     private func moments(
         _ covariance: FloatMatrix, _ cross: FloatMatrix
-    ) throws(RuntimeError) -> (mean: [Float], rates: [Float]) {
+    ) throws(RuntimeError) -> (mean: [Float], rates: [Float], ridge: Float) {
         let n = data.outputs, batch = Self.batch
         let used = min(data.count, Self.limit)
         let step = Double(data.count) / Double(max(used, 1))
@@ -103,11 +104,12 @@ struct ReducedRank {
             trace += covariance[i][i]
         }
         // What hardly varies must not be blown up.
-        for i in 0..<width { covariance[i][i] += 1e-3 * trace / Float(width) + 1e-9 }
+        let ridge = 1e-3 * trace / Float(width) + 1e-9
+        for i in 0..<width { covariance[i][i] += ridge }
         for j in 0..<n {
             for k in 0..<width { cross[j][k] = cross[j][k] * scale - rates[j] * mean[k] }
         }
-        return (mean, rates)
+        return (mean, rates, ridge)
     }
 
     /// `[rank, width]` orthonormal rows that span what matters most of K.

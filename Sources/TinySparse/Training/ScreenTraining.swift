@@ -45,6 +45,8 @@ extension PredictorFile {
 struct ScreenTraining {
     private let model: Model
     private let options: PredictorOptions
+    /// Of what the head multiplies.
+    private let width: Int
     private let rank: Int
     private let report: (TrainingEvent) throws -> Void
     /// Tokens used at most, for the moment and for the margins; more change nothing.
@@ -59,15 +61,16 @@ struct ScreenTraining {
     init(_ model: Model, _ options: PredictorOptions, report: @escaping (TrainingEvent) throws -> Void) {
         self.model = model
         self.options = options
-        rank = min(options.screenRank ?? Self.rank(for: model.config), model.config.dModel)
+        width = model.config.embeddingWidth
+        rank = min(options.screenRank ?? Self.rank(for: model.config), width)
         self.report = report
     }
 
     /// The rank to use if none is given; 0 where a screen would not pay. A row of the screen takes whole groups of
     /// 64 bytes, and the more bytes a row of the head has, the more it pays to choose rows better.
     static func rank(for config: ModelConfig) -> Int {
-        guard config.dModel >= 128, config.vocabularySize >= 1024 else { return 0 }
-        return config.dModel < 1600 ? 64 : 128
+        guard config.embeddingWidth >= 128, config.vocabularySize >= 1024 else { return 0 }
+        return config.embeddingWidth < 1600 ? 64 : 128
     }
 
     /// - Parameter weights: what an interrupted training had found, if it fits.
@@ -77,7 +80,7 @@ struct ScreenTraining {
         training: TextSample, heldOut: TextSample, resuming weights: PredictorWeights?
     ) throws -> (screen: TrainedScreen, weights: PredictorWeights)? {
         guard rank > 0 else { return nil }
-        let fits = weights?.rank == rank && weights?.width == model.config.dModel
+        let fits = weights?.rank == rank && weights?.width == width
         let weights = try fits ? weights! : solve(training)
         let matrices = try QuantizedPredictor(weights, .rowMajor)
         let margins = try margins(matrices, heldOut)
@@ -96,9 +99,9 @@ struct ScreenTraining {
     // MARK: The product
 
     private func solve(_ sample: TextSample) throws -> PredictorWeights {
-        let d = model.config.dModel, vocabulary = model.config.vocabularySize, head = model.weights.head
-        let moment = try moment(sample)
-        MatrixMath.cholesky(moment.pointer, d, stride: moment.stride)
+        let d = width, vocabulary = model.config.vocabularySize, head = model.weights.head
+        let (moment, ridge) = try moment(sample)
+        MatrixMath.cholesky(moment.pointer, d, stride: moment.stride, ridge: ridge)
 
         // E^T E, in batches of rows.
         let gram = try FloatMatrix(d, d), rows = try FloatMatrix(Self.batch, d)
@@ -158,8 +161,8 @@ struct ScreenTraining {
     }
 
     /// The mean of x x^T over a sample, with a little on the diagonal: what hardly varies must not be blown up.
-    private func moment(_ sample: TextSample) throws -> FloatMatrix {
-        let d = model.config.dModel
+    private func moment(_ sample: TextSample) throws -> (moment: FloatMatrix, ridge: Float) {
+        let d = width
         let sum = try FloatMatrix(d, d), x = try FloatMatrix(Self.batch, d)
         let session = try session()
         let chunks = sample.spread(Self.limit)
@@ -187,8 +190,9 @@ struct ScreenTraining {
             for k in 0..<d { sum[i][k] /= Float(max(total, 1)) }
             trace += sum[i][i]
         }
-        for i in 0..<d { sum[i][i] += 1e-3 * trace / Float(d) + 1e-9 }
-        return sum
+        let ridge = 1e-3 * trace / Float(d) + 1e-9
+        for i in 0..<d { sum[i][i] += ridge }
+        return (sum, ridge)
     }
 
     /// `out += x^T x` for `count` rows of x, on all cores; the sums are the same on any number of them.

@@ -85,11 +85,11 @@ private final class FixedSelector: SparsitySelector {
         heads = try ActiveSets(total: context.shape.nHeads, capacity: capacity, in: memory)
     }
 
-    func heads(_ layer: Int, _ previousMLPInput: Activations, tokens: Int) -> Selection {
+    func heads(_ layer: Int, _ previous: LayerInputs, tokens: Int) -> Selection {
         select(heads, headLists[layer], tokens)
     }
 
-    func neurons(_ layer: Int, attentionInput: Activations, mlpInput: Activations, tokens: Int) -> Selection {
+    func neurons(_ layer: Int, _ inputs: LayerInputs, tokens: Int) -> Selection {
         select(neurons, neuronLists[layer], tokens)
     }
 
@@ -127,8 +127,8 @@ private final class OracleSelector: SparsitySelector {
         rowNorms = memory.isPlan ? [] : weights.layers.map { $0.down.inputEnergies.map { $0.squareRoot() } }
     }
 
-    func neurons(_ layer: Int, attentionInput: Activations, mlpInput: Activations, tokens: Int) -> Selection {
-        mlp.run(weights.layers[layer], mlpInput, tokens: tokens, .all, into: outputs.pointer)
+    func neurons(_ layer: Int, _ inputs: LayerInputs, tokens: Int) -> Selection {
+        mlp.run(weights.layers[layer], inputs.mlp, tokens: tokens, .all, into: outputs.pointer)
         let total = context.shape.dFF
         for t in 0..<tokens {
             let row = contributions.pointer + t * total

@@ -40,6 +40,13 @@ package struct TextSample: Sendable {
         return found + 1
     }
 
+    /// Its first tokens.
+    func first(_ tokens: Int) -> TextSample {
+        var some = TextSample(chunks: [])
+        for chunk in chunks where some.tokens < tokens { some.chunks.append(Array(chunk.prefix(tokens - some.tokens))) }
+        return some
+    }
+
     /// Every tenth piece for choosing thresholds, every tenth for measuring, the rest for training. A sample
     /// of few pieces uses some of them twice.
     package func split() -> (training: TextSample, validation: TextSample, calibration: TextSample) {

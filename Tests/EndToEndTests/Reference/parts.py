@@ -31,16 +31,19 @@ class Matrix:
 class Predictor:
     """Names the active ones (section 10)."""
 
-    def __init__(self, tensors, name, threshold, group=1):
-        self.group = group
+    def __init__(self, tensors, name, threshold, group=1, relu=False):
+        self.group, self.relu = group, relu
         self.a = Matrix(tensors, name + "_a")
         # Rank-major: row i leaves the i-th inner value.
         self.bias = tensors[name + "_b.bias"]
         self.b, self.scale = tensors[name + "_b.weight"][:, :len(self.bias)], tensors[name + "_b.scale"]
         self.threshold = F(threshold)
 
-    def __call__(self, norm):
-        inner = self.a(norm)
+    def __call__(self, a):
+        """a: the quantized input."""
+        inner = self.a(a)
+        if self.relu:
+            inner = fn.relu(inner)
         scores = fn.matvec_neuron_major(self.b, self.scale, self.bias, np.arange(len(inner)), inner)
         return np.flatnonzero(np.repeat(scores >= self.threshold, self.group))
 

@@ -107,25 +107,28 @@ class Reference:
     def read_predictors(self):
         meta, tensors = self.meta, self.tensors
         get = lambda key: meta["tinysparse.predictors." + key]
-        self.predictors, self.gate_rules, self.lookahead, self.screen = {}, {}, False, None
+        self.predictors, self.gate_rules, self.inputs, self.screen = {}, {}, {}, None
         if "tinysparse.predictors.screen_rank" in meta:
             self.screen = Screen(tensors, get)
         if "tinysparse.predictors.neuron_ranks" not in meta:
             return
-        self.lookahead = get("lookahead")
+        usual = "attn_norm" if get("lookahead") else "ffn_norm"
+        self.inputs = {"neuron": meta.get("tinysparse.predictors.neuron_input", usual),
+                       "head": meta.get("tinysparse.predictors.head_input", "ffn_norm")}
         neuron_group = meta.get("tinysparse.predictors.neuron_group", 1)
-        for kind, name, group in (("neuron", "ffn", neuron_group), ("head", "attn", 1)):
+        relu = meta.get("tinysparse.predictors.neuron_relu", False)
+        for kind, name, group, relu in (("neuron", "ffn", neuron_group, relu), ("head", "attn", 1, False)):
             for n, (rank, threshold) in enumerate(zip(get(kind + "_ranks"), get(kind + "_thresholds"))):
                 if rank:
-                    self.predictors[kind, n] = Predictor(tensors, f"blk.{n}.{name}_predictor", threshold, group)
+                    self.predictors[kind, n] = Predictor(tensors, f"blk.{n}.{name}_predictor", threshold, group, relu)
         for n, marked in enumerate(meta.get("tinysparse.predictors.gates", [])):
             if marked:
                 self.gate_rules[n] = GateRule(tensors, f"blk.{n}.ffn_gate_reach", get("neuron_thresholds")[n])
 
-    def predict(self, kind, n, norm):
-        """The active ones of a layer, or None for all of them."""
+    def predict(self, kind, n, inputs):
+        """The active ones of a layer, or None for all of them. inputs: what a predictor can read, by name."""
         predictor = self.predictors.get((kind, n))
-        return predictor(norm) if predictor else None
+        return predictor(inputs[self.inputs[kind]]) if predictor else None
 
     def matrix(self, name, outputs):
         return read_matrix(self.meta, self.tensors, name, outputs)
@@ -239,7 +242,7 @@ class Reference:
         return self.head_logits(x, screened), np.stack(hidden)
 
     def layer(self, n, x, heads, neurons, predicted):
-        """-> x after the layer, the quantized input of its MLP."""
+        """-> x after the layer, what predictors can read of it."""
         entry, gains = x, None
         r = self.norm(x, f"blk.{n}.attn_norm")
         a = fn.quantize(r)
@@ -249,12 +252,14 @@ class Reference:
         elif "ffn_norm" in self.norms:
             r = self.norm(entry, f"blk.{n}.ffn_norm")
         before = fn.quantize(r)
+        inputs = {"attn_norm": a, "ffn_norm": before, "attn_residual": fn.quantize(entry),
+                  "ffn_residual": fn.quantize(entry if self.residual == "parallel" else x)}
         if predicted:
-            neurons = self.predict("neuron", n, a if self.lookahead else before)
+            neurons = self.predict("neuron", n, inputs)
         if self.experts:
             neurons, gains = self.experts[n](entry if self.looks_ahead else r)
         y = self.feed_forward(n, before, neurons, self.gate_rules.get(n) if predicted else None, gains)
-        return self.add(x, y, f"blk.{n}.post_ffw_norm"), before
+        return self.add(x, y, f"blk.{n}.post_ffw_norm"), inputs
 
     def head_logits(self, x, screened):
         """x: after the last layer."""

@@ -193,7 +193,8 @@ def is_extended(config):
     """Whether a file has to be of format 2."""
     return any(key in config for key in (
         "activation_threshold", "activates_up", "norms", "residual", "attention_soft_cap", "logit_soft_cap", "windows",
-        "rope_layers", "local_rope", "long_factors", "magnitude", "embedding_width", "experts"))
+        "rope_layers", "local_rope", "long_factors", "magnitude", "embedding_width", "experts")) \
+        or "neuron_input" in config.get("predictors", {})
 
 
 def rope_metadata(prefix, rope):
@@ -239,6 +240,9 @@ def predictor_metadata(config):
             what = kind + ("_ranks" if type == gg.I32 else "_thresholds")
             meta.append(("tinysparse.predictors." + what, (gg.ARRAY, type), p[what]))
         meta.append(("tinysparse.predictors.lookahead", gg.BOOL, p["lookahead"]))
+        for key, kind in (("neuron_input", gg.STRING), ("head_input", gg.STRING), ("neuron_relu", gg.BOOL)):
+            if key in p:
+                meta.append(("tinysparse.predictors." + key, kind, p[key]))
         if "neuron_group" in p:
             meta.append(("tinysparse.predictors.neuron_group", gg.U32, p["neuron_group"]))
         if "gates" in p:

@@ -101,6 +101,22 @@ MODELS = {
     "longrope": shape(
         LLAMA, 64, 1, 4, 2, 16, 72, 128, vocabulary_size=300, rope_dimensions=12, factors=[1.0, 1.1, 1.2, 1.5, 2.0, 3.0],
         long_factors=[1.0, 1.5, 3.0, 6.0, 20.0, 40.0], original_context=72, magnitude=1.19),
+    # Predictors of others: a ReLU between, from the residual stream before the MLP; so in parallel layers; and without
+    # one, neurons and heads from the residual stream before attention.
+    "powerinfer": shape(
+        LLAMA, 64, 3, 4, 2, 16, 136, 64, vocabulary_size=300, activation="relu", predictors=dict(
+            neuron_ranks=[12, 70, 5], neuron_thresholds=[0.0, 0.2, -0.1], head_ranks=[0] * 3, head_thresholds=[0.0] * 3,
+            lookahead=False, neuron_input="ffn_residual", head_input="ffn_norm", neuron_relu=True)),
+    "powerinfer-falcon": shape(
+        LLAMA, 64, 2, 4, 1, 16, 72, 64, vocabulary_size=300, norm_kind="layer", activation="relu", gated=False,
+        residual="parallel", norms=["attn_norm", "output_norm"], predictors=dict(
+            neuron_ranks=[8, 6], neuron_thresholds=[0.0, 0.0], head_ranks=[0, 0], head_thresholds=[0.0, 0.0],
+            lookahead=False, neuron_input="ffn_residual", head_input="ffn_norm", neuron_relu=True)),
+    "dejavu": shape(
+        OPT, 64, 3, 4, 4, 16, 136, 64, vocabulary_size=300, predictors=dict(
+            neuron_ranks=[70, 0, 9], neuron_thresholds=[0.0, 0.0, 0.1], head_ranks=[0, 12, 5],
+            head_thresholds=[0.0, 0.0, 0.1], lookahead=False, neuron_input="attn_residual",
+            head_input="attn_residual", neuron_relu=False)),
     # Experts: more neurons than a group of 64; among 4-bit blocks of 16 rows, with a shared one that has a gate; chosen
     # before attention, with a shared one that has none.
     "experts": shape(

@@ -14,16 +14,20 @@ extension Command {
             is a native file: int8 or 4-bit weights with checksums, in the layout that is mapped into memory.
             A conversion that fails or is interrupted leaves nothing behind. 4-bit weights read a third less
             memory per token and cost some quality; Q4_0 and Q4_1 weights are kept as they are.
+            PowerInfer's .gguf files are converted with their predictors. Predictors of PowerInfer or Deja Vu in
+            files of their own become a folder for --predictors by Examples/Predictors/import_predictors.py.
             """,
         options: [
             Option(
                 "weights", value: "FORMAT", "int8 (default); w4: 4-bit, output matrix int8; w4-all: everything 4-bit"),
+            Option("predictors", value: "FOLDER", "predictors.safetensors and predictors.json, trained elsewhere"),
             .force,
             Option("quiet", "q", "print no progress, notes or report"),
         ],
         examples: [
             ("SmolLM2-135M-Instruct.Q4_1.gguf models/smollm2.gguf", "a model file of llama.cpp"),
             ("./SmolLM2-135M models/smollm2.gguf", "a Hugging Face folder"),
+            ("./opt-1.3b models/opt.gguf --predictors ./imported", "with predictors that were trained elsewhere"),
         ],
         run: convertCommand)
 }
@@ -45,7 +49,9 @@ private func convertCommand(_ arguments: Arguments) throws {
     let start = ContinuousClock.now
     var progress = Console.Progress()
     defer { progress.clear() }
-    try TinyConversion.convert(input, to: output, weights: weights) { event in
+    try TinyConversion.convert(
+        input, to: output, weights: weights, predictors: arguments.string("predictors")
+    ) { event in
         try Signals.check()
         guard !isQuiet else { return }
         switch event {

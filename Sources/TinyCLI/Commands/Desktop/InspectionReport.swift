@@ -176,7 +176,18 @@ struct InspectionReport {
         return
             "for \(neurons) in \(layers(predictors.neuronRanks)) layers, for heads in \(layers(predictors.headRanks))"
             + (gates > 0 ? "; neurons selected by their gates in \(gates) layers" : "")
-            + (predictors.lookahead ? "; evaluated before the attention" : "")
+            + (predictors.neuronRelu ? "; with a ReLU between their layers" : "")
+            + "; input: " + describe(predictors.neuronInput)
+            + (predictors.headInput == .mlpNorm ? "" : ", for heads: \(describe(predictors.headInput))")
+    }
+
+    private func describe(_ input: PredictorConfig.Input) -> String {
+        switch input {
+        case .attentionNorm: "norm before the attention"
+        case .mlpNorm: "norm before the MLP"
+        case .attentionResidual: "residual stream before the attention"
+        case .mlpResidual: "residual stream before the MLP"
+        }
     }
 
     private func describe(_ screen: LMHeadScreenConfig?) -> String {

@@ -51,7 +51,9 @@ struct ModelContents {
     private init(_ gguf: GGUF) throws {
         // The parts of a split model, or this one if the others are not there.
         let files = (try? GGUFParts(gguf))?.files ?? [gguf]
-        format = "GGUF version \(gguf.version)" + (files.count > 1 ? ", \(files.count) files" : "")
+        format =
+            (gguf.isPowerInfer ? "PowerInfer " : "") + "GGUF version \(gguf.version)"
+            + (files.count > 1 ? ", \(files.count) files" : "")
         fileSize = files.reduce(0) { $0 + $1.file.size }
         tensors = files.flatMap(\.tensors).map {
             Tensor(

@@ -58,21 +58,21 @@ private func trainPredictorsCommand(_ arguments: Arguments) throws {
     let start = ContinuousClock.now
     let text = try readAll(path)
     let model = try Model.open(given, arguments)
-    var progress = Console.Progress()
-    defer { progress.clear() }
+    let display = TrainingDisplay(layers: model.config.nLayers)
+    defer { display.clear() }
     let training = try PredictorTraining(model, text: text, options, statePath: output + ".state") { event in
-        show(event, &progress)
+        display.show(event)
         return Signals.pending == 0
     }
     let result: TrainingResult
     do {
         result = try training.run(to: output)
     } catch is TrainingStopped {
-        progress.clear()
+        display.clear()
         Console.note("\(escaped(output)).state has the finished part; repeat the command to resume")
         throw Signals.failure
     }
-    progress.clear()
+    display.clear()
     let time = seconds(since: start)
     try Console.writeLine(arguments.has("json") ? json(result, model, time) : table(result, model, output, time))
 }
@@ -112,35 +112,6 @@ extension Arguments {
             isPercent || value <= 1
         else { throw invalid(name, "a share such as 1% or 0.01") }
         return isPercent ? value / 100 : value
-    }
-}
-
-private func show(_ event: TrainingEvent, _ progress: inout Console.Progress) {
-    switch event {
-    case .reading(let layers, let done, let count):
-        progress.show("capturing layers \(layers.lowerBound)-\(layers.upperBound - 1): chunk \(done)/\(count)")
-    case .resumed(let count):
-        Console.note("resuming: \(count) predictors are already trained")
-    case .epoch(let layer, let heads, let epoch, let count, let score):
-        let line =
-            "layer \(layer) \(heads ? "heads  " : "neurons") epoch \(epoch)/\(count): loss \(fixed(score.loss, 4)), "
-            + "recall \(fixed(100 * score.recall, 1)) %, precision \(fixed(100 * score.precision, 1)) %, "
-            + "kept \(fixed(100 * score.kept, 1)) %"
-        if epoch == 0 || epoch == count {
-            progress.clear()
-            Console.note(line)
-        } else {
-            progress.show(line)
-        }
-    case .screening(let step, let done, let count):
-        progress.show("logit screen: \(step.rawValue) \(done)/\(count)")
-    case .calibrating(let step, let count, let quality):
-        guard let quality else { return progress.show("calibrating") }
-        progress.clear()
-        Console.note(
-            "calibrating \(step)/\(count): perplexity \(signed(100 * quality.perplexityIncrease)) % "
-                + "(+- \(fixed(100 * quality.lossIncreaseError, 2))), neurons kept \(fixed(100 * quality.activity.neuronShare, 1)) %, "
-                + "heads kept \(fixed(100 * quality.activity.headShare, 1)) %")
     }
 }
 

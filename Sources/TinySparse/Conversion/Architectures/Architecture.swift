@@ -75,12 +75,14 @@ private let architectures: [any Architecture.Type] = [
 
 /// The architecture called `name`.
 /// - Parameters:
+///   - architectures: where to look.
 ///   - path: the file that names it.
 ///   - item: the key it is under.
 ///   - names: what an architecture is called there.
 /// - Throws: `FormatError` that lists what is supported.
 private func architecture(
-    _ name: String, path: String, item: String, _ names: (any Architecture.Type) -> [String]
+    _ name: String, of architectures: [any Architecture.Type] = architectures, path: String, item: String,
+    _ names: (any Architecture.Type) -> [String]
 ) throws(FormatError) -> any Architecture.Type {
     for architecture in architectures where names(architecture).contains(name) { return architecture }
     let supported = Set(architectures.flatMap(names)).sorted().joined(separator: ", ")
@@ -100,8 +102,12 @@ package struct SourceConfig {
     /// - Throws: `FormatError` naming the key.
     package init(gguf: GGUFParts) throws(FormatError) {
         let key = "general.architecture"
+        try gguf.first.requireNoGPUSplit()
         let name = try gguf.first.string(key)
-        architecture = try TinyConversion.architecture(name, path: gguf.first.path, item: key) { $0.ggufNames }
+        architecture = try TinyConversion.architecture(
+            name, of: gguf.first.isPowerInfer ? powerInferArchitectures : architectures, path: gguf.first.path,
+            item: key
+        ) { $0.ggufNames }
         let fields = GGUFFields(parts: gguf, architecture: name)
         config = try architecture.config(fields)
         scales = try architecture.scales(fields, config)

@@ -3,10 +3,11 @@
 import TinyFormats
 import TinySupport
 
-/// Bamboo: Mistral with ReLU on both gate and up.
+/// Bamboo: Mistral with ReLU on both gate and up. Its GGUF files are PowerInfer's.
 /// Source: PowerInfer/Bamboo-base-v0.1, `modeling_bamboo.py`.
-enum Bamboo: HuggingFaceArchitecture {
+enum Bamboo: Architecture {
     static let name = "bamboo"
+    static let ggufNames: [String] = []
     static let huggingFaceClass = "Bamboo"
     static let hasPublishedCode = true
 
@@ -19,6 +20,14 @@ enum Bamboo: HuggingFaceArchitecture {
         config.activatesUp = true
         return config
     }
+
+    static func config(_ fields: GGUFFields) throws(FormatError) -> ModelConfig {
+        var config = try Llama.config(fields)
+        (config.activation, config.activatesUp) = (.relu, true)
+        return config
+    }
+
+    static func ggufTensors(_ config: ModelConfig) -> TensorMap { Llama.ggufTensors(config) }
 
     static func huggingFaceTensors(_ config: ModelConfig) -> TensorMap { Llama.tensors }
 }

@@ -25,9 +25,7 @@ package final class ForwardPass {
 
     /// `[blockSize, dModel]`: the residual stream, and what a layer adds to it.
     private let hidden, change: AlignedBuffer<Float>
-    /// The quantized norms before attention and MLP, one object if both read the same. While the heads of a layer are
-    /// selected, `mlpInput` still is that of the layer before.
-    private let attentionInput, mlpInput: Activations
+    private let inputs: LayerInputs
     /// Embeddings, and their connection to the residual stream.
     private let embeddings: Embeddings
 
@@ -64,10 +62,7 @@ package final class ForwardPass {
         screen = screensHead ? try LMHeadScreen(context, weights, in: memory) : nil
         hidden = try AlignedBuffer(blockSize * config.dModel, in: memory)
         change = try AlignedBuffer(blockSize * config.dModel, in: memory)
-        attentionInput = try Activations(width: config.dModel, capacity: blockSize, in: memory)
-        let hasOneInput = config.residual == .parallel && !config.norms.contains(.mlpNorm)
-        mlpInput =
-            hasOneInput ? attentionInput : try Activations(width: config.dModel, capacity: blockSize, in: memory)
+        inputs = try LayerInputs(config, capacity: blockSize, hasSelector: self.selector != nil, in: memory)
         router = try ExpertRouter(context, config, capacity: blockSize, in: memory)
         embeddings = try Embeddings(context, config, weights, capacity: blockSize, in: memory)
     }
@@ -81,37 +76,34 @@ package final class ForwardPass {
         measure(.embedding) { embeddings.embed(block, into: hidden.pointer) }
         observe(-1, count)
         for (index, layer) in weights.layers.enumerated() {
-            let heads = measure(.prediction) { selector?.heads(index, mlpInput, tokens: count) ?? .all }
+            let heads = measure(.prediction) { selector?.heads(index, inputs, tokens: count) ?? .all }
             if let router, router.experts.looksAhead {
                 measure(.prediction) { router.score(layer, hidden.pointer, nil, tokens: count) }
             }
             measure(.attention) {
-                context.normalize(layer.attentionNorm, hidden.pointer, count, into: attentionInput)
-                // A parallel MLP reads what attention reads, and its norm, if it has one of its own, is made now.
-                let mlpNormIsDue = config.residual == .parallel
-                if mlpNormIsDue, let norm = layer.mlpNorm {
-                    context.normalize(norm, hidden.pointer, count, into: mlpInput)
-                }
-                attention.run(layer, index, attentionInput, block, heads, into: change.pointer)
+                inputs.setAttention(layer.attentionNorm, hidden.pointer, count, context)
+                // A parallel MLP reads what attention reads.
+                if config.residual == .parallel { inputs.setMLP(layer.mlpNorm, hidden.pointer, count, context) }
+                attention.run(layer, index, inputs.attention, block, heads, into: change.pointer)
                 addChange(layer.attentionPostNorm, count)
-                if !mlpNormIsDue { context.normalize(layer.mlpNorm, hidden.pointer, count, into: mlpInput) }
+                if config.residual != .parallel { inputs.setMLP(layer.mlpNorm, hidden.pointer, count, context) }
             }
             if let router {
                 if !router.experts.looksAhead {
                     measure(.prediction) { router.score(layer, hidden.pointer, layer.mlpNorm, tokens: count) }
                 }
-                measure(.mlp) { mlp.run(layer, mlpInput, tokens: count, router, into: change.pointer) }
+                measure(.mlp) { mlp.run(layer, inputs.mlp, tokens: count, router, into: change.pointer) }
             } else if let selector, selector.usesGates(index) {
                 measure(.mlp) {
-                    mlp.computeGates(layer, mlpInput, tokens: count)
+                    mlp.computeGates(layer, inputs.mlp, tokens: count)
                     let neurons = selector.neurons(index, gates: mlp.gateActivations, tokens: count)
-                    mlp.run(layer, mlpInput, tokens: count, neurons, gatesAreComputed: true, into: change.pointer)
+                    mlp.run(layer, inputs.mlp, tokens: count, neurons, gatesAreComputed: true, into: change.pointer)
                 }
             } else {
                 let neurons = measure(.prediction) {
-                    selector?.neurons(index, attentionInput: attentionInput, mlpInput: mlpInput, tokens: count) ?? .all
+                    selector?.neurons(index, inputs, tokens: count) ?? .all
                 }
-                measure(.mlp) { mlp.run(layer, mlpInput, tokens: count, neurons, into: change.pointer) }
+                measure(.mlp) { mlp.run(layer, inputs.mlp, tokens: count, neurons, into: change.pointer) }
             }
             measure(.mlp) { addChange(layer.mlpPostNorm, count) }
             observe(index, count)
@@ -148,8 +140,8 @@ package final class ForwardPass {
     /// What the LM head multiplies.
     package func output(of first: Int, _ count: Int) -> Activations {
         context.normalize(
-            weights.outputNorm, hidden.pointer + first * config.dModel, count, into: attentionInput)
-        return embeddings.project(attentionInput, tokens: count)
+            weights.outputNorm, hidden.pointer + first * config.dModel, count, into: inputs.attention)
+        return embeddings.project(inputs.attention, tokens: count)
     }
 
     private func capLogits(_ logits: UnsafeMutablePointer<Float>, _ count: Int) {
@@ -163,7 +155,7 @@ package final class ForwardPass {
     private func observe(_ layer: Int, _ count: Int) {
         observer?(
             LayerState(
-                layer: layer, tokens: count, attentionInput: attentionInput, mlpInput: mlpInput,
+                layer: layer, tokens: count, attentionInput: inputs.attention, mlpInput: inputs.mlp,
                 heads: attention.outputs,
                 neurons: mlp.activations, gates: mlp.gateActivations,
                 hidden: UnsafeBufferPointer(start: hidden.pointer, count: count * config.dModel)))

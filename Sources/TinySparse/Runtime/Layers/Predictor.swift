@@ -12,13 +12,16 @@ package struct Predictor: Sendable {
     /// A score at least this high makes a head or group active.
     let threshold: Float
     /// Neighboring neurons that share a score.
-    var group = 1
+    let group: Int
+    /// Whether there is a ReLU between the two.
+    let hasRelu: Bool
 
-    package init(reduce: Linear, expand: Linear, threshold: Float, group: Int = 1) {
+    package init(reduce: Linear, expand: Linear, threshold: Float, group: Int = 1, hasRelu: Bool = false) {
         self.reduce = reduce
         self.expand = expand
         self.threshold = threshold
         self.group = group
+        self.hasRelu = hasRelu
     }
 
     var rank: Int { reduce.outputs }
@@ -40,6 +43,7 @@ package struct Predictor: Sendable {
         let scales = (scratch + at.scales).assumingMemoryBound(to: Float.self)
         let groupSums = (scratch + at.groupSums).assumingMemoryBound(to: Int32.self)
         kernels.rowDots(reduce.int8, nil, 0, rank, x, 1, inner, 0)
+        if hasRelu { kernels.relu(inner, rank) }
         // Zeros up to the end of the group change nothing, and quantizing whole groups is faster.
         (inner + rank).update(repeating: 0, count: at.groups * groupSize - rank)
         kernels.quantize(inner, at.groups * groupSize, values, scales, groupSums)

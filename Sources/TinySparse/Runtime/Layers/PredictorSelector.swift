@@ -79,22 +79,20 @@ package final class PredictorSelector: SparsitySelector {
     }
 
     /// Layer 0 has no layer before it, so nothing is predicted there.
-    package func heads(_ layer: Int, _ previousMLPInput: Activations, tokens: Int) -> Selection {
+    package func heads(_ layer: Int, _ previous: LayerInputs, tokens: Int) -> Selection {
         guard layer > 0, let predictor = weights.layers[layer].headPredictor, let limit = headLimits[layer] else {
             return .all
         }
-        score(predictor, previousMLPInput, tokens)
+        score(predictor, previous(weights.headInput), tokens)
         select(heads, limit, tokens)
         return .indices(heads)
     }
 
-    package func neurons(
-        _ layer: Int, attentionInput: Activations, mlpInput: Activations, tokens: Int
-    ) -> Selection {
+    package func neurons(_ layer: Int, _ inputs: LayerInputs, tokens: Int) -> Selection {
         guard let predictor = weights.layers[layer].neuronPredictor, let limit = neuronLimits[layer] else {
             return .all
         }
-        score(predictor, weights.predictsAhead ? attentionInput : mlpInput, tokens)
+        score(predictor, inputs(weights.neuronInput), tokens)
         if let groups {
             select(groups, limit, tokens)
             context.forEachToken(tokens) { t in neurons.expand(t, groups, of: predictor.group) }
@@ -119,7 +117,7 @@ package final class PredictorSelector: SparsitySelector {
         return .indices(neurons)
     }
 
-    /// `scores[t] = W_b quantize(W_a x[t])` of all tokens.
+    /// `scores[t] = W_b quantize(W_a x[t])` of all tokens, with a ReLU between if the predictor has one.
     private func score(_ predictor: Predictor, _ x: Activations, _ tokens: Int) {
         if tokens == 1, predictor.bytes <= Self.smallPredictor {
             return predictor.scores(
@@ -129,6 +127,7 @@ package final class PredictorSelector: SparsitySelector {
         let reduced = quantized[rank]!
         context.products.multiply(x.rows(), tokens: tokens, ProductTarget(map: predictor.reduce, out: inner.pointer))
         context.forEachToken(tokens) { t in
+            if predictor.hasRelu { context.kernels.relu(inner.pointer + t * rank, rank) }
             reduced.set(t, inner.pointer + t * rank, rank, context.kernels)
         }
         context.multiply(reduced, tokens: tokens, ProductTarget(map: predictor.expand, out: scores.pointer))

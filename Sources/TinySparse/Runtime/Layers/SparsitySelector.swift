@@ -7,15 +7,12 @@ import TinyFormats
 /// the model; predictor training has others to compare with.
 package protocol SparsitySelector: AnyObject {
     /// The heads of a layer.
-    /// - Parameter previousMLPInput: the quantized norm before the MLP of the layer before, so that the choice is known
-    ///   before the layer begins; undefined in layer 0.
-    func heads(_ layer: Int, _ previousMLPInput: Activations, tokens: Int) -> Selection
+    /// - Parameter previous: the inputs of the layer before, so that the choice is known before the layer begins;
+    ///   undefined in layer 0.
+    func heads(_ layer: Int, _ previous: LayerInputs, tokens: Int) -> Selection
 
-    /// The neurons of a layer.
-    /// - Parameters:
-    ///   - attentionInput: the quantized norm before the layer's attention.
-    ///   - mlpInput: that before its MLP.
-    func neurons(_ layer: Int, attentionInput: Activations, mlpInput: Activations, tokens: Int) -> Selection
+    /// The neurons of a layer with these inputs.
+    func neurons(_ layer: Int, _ inputs: LayerInputs, tokens: Int) -> Selection
 
     /// Whether the neurons of a layer are chosen by their gates, which are then computed first: `neurons(_:gates:tokens:)`.
     func usesGates(_ layer: Int) -> Bool
@@ -26,7 +23,7 @@ package protocol SparsitySelector: AnyObject {
 }
 
 extension SparsitySelector {
-    package func heads(_ layer: Int, _ previousMLPInput: Activations, tokens: Int) -> Selection { .all }
+    package func heads(_ layer: Int, _ previous: LayerInputs, tokens: Int) -> Selection { .all }
     package func usesGates(_ layer: Int) -> Bool { false }
     package func neurons(_ layer: Int, gates: UnsafePointer<Float>, tokens: Int) -> Selection { .all }
 }

@@ -47,8 +47,8 @@ package struct Weights: Sendable {
     package let head: Linear
     /// What finds the rows of the head that are worth computing; nil if the file has none.
     package let screen: LMHeadScreenWeights?
-    /// Neurons are predicted from the norm before the attention of their layer, not from that before the MLP.
-    let predictsAhead: Bool
+    /// What predictors read: those of neurons of their layer, those of heads of the layer before.
+    let neuronInput, headInput: PredictorConfig.Input
 
     init(_ file: NativeModelFile) throws(FormatError) {
         let config = file.config
@@ -74,11 +74,13 @@ package struct Weights: Sendable {
             }
         }
         func predictor(
-            _ reduce: TensorID, _ expand: TensorID, _ ranks: [Int], _ thresholds: [Float], group: Int = 1
+            _ reduce: TensorID, _ expand: TensorID, _ ranks: [Int], _ thresholds: [Float], group: Int = 1,
+            hasRelu: Bool = false
         ) throws(FormatError) -> Predictor? {
             guard let i = reduce.layer, !ranks.isEmpty, ranks[i] > 0 else { return nil }
             return Predictor(
-                reduce: try linear(reduce), expand: try linear(expand), threshold: thresholds[i], group: group)
+                reduce: try linear(reduce), expand: try linear(expand), threshold: thresholds[i], group: group,
+                hasRelu: hasRelu)
         }
         embedding = try linear(TensorID(.tokenEmbedding))
         embeddingIn = config.projectsEmbeddings ? try linear(TensorID(.embeddingIn)) : nil
@@ -102,7 +104,7 @@ package struct Weights: Sendable {
                 sharedGate: config.experts?.gatesShared ?? false ? try floats(.sharedGate, i) : nil,
                 neuronPredictor: try predictor(
                     TensorID(.neuronReduce, i), TensorID(.neuronExpand, i), predictors.neuronRanks,
-                    predictors.neuronThresholds, group: predictors.neuronGroup),
+                    predictors.neuronThresholds, group: predictors.neuronGroup, hasRelu: predictors.neuronRelu),
                 headPredictor: try predictor(
                     TensorID(.headReduce, i), TensorID(.headExpand, i), predictors.headRanks, predictors.headThresholds),
                 gateRule: predictors.isGateChosen(i)
@@ -119,7 +121,7 @@ package struct Weights: Sendable {
         } else {
             screen = nil
         }
-        predictsAhead = predictors.lookahead
+        (neuronInput, headInput) = (predictors.neuronInput, predictors.headInput)
     }
 }
 
