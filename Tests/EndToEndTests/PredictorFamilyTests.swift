@@ -129,6 +129,25 @@ final class PredictorFamilyTests: XCTestCase {
             model.tokenizer.encode(words, addSpecial: true))
     }
 
+    /// What rounding made indefinite is factorized with more on the diagonal, and not into NaN.
+    func testFactorsOfAMatrixThatIsNotQuiteDefinite() {
+        func lower(_ offDiagonal: Float) -> [Float] {
+            var matrix: [Float] = [4, offDiagonal, offDiagonal, 1]
+            matrix.withUnsafeMutableBufferPointer {
+                MatrixMath.cholesky($0.baseAddress!, 2, stride: 2, ridge: 1e-3)
+            }
+            return [matrix[0], matrix[2], matrix[3]]
+        }
+        XCTAssertEqual(lower(0), [2, 0, 1])
+        XCTAssertEqual(lower(1), [2, 0.5, Float(0.75).squareRoot()])
+        // 2.01 squared is more than 4 times 1.
+        let some = lower(2.01)
+        XCTAssertTrue(some.allSatisfy { $0.isFinite })
+        XCTAssertEqual(some[0] * some[0], 4, accuracy: 0.11)
+        XCTAssertEqual(some[0] * some[1], 2.01, accuracy: 1e-5)
+        XCTAssertEqual(some[1] * some[1] + some[2] * some[2], 1, accuracy: 0.11)
+    }
+
     func testProgressGrowsToTheEnd() throws {
         let golden = try GoldenModel(tiny: "tiny-opt-350m")
         let shares = Box([Double]())

@@ -3,9 +3,9 @@
 import TinyRuntime
 
 /// Dense linear algebra for training: small, plain, fast enough. Rows are padded to multiples of 16 floats.
-enum MatrixMath {
+package enum MatrixMath {
     typealias Lanes = SIMD16<Float>
-    typealias Floats = UnsafeMutablePointer<Float>
+    package typealias Floats = UnsafeMutablePointer<Float>
 
     /// `out[i][j] = sum over k of x[i * rowStep + k * stepK] * m[k][j]`, or added to what is there.
     ///
@@ -67,21 +67,37 @@ enum MatrixMath {
         return 1 / (1 + p * power)
     }
 
-    /// Replaces the lower triangle of a symmetric positive definite `[n, n]` by L with L L^T = it.
-    /// - Parameter ridge: what the diagonal holds at least beside something positive semidefinite: no pivot can be less, but
-    ///   for rounding, which would blow up the rest where the matrix has fewer samples than rows.
-    static func cholesky(_ c: Floats, _ n: Int, stride: Int, ridge: Float) {
+    /// Replaces the lower triangle of a symmetric `[n, n]` by L with L L^T = it. The upper one stays.
+    ///
+    /// The matrix is positive semidefinite plus `ridge` on the diagonal, but for rounding: where that left a pivot far below
+    /// the ridge, as it does if few samples vary in few directions, ten times as much is added, and so on.
+    package static func cholesky(_ c: Floats, _ n: Int, stride: Int, ridge: Float) {
+        let diagonal = (0..<n).map { c[$0 * stride + $0] }
+        var added = ridge
+        while !factorize(c, n, stride: stride, least: added / 2), added < 1e6 * ridge {
+            added *= 10
+            for i in 0..<n {
+                for j in 0..<i { c[i * stride + j] = c[j * stride + i] }
+                c[i * stride + i] = diagonal[i] + (added - ridge)
+            }
+        }
+    }
+
+    /// - Returns: whether no pivot was less than `least`.
+    private static func factorize(_ c: Floats, _ n: Int, stride: Int, least: Float) -> Bool {
         for j in 0..<n {
             let row = c + j * stride
             var diagonal = row[j]
             for k in 0..<j { diagonal -= row[k] * row[k] }
-            let root = max(diagonal, ridge / 2).squareRoot()
+            if diagonal < least { return false }
+            let root = diagonal.squareRoot()
             row[j] = root
             for i in j + 1..<max(n, j + 1) {
                 let other = c + i * stride
                 other[j] = (other[j] - dot(other, row, j)) / root
             }
         }
+        return true
     }
 
     /// Solves L y = x in place.
