@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SIMDKernels
+import TinyFormats
 
 /// The feed-forward half of a layer, over all neurons or over the active ones (docs/NUMERICS.md, 9 and 10).
 package final class MLP {
