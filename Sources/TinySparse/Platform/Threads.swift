@@ -2,7 +2,7 @@
 
 import Dispatch
 
-/// A thread of the system. All signals are blocked in it: they are for the thread that waits for input.
+/// A thread of the system. Signals from outside are blocked in it: they are for the thread that waits for input.
 package struct SystemThread {
     private let thread: pthread_t
 
@@ -10,12 +10,22 @@ package struct SystemThread {
     package init?(_ work: @escaping @Sendable () -> Void) {
         var all = sigset_t(), before = sigset_t()
         sigfillset(&all)
+        // What a thread does itself ends the program, with a message if it has one.
+        for signal in [SIGBUS, SIGSEGV, SIGABRT, SIGFPE, SIGILL] { sigdelset(&all, signal) }
         pthread_sigmask(SIG_SETMASK, &all, &before)
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         let start = Unmanaged.passRetained(Start(work: work))
+        // musl's threads have 128 KiB, which is too little for a chat template that nests (docs/TEMPLATES.md). What is more
+        // stays as it is: `allowedThreads` tells by these threads whether Dispatch, which asks for that much, gets its own.
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        var standard = 0
+        pthread_attr_getstacksize(&attributes, &standard)
+        pthread_attr_setstacksize(&attributes, max(standard, 1 << 20))
+        defer { pthread_attr_destroy(&attributes) }
         var thread = pthread_t()
         let code = pthread_create(
-            &thread, nil,
+            &thread, &attributes,
             { context in
                 Unmanaged<Start>.fromOpaque(context!).takeRetainedValue().work()
                 return nil
