@@ -159,7 +159,7 @@ public final class Batch {
             }!
             let place = free.remove(at: best)
             var shared = place.shared(with: request.prompt)
-            let others = (free + running.map(\.place)).map { ($0, $0.shared(with: request.prompt)) }
+            let others = (free + running.map { $0.place }).map { ($0, $0.shared(with: request.prompt)) }
             if let (other, count) = others.max(by: { $0.1 < $1.1 }), count > shared {
                 place.cache.copy(count, from: other.cache, layers: model.config.nLayers)
                 shared = count
