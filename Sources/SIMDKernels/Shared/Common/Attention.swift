@@ -63,12 +63,7 @@ func softmaxWeights(
     var i = 0
     // The blocks that begin before the first.
     while i < first {
-        let rest = Swift.min(count &- i, 16)
-        let e = exponential(loadPart(scores + i, rest) - largest)
-        var kept = F16.zero
-        for l in 0..<rest where i &+ l >= first { kept[l] = e[l] }
-        storePart(kept, scores + i, rest)
-        acc += kept
+        acc += partWeights(scores + i, first &- i, Swift.min(count &- i, 16), largest)
         i &+= 16
     }
     while i &+ 16 <= count {
@@ -77,14 +72,20 @@ func softmaxWeights(
         acc += e
         i &+= 16
     }
-    if i < count {
-        let e = exponential(loadPart(scores + i, count &- i) - largest)
-        var kept = F16.zero
-        for l in 0..<(count &- i) { kept[l] = e[l] }
-        storePart(kept, scores + i, count &- i)
-        acc += kept
-    }
+    if i < count { acc += partWeights(scores + i, 0, count &- i, largest) }
     return tree(acc)
+}
+
+/// The weights of up to `count` scores, at most sixteen, of which those before `first` weigh nothing; in place, too.
+@inline(__always)
+private func partWeights(
+    _ scores: UnsafeMutablePointer<Float>, _ first: Int, _ count: Int, _ largest: Float
+) -> F16 {
+    let e = exponential(loadPart(scores, count) - largest)
+    var kept = F16.zero
+    for l in 0..<count where l >= first { kept[l] = e[l] }
+    storePart(kept, scores, count)
+    return kept
 }
 
 func weightedValues(
@@ -268,8 +269,7 @@ private func laneSums<R: Rows, Keys: Stored>(
 /// The largest of the whole blocks, and of a row's scores in the others.
 @inline(never)
 private func most(_ best: F16, _ tile: QueryTile, _ i: Int) -> Float {
-    var most = -Float.infinity
-    for l in 0..<16 { most = best[l] > most ? best[l] : most }
+    var most = largestLane(best)
     let scores = tile.scores + i &* tile.stride
     for t in (tile.counts[0] & ~15)..<tile.counts[i] { most = scores[t] > most ? scores[t] : most }
     return most

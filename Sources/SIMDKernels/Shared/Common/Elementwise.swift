@@ -219,6 +219,13 @@ func softCap(_ x: UnsafeMutablePointer<Float>, _ count: Int, _ cap: Float) {
     }
 }
 
+@inline(__always)
+func largestLane(_ v: F16) -> Float {
+    var result = -Float.infinity
+    for l in 0..<16 { result = v[l] > result ? v[l] : result }
+    return result
+}
+
 func largest(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
     var most = F16(repeating: -.infinity)
     var i = 0
@@ -226,8 +233,7 @@ func largest(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
         most = vmax(load(x + i), most)
         i &+= 16
     }
-    var result = -Float.infinity
-    for l in 0..<16 { result = most[l] > result ? most[l] : result }
+    var result = largestLane(most)
     while i < count {
         result = x[i] > result ? x[i] : result
         i &+= 1

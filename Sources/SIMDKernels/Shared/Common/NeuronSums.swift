@@ -22,12 +22,8 @@ func neuronSums(
             groupProducts(w, neurons, neuronCount, width, x, tokens, g, scratch)
         }
         for t in 0..<tokens {
-            let scale = x.token(t).scales[g]
-            var c = t &* width
-            while c < (t &+ 1) &* width {
-                store(load(totals + c) + integersAsFloats(scratch + c &* 4) * scale, totals + c)
-                c &+= 16
-            }
+            let place = t &* width
+            add(scratch + place &* 4, width, times: x.token(t).scales[g], to: totals + place)
         }
     }
     for t in 0..<tokens { finish(totals + t &* width, w, count, out + t &* outStride) }
@@ -43,14 +39,21 @@ func sparseNeuronSums(
     for g in 0..<x.groups where sizes[g] > 0 {
         let group = x.groups(from: g, count: groupSize)
         groupProducts(w, neurons + g &* groupSize, Int(sizes[g]), width, group, 1, 0, scratch)
-        let scale = group.scales[0]
-        var c = 0
-        while c < width {
-            store(load(totals + c) + integersAsFloats(scratch + c &* 4) * scale, totals + c)
-            c &+= 16
-        }
+        add(scratch, width, times: group.scales[0], to: totals)
     }
     finish(totals, w, count, out)
+}
+
+/// Adds the exact sums of a group, times its scale, to `width` totals.
+@inline(__always)
+private func add(
+    _ sums: UnsafeMutableRawPointer, _ width: Int, times scale: Float, to totals: UnsafeMutablePointer<Float>
+) {
+    var c = 0
+    while c < width {
+        store(load(totals + c) + integersAsFloats(sums + c &* 4) * scale, totals + c)
+        c &+= 16
+    }
 }
 
 func neuronGroups(

@@ -85,7 +85,7 @@ private func runBatch(_ arguments: Arguments) throws {
 private func placesThatFit(_ model: Model, _ options: Session.Options) throws -> Int {
     let shared = Session.Options.modelBytes(model)
     let limit = options.memoryLimit ?? shared + freeMemory() / 2
-    let context = options.context == 0 ? min(model.config.contextLength, 8192) : options.context
+    let context = options.wantedContext(model)
     for places in [16, 8, 4, 2] {
         let needed = try options.memoryNeeded(model, context: context, blockSize: options.blockSize, places: places)
         if needed <= limit { return places }

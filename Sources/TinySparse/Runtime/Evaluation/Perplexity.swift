@@ -97,8 +97,7 @@ extension Session {
     private func loss(_ logits: UnsafePointer<Float>, _ target: Int) -> Double {
         let logits = UnsafeMutablePointer(mutating: logits)
         let count = model.config.vocabularySize
-        var largest = -Float.infinity
-        for i in 0..<count { largest = logits[i] > largest ? logits[i] : largest }
+        let largest = kernels.largest(logits, count)
         let own = logits[target]
         let total = kernels.softmaxWeights(logits, 0, count, largest)
         return Double64.ln(Double(total)) - Double(own - largest)

@@ -8,7 +8,7 @@ final class Attention {
     private let context: ComputeContext
     /// The rotation of each layer; nil for none.
     private let rotary: [RotaryTable?]
-    /// How many tokens each layer sees; empty if all layers see all.
+    /// How many tokens each layer sees; more than there can be for all.
     private let windows: [Int]
     private let softCap: Float
     private let normalizesAllHeads: Bool
@@ -31,14 +31,15 @@ final class Attention {
         _ context: ComputeContext, _ config: ModelConfig, contextLimit: Int, capacity: Int, in memory: SessionMemory
     ) throws(RuntimeError) {
         self.context = context
-        var tables: [ModelConfig.LayerRope: RotaryTable] = [:]
+        var tables: [(rope: RotaryEmbedding, table: RotaryTable)] = []
         rotary = try (0..<config.nLayers).map { layer throws(RuntimeError) -> RotaryTable? in
             guard let rope = config.rope(layer) else { return nil }
-            let kind = config.layerRopes.isEmpty ? .main : config.layerRopes[layer]
-            if tables[kind] == nil { tables[kind] = try RotaryTable(rope, positions: contextLimit, in: memory) }
-            return tables[kind]
+            if let known = tables.first(where: { $0.rope == rope }) { return known.table }
+            let table = try RotaryTable(rope, positions: contextLimit, in: memory)
+            tables.append((rope, table))
+            return table
         }
-        windows = config.windows
+        windows = (0..<config.nLayers).map { config.window($0) ?? .max }
         softCap = config.attentionSoftCap
         normalizesAllHeads = config.normalizesAllHeads
         scale = 1 / Float(config.headDim).squareRoot()
@@ -97,8 +98,7 @@ final class Attention {
     /// The outputs of all heads of all tokens, split into rows: a row is one head of one token, and those of a run follow
     /// each other.
     private func attend(_ index: Int, _ block: TokenBlock, _ active: ActiveSets?) {
-        let kernels = context.kernels, nHeads = context.shape.nHeads
-        let window = windows.isEmpty || windows[index] == 0 ? Int.max : windows[index]
+        let kernels = context.kernels, nHeads = context.shape.nHeads, window = windows[index]
         let work = nHeads * block.count
         let piece = rowsAtOnce(work, positions: min(block.end, window))
         context.pool.run((work + piece - 1) / piece) { number, worker in

@@ -19,7 +19,7 @@ final class KVCache {
     private let width: Int
     /// Positions there is room for: whole blocks of keys.
     private let room: Int
-    private let heads: Int
+    private let layers, heads: Int
     private let headDim: Int
     /// Positions in a block of keys, and from the beginning of a block to each dimension of its first key.
     private let keyBlock: Int
@@ -28,7 +28,7 @@ final class KVCache {
     private let values: Side
 
     init(_ config: ModelConfig, limit: Int, type: CacheType, in memory: SessionMemory) throws(RuntimeError) {
-        heads = config.nKVHeads
+        (layers, heads) = (config.nLayers, config.nKVHeads)
         headDim = config.headDim
         width = paddedHead(config.headDim)
         keyBlock = QueryTile.keyBlock
@@ -37,7 +37,7 @@ final class KVCache {
         if !memory.isPlan {
             for j in 0..<headDim { offsets.pointer[j] = QueryTile.place(j, width) * keyBlock }
         }
-        let positions = config.nLayers * heads * room
+        let positions = layers * heads * room
         switch type {
         case .half:
             let k = try AlignedBuffer<UInt16>(positions * width, in: memory)
@@ -106,7 +106,7 @@ final class KVCache {
     }
 
     /// Takes over the keys and values of the first `count` positions of another cache of the same model and type.
-    func copy(_ count: Int, from other: KVCache, layers: Int) {
+    func copy(_ count: Int, from other: KVCache) {
         // Keys of a block of positions lie together.
         let positions = Self.room(count)
         for row in 0..<layers * heads {

@@ -99,7 +99,8 @@ package final class MLP {
         _ layer: Weights.Layer, _ x: QuantizedRows, _ active: ActiveSets?, _ t: Int, _ experts: ExpertWeights? = nil,
         into out: UnsafeMutablePointer<Float>
     ) {
-        if let zeroSkipping, zeroSkipping.pays {
+        context.products.sumSubgroups(x, 1, isNeeded: layer.up.isFourBit || layer.gate?.isFourBit ?? false)
+        if let zeroSkipping, zeroSkipping.pays() {
             zeroSkipping.decode(self, layer, x, active, t, experts, into: out)
         } else {
             fusedDecode(layer, x, active, t, experts, into: out)
@@ -129,7 +130,6 @@ package final class MLP {
             experts?.apply(to: neurons.pointer + (start + first), first: first, some)
             quantized.set(t, from: first, neurons.pointer + (start + first), some, context.kernels)
         }
-        products.sumSubgroups(x, 1, isNeeded: layer.up.isFourBit || layer.gate?.isFourBit ?? false)
         let bytes = layer.up.rowBytes + (layer.gate?.rowBytes ?? 0) + layer.down.rowBytes
         let some = context.pool.partition.rowsPerTask(count, rowBytes: bytes)
         guard count > some else {
@@ -216,7 +216,7 @@ package final class MLP {
     // MARK: Activations
 
     /// From products to activations of a token: `count` from the `first` on.
-    func finish(_ t: Int, _ first: Int, _ count: Int) {
+    private func finish(_ t: Int, _ first: Int, _ count: Int) {
         let place = t * context.shape.dFF + first
         if context.shape.gated {
             activate(gates.pointer + place, count)

@@ -58,6 +58,29 @@ final class NeuronSums {
         }
     }
 
+    /// One token whose inputs are zero but for `count` heads of `width`, head h being the inputs from `h * width` on. Only
+    /// their rows are read; the bits are those of all.
+    func multiply(_ x: QuantizedRows, heads: UnsafePointer<Int32>, count: Int, width: Int, _ target: ProductTarget) {
+        let groups = x.groups
+        withUnsafeTemporaryAllocation(of: Int32.self, capacity: groups * (groupSize + 1)) { integers in
+            withUnsafeTemporaryAllocation(of: Int8.self, capacity: groups * groupSize) { values in
+                let inputs = integers.baseAddress!, sizes = inputs + groups * groupSize, values = values.baseAddress!
+                sizes.update(repeating: 0, count: groups)
+                values.update(repeating: 0, count: groups * groupSize)
+                for h in 0..<count {
+                    for input in Int(heads[h]) * width..<(Int(heads[h]) + 1) * width {
+                        let group = input / groupSize, place = group * groupSize + Int(sizes[group])
+                        inputs[place] = Int32(input)
+                        values[place] = x.values[input]
+                        sizes[group] += 1
+                    }
+                }
+                let packed = QuantizedRows(values: values, scales: x.scales, sums: x.sums, groups: groups)
+                multiply(packed, inputs: inputs, sizes: sizes, target)
+            }
+        }
+    }
+
     /// Few neurons, or several tokens: outputs are split, if there is enough to do.
     private func splitOutputs(
         _ map: Linear, _ list: UnsafePointer<Int32>?, _ count: Int, _ x: QuantizedRows, _ tokens: Int,

@@ -28,7 +28,7 @@ final class ZeroSkipping {
 
     /// Whether activations are sparse enough: above this share, rows in order are read faster than some of them. Where
     /// they are not, now and then a layer is decoded this way to see whether that is still so.
-    var pays: Bool {
+    func pays() -> Bool {
         sinceMeasured += 1
         return share < 0.6 || sinceMeasured > 1000
     }
@@ -44,7 +44,6 @@ final class ZeroSkipping {
         let context = mlp.context, total = context.shape.dFF
         let list = active?.list(t), count = active?.count(t) ?? total
         let groups = (count + groupSize - 1) / groupSize
-        context.products.sumSubgroups(x, 1, isNeeded: layer.up.isFourBit || layer.gate?.isFourBit ?? false)
         let bytes = (layer.gate ?? layer.up).rowBytes
         let some = max(context.pool.partition.rowsPerTask(count, rowBytes: bytes) / groupSize, 1)
         context.pool.run((groups + some - 1) / some) { task, _ in

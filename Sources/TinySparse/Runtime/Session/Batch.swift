@@ -11,7 +11,7 @@ import TinyTokenizer
 ///     let batch = try Batch(model, places: 8)
 ///     for prompt in prompts { try batch.add(model.tokenizer.encode(prompt), options) }
 ///     while !batch.isIdle {
-///         for output in try batch.step() { print(output.id, output.text, output.reason as Any) }
+///         for output in batch.step() { print(output.id, output.text, output.reason as Any) }
 ///     }
 ///
 /// Each text has the bits, and so the tokens, that it has alone in a `Session`: they do not depend on what else is in the
@@ -41,7 +41,7 @@ public final class Batch {
     struct Request {
         let id: ID
         let prompt: [Int32]
-        let state: GenerationState
+        var state: GenerationState
     }
 
     /// The model.
@@ -70,24 +70,17 @@ public final class Batch {
     /// - Throws: `RuntimeError` for invalid options, or memory that is not there.
     public init(_ model: Model, places: Int, _ options: Session.Options = Session.Options()) throws(RuntimeError) {
         guard 1...256 ~= places else { throw .badOption("\(places) places; 1 to 256 are possible") }
-        try options.check(model)
-        let limit = options.context == 0 ? min(model.config.contextLength, 8192) : options.context
-        let (context, blockSize) = try options.fitted(to: model, context: limit, places: places)
+        let (context, blockSize) = try options.fitted(to: model, places: places)
         self.model = model
         self.places = places
         contextLimit = context
         pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
         let memory = SessionMemory()
         let kernels = try options.kernelTable()
-        let (forward, first, _) = try options.buffers(
-            model, context: context, blockSize: blockSize, kernels, pool, in: memory)
-        self.forward = forward
-        free = [BatchPlace(first)]
-        for _ in 1..<places {
-            free.append(
-                BatchPlace(try KVCache(model.config, limit: context, type: options.cacheType, in: memory)))
-        }
-        logits = try AlignedBuffer(places * model.config.vocabularySize, in: memory)
+        let caches: [KVCache]
+        (forward, caches, logits) = try options.buffers(
+            model, context: context, blockSize: blockSize, places: places, kernels, pool, in: memory)
+        free = caches.map { BatchPlace($0) }
     }
 
     /// Adds a text to go on from.
@@ -109,11 +102,7 @@ public final class Batch {
     /// Ends a sequence; the next step gives its last output. Nothing happens if it has ended.
     public func cancel(_ id: ID) {
         if let sequence = running.first(where: { $0.id == id }) { sequence.cancel() }
-        for i in waiting.indices where waiting[i].id == id {
-            var state = waiting[i].state
-            state.cancel()
-            waiting[i] = Request(id: id, prompt: waiting[i].prompt, state: state)
-        }
+        for i in waiting.indices where waiting[i].id == id { waiting[i].state.cancel() }
     }
 
     /// Whether every sequence has ended.
@@ -161,7 +150,7 @@ public final class Batch {
             var shared = place.shared(with: request.prompt)
             let others = (free + running.map { $0.place }).map { ($0, $0.shared(with: request.prompt)) }
             if let (other, count) = others.max(by: { $0.1 < $1.1 }), count > shared {
-                place.cache.copy(count, from: other.cache, layers: model.config.nLayers)
+                place.cache.copy(count, from: other.cache)
                 shared = count
             }
             place.tokens = Array(request.prompt.prefix(shared))
@@ -223,11 +212,10 @@ public final class Batch {
         choose(complete, at: ends)
     }
 
-    /// Chooses a token for each of some sequences, whose last tokens are at `places` of the block that ran.
+    /// Chooses a token for each of some sequences, whose last tokens are at `places`, ascending, of the block that ran.
     private func choose(_ sequences: [BatchSequence], at places: [Int]) {
         let vocabulary = model.config.vocabularySize, tokenizer = model.tokenizer
-        let isWhole = places == Array(0..<places.count) && forward.screen == nil
-        if isWhole, !places.isEmpty {
+        if places.last == places.count - 1, forward.screen == nil {
             forward.logits(0, places.count, into: logits.pointer)
         } else {
             for (i, place) in places.enumerated() {

@@ -17,8 +17,8 @@ extension Session.Options {
     /// - Parameters:
     ///   - context: most tokens the session can hold.
     ///   - blockSize: most tokens of a prompt that go through a layer together.
-    /// - Throws: `RuntimeError` for a kernel set that this CPU or build does not have.
     ///   - places: sequences of a `Batch`, or 1 for a session.
+    /// - Throws: `RuntimeError` for a kernel set that this CPU or build does not have.
     public func memoryNeeded(
         _ model: Model, context: Int, blockSize: Int, places: Int = 1
     ) throws(RuntimeError) -> Int {
@@ -26,12 +26,8 @@ extension Session.Options {
         let threads = threads == 0 ? availableCores : threads
         // A pool of one core starts no threads.
         _ = try buffers(
-            model, context: context, blockSize: blockSize, kernelTable(), WorkerPool(threads: threads, cores: 1),
-            in: memory)
-        for _ in 1..<places {
-            _ = try KVCache(model.config, limit: context, type: cacheType, in: memory)
-            _ = try AlignedBuffer<Float>(model.config.vocabularySize, in: memory)
-        }
+            model, context: context, blockSize: blockSize, places: places, kernelTable(),
+            WorkerPool(threads: threads, cores: 1), in: memory)
         let (sum, overflow) = memory.bytes.addingReportingOverflow(
             Self.modelBytes(model) + threads * Self.stackBytes + places * context * MemoryLayout<Int32>.stride)
         return overflow ? Int.max : sum
@@ -52,24 +48,47 @@ extension Session.Options {
         }
     }
 
-    /// Everything that a session allocates, or plans to.
+    /// Everything that a session, or a batch of `places` sequences, allocates or plans to: a cache for each, and logits
+    /// `[places, vocabularySize]`.
     func buffers(
-        _ model: Model, context: Int, blockSize: Int, _ kernels: KernelTable, _ pool: WorkerPool,
+        _ model: Model, context: Int, blockSize: Int, places: Int = 1, _ kernels: KernelTable, _ pool: WorkerPool,
         in memory: SessionMemory,
         selector: ForwardPass.SelectorFactory? = nil
-    ) throws(RuntimeError) -> (ForwardPass, KVCache, logits: AlignedBuffer<Float>) {
+    ) throws(RuntimeError) -> (ForwardPass, [KVCache], logits: AlignedBuffer<Float>) {
         let forward = try ForwardPass(
             model, kernels: kernels, pool: pool, contextLimit: context, blockSize: blockSize, sparsity: sparsity,
             screensHead: screensHead, in: memory, selector: selector)
-        let cache = try KVCache(model.config, limit: context, type: cacheType, in: memory)
-        return (forward, cache, try AlignedBuffer(model.config.vocabularySize, in: memory))
+        let caches = try (0..<places).map { _ throws(RuntimeError) in
+            try KVCache(model.config, limit: context, type: cacheType, in: memory)
+        }
+        return (forward, caches, try AlignedBuffer(places * model.config.vocabularySize, in: memory))
+    }
+
+    /// - Throws: `RuntimeError.badOption` for a number that is out of range.
+    private func check(_ model: Model) throws(RuntimeError) {
+        guard (0...256).contains(threads) else {
+            throw RuntimeError.badOption("\(threads) threads; 1 to 256 can be asked for, 0 takes all cores")
+        }
+        guard (1...4096).contains(blockSize) else {
+            throw RuntimeError.badOption("a block of \(blockSize) tokens; 1 to 4096 are possible")
+        }
+        let most = model.config.contextLength
+        guard (0...most).contains(context) else {
+            throw RuntimeError.badOption("a context of \(context) tokens; this model has at most \(most)")
+        }
+        try sparsity.check()
+    }
+
+    /// The context that was asked for, or what there is without a limit to the memory.
+    package func wantedContext(_ model: Model) -> Int {
+        context == 0 ? min(model.config.contextLength, 8192) : context
     }
 
     /// The context and block size to use: those asked for, or less if there is a limit to the memory.
-    /// - Throws: `RuntimeError.badOption` if nothing useful fits.
-    func fitted(
-        to model: Model, context most: Int, places: Int = 1
-    ) throws(RuntimeError) -> (context: Int, blockSize: Int) {
+    /// - Throws: `RuntimeError.badOption` for numbers out of range, or if nothing useful fits.
+    func fitted(to model: Model, places: Int = 1) throws(RuntimeError) -> (context: Int, blockSize: Int) {
+        try check(model)
+        let most = wantedContext(model)
         let largest = min(blockSize, most)
         guard let memoryLimit else { return (most, largest) }
         func fits(_ context: Int, _ block: Int) throws(RuntimeError) -> Bool {

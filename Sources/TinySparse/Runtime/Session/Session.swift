@@ -77,17 +77,17 @@ public final class Session {
     package init(
         _ model: Model, _ options: Options, selector: ForwardPass.SelectorFactory?
     ) throws(RuntimeError) {
-        try options.check(model)
-        let limit = options.context == 0 ? min(model.config.contextLength, 8192) : options.context
-        let (context, blockSize) = try options.fitted(to: model, context: limit)
+        let (context, blockSize) = try options.fitted(to: model)
         self.model = model
         contextLimit = context
         kernels = try options.kernelTable()
         kernelName = kernels.name
         pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
         let memory = SessionMemory()
-        (forward, cache, lastLogits) = try options.buffers(
+        let caches: [KVCache]
+        (forward, caches, lastLogits) = try options.buffers(
             model, context: context, blockSize: blockSize, kernels, pool, in: memory, selector: selector)
+        cache = caches[0]
         bufferBytes = memory.bytes
     }
 
@@ -221,21 +221,4 @@ public final class Session {
     package var activity: Activity { forward.activity }
     /// What the screen of the output matrix did since the session was made; nil if there is none at work.
     package var screenActivity: LMHeadScreenActivity? { forward.screen?.activity }
-}
-
-extension Session.Options {
-    /// - Throws: `RuntimeError.badOption` for a number that is out of range.
-    func check(_ model: Model) throws(RuntimeError) {
-        guard (0...256).contains(threads) else {
-            throw RuntimeError.badOption("\(threads) threads; 1 to 256 can be asked for, 0 takes all cores")
-        }
-        guard (1...4096).contains(blockSize) else {
-            throw RuntimeError.badOption("a block of \(blockSize) tokens; 1 to 4096 are possible")
-        }
-        let most = model.config.contextLength
-        guard (0...most).contains(context) else {
-            throw RuntimeError.badOption("a context of \(context) tokens; this model has at most \(most)")
-        }
-        try sparsity.check()
-    }
 }
