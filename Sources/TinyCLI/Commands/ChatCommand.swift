@@ -18,7 +18,7 @@ extension Command {
             \(ChatLoop.commands)
             """,
         options: Option.running + [
-            .context,
+            .context, .speculate,
             Option("system", value: "TEXT", "the system message"),
         ] + Option.chat + Option.sampling + [.escape, .verbose],
         examples: [
@@ -32,7 +32,7 @@ extension Command {
 private func chatCommand(_ arguments: Arguments) throws(Failure) {
     let path = try arguments.model(hint: "; messages are read from standard input")
     let options = try GenerationOptions(arguments)
-    let sessionOptions = try Session.Options(arguments)
+    var sessionOptions = try Session.Options(arguments)
 
     let model = try Model.open(path, arguments)
     guard let chat = try ChatSetup(arguments, model.tokenizer) else {
@@ -40,6 +40,7 @@ private func chatCommand(_ arguments: Arguments) throws(Failure) {
             "\(escaped(model.config.name)) has no chat template; probably not an instruction-tuned model; "
                 + "use tinysparse run, or choose a --template")
     }
+    sessionOptions.speculation = try Speculation(arguments)
     let session = try Session.open(model, sessionOptions)
     var loop = ChatLoop(
         session: session, chat: chat, options: options, system: arguments.systemMessage,

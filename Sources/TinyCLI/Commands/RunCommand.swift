@@ -14,7 +14,7 @@ extension Command {
             "-" goes after "--". With --chat the prompt is a message, formatted by the model's chat template.
             """,
         options: Option.running + [
-            .context,
+            .context, .speculate,
             Option(
                 "context-shift",
                 "when the context is full, drop the older half but for the begin token (BOS), and continue"),
@@ -44,10 +44,11 @@ private func runCommand(_ arguments: Arguments) throws(Failure) {
     }
     var options = try GenerationOptions(arguments)
     options.shiftsContext = arguments.has("context-shift")
-    let sessionOptions = try Session.Options(arguments)
+    var sessionOptions = try Session.Options(arguments)
 
     let prompt = operand == "-" ? try readAll("-") : arguments.text(operand)
     let model = try Model.open(path, arguments)
+    sessionOptions.speculation = try Speculation(arguments)
     let session = try Session.open(model, sessionOptions)
     let ids = try promptIDs(prompt, model, arguments)
     if arguments.has("echo") { try Console.writeGenerated(String(decoding: prompt, as: UTF8.self)) }
@@ -139,6 +140,7 @@ final class AnswerPrinter {
         Console.note(
             "[prefill \(speed(promptTokens, prefillSeconds)); decode \(speed(tokens.count, decodeSeconds)); "
                 + (session.screenActivity.map { $0.tokens > 0 ? $0.text + "; " : "" } ?? "")
+                + (session.speculationActivity.map { $0.drafted > 0 ? $0.text + "; " : "" } ?? "")
                 + "\(session.threads) threads, \(session.kernelName); seed \(seed); \(end)]")
     }
 }

@@ -77,6 +77,11 @@ extension Option {
         LMHeadScreenOption.name, value: "on|off",
         "low-rank logit screening (default: on, if the model has a screen and --sparsity is not off)")
 
+    static let speculate = Option(
+        "speculate", value: "MODE",
+        "drafts of coming tokens, which never change the text: off, lookup: out of the text so far, self: by the same "
+            + "model with --sparsity, FILE: a smaller model of the same vocabulary (default: lookup)")
+
     /// The model and how it runs.
     static let running = [model, threads, kernels, sparsity, headSparsity, lmHeadScreen, cache, memoryLimit, noVerify]
 

@@ -56,11 +56,14 @@ public struct SamplingOptions: Sendable {
 /// ranges and all finite logits give a token.
 package struct Sampler {
     private let options: SamplingOptions
+    /// How many of the largest logits decide what is chosen; 0 for all.
+    let topLogits: Int
     private var random: SplitMix64
 
     package init(_ options: SamplingOptions) throws(RuntimeError) {
         try options.check()
         self.options = options
+        topLogits = options.topLogits
         random = SplitMix64(state: options.seed)
     }
 

@@ -70,6 +70,10 @@ public final class Batch {
     /// - Throws: `RuntimeError` for invalid options, or memory that is not there.
     public init(_ model: Model, places: Int, _ options: Session.Options = Session.Options()) throws(RuntimeError) {
         guard 1...256 ~= places else { throw .badOption("\(places) places; 1 to 256 are possible") }
+        if case .off = options.speculation {
+        } else {
+            throw .badOption("a batch makes no drafts: it has blocks of many sequences")
+        }
         let (context, blockSize) = try options.fitted(to: model, places: places)
         self.model = model
         self.places = places
@@ -77,10 +81,10 @@ public final class Batch {
         pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
         let memory = SessionMemory()
         let kernels = try options.kernelTable()
-        let caches: [KVCache]
-        (forward, caches, logits) = try options.buffers(
+        let buffers = try options.buffers(
             model, context: context, blockSize: blockSize, places: places, kernels, pool, in: memory)
-        free = caches.map { BatchPlace($0) }
+        (forward, logits) = (buffers.forward, buffers.logits)
+        free = buffers.caches.map { BatchPlace($0) }
     }
 
     /// Adds a text to go on from.

@@ -66,7 +66,7 @@ public struct Generation {
                 guard state.options.shiftsContext else { return state.finish(.contextFull) }
                 try shift()
             }
-            try session.decode(token, topK: state.topK)
+            try session.decode(token, for: state)
         }
         let text = try state.choose(session.logits, history: session.tokens, session.model.tokenizer)
         pending = generated.last

@@ -6,8 +6,8 @@ import TinyTokenizer
 struct GenerationState {
     let options: GenerationOptions
     /// How many of the largest logits the sampler looks at; 0 for all.
-    let topK: Int
-    private var sampler: Sampler
+    var topK: Int { sampler.topLogits }
+    private(set) var sampler: Sampler
     private var decoder = StreamingDecoder()
     private var stops: StopStrings
     /// Tokens chosen so far.
@@ -19,13 +19,14 @@ struct GenerationState {
     init(_ options: GenerationOptions) throws(RuntimeError) {
         guard options.maxTokens >= 0 else { throw .badOption("\(options.maxTokens) tokens cannot be generated") }
         sampler = try Sampler(options.sampling)
-        topK = options.sampling.topLogits
         stops = StopStrings(options.stop)
         self.options = options
     }
 
+    /// How many tokens may still be chosen.
+    var remaining: Int { max(options.maxTokens - generated.count, 0) }
     /// Whether as many tokens have been chosen as may be.
-    var isComplete: Bool { generated.count >= options.maxTokens }
+    var isComplete: Bool { remaining == 0 }
 
     /// Chooses a token.
     /// - Parameter history: the tokens whose last one the logits belong to.

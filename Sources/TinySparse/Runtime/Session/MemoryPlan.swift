@@ -5,6 +5,16 @@ import TinyFormats
 import TinyPlatform
 import TinySupport
 
+/// What a session, or a batch of sequences, works with.
+struct SessionBuffers {
+    let forward: ForwardPass
+    /// For each sequence.
+    let caches: [KVCache]
+    /// `[sequences or tokens of a draft and one more, vocabularySize]`.
+    let logits: AlignedBuffer<Float>
+    let speculator: Speculator?
+}
+
 extension Session.Options {
     /// What the process takes besides models and sessions: code, stacks, the allocator's rest.
     private static let programBytes = 12 << 20
@@ -28,8 +38,10 @@ extension Session.Options {
         _ = try buffers(
             model, context: context, blockSize: blockSize, places: places, kernelTable(),
             WorkerPool(threads: threads, cores: 1), in: memory)
+        var models = Self.modelBytes(model)
+        if case .draftModel(let draft) = speculation { models += Self.modelBytes(draft) - Self.programBytes }
         let (sum, overflow) = memory.bytes.addingReportingOverflow(
-            Self.modelBytes(model) + threads * Self.stackBytes + places * context * MemoryLayout<Int32>.stride)
+            models + threads * Self.stackBytes + places * context * MemoryLayout<Int32>.stride)
         return overflow ? Int.max : sum
     }
 
@@ -48,20 +60,49 @@ extension Session.Options {
         }
     }
 
-    /// Everything that a session, or a batch of `places` sequences, allocates or plans to: a cache for each, and logits
-    /// `[places, vocabularySize]`.
+    /// Everything that a session, or a batch of `places` sequences, allocates or plans to.
     func buffers(
         _ model: Model, context: Int, blockSize: Int, places: Int = 1, _ kernels: KernelTable, _ pool: WorkerPool,
         in memory: SessionMemory,
         selector: ForwardPass.SelectorFactory? = nil
-    ) throws(RuntimeError) -> (ForwardPass, [KVCache], logits: AlignedBuffer<Float>) {
+    ) throws(RuntimeError) -> SessionBuffers {
         let forward = try ForwardPass(
             model, kernels: kernels, pool: pool, contextLimit: context, blockSize: blockSize, sparsity: sparsity,
             screensHead: screensHead, in: memory, selector: selector)
         let caches = try (0..<places).map { _ throws(RuntimeError) in
             try KVCache(model.config, limit: context, type: cacheType, in: memory)
         }
-        return (forward, caches, try AlignedBuffer(places * model.config.vocabularySize, in: memory))
+        let speculator = try speculator(
+            model, forward, caches[0], context: context, blockSize: blockSize, kernels, pool, in: memory)
+        let rows = speculator == nil ? places : min(Speculation.longest + 1, blockSize)
+        return SessionBuffers(
+            forward: forward, caches: caches, logits: try AlignedBuffer(rows * model.config.vocabularySize, in: memory),
+            speculator: speculator)
+    }
+
+    /// What makes drafts; nil without speculation.
+    private func speculator(
+        _ model: Model, _ forward: ForwardPass, _ cache: KVCache, context: Int, blockSize: Int, _ kernels: KernelTable,
+        _ pool: WorkerPool, in memory: SessionMemory
+    ) throws(RuntimeError) -> Speculator? {
+        let longest = min(Speculation.longest, blockSize - 1)
+        switch speculation {
+        case .off: return nil
+        case .promptLookup: return Speculator(PromptLookup(), longest: longest)
+        case .selfDraft:
+            let drafts = try SelfDrafts(
+                forward, cache, limit: context, vocabularySize: model.config.vocabularySize, in: memory)
+            return Speculator(drafts, longest: longest)
+        case .draftModel(let draft):
+            var options = self
+            options.sparsity = .predicted()
+            options.screensHead = true
+            options.speculation = .off
+            let context = min(context, draft.config.contextLength)
+            let session = try Session(
+                draft, options, context: context, blockSize: min(blockSize, context), kernels, pool, in: memory)
+            return Speculator(ModelDrafts(session), longest: longest)
+        }
     }
 
     /// - Throws: `RuntimeError.badOption` for a number that is out of range.
@@ -77,6 +118,7 @@ extension Session.Options {
             throw RuntimeError.badOption("a context of \(context) tokens; this model has at most \(most)")
         }
         try sparsity.check()
+        try speculation.check(model, sparsity)
     }
 
     /// The context that was asked for, or what there is without a limit to the memory.

@@ -23,6 +23,8 @@ public final class Session {
         /// Where a caller needs only some of the largest logits, compute those few rows of the LM head that
         /// the model's low-rank screen finds: see `decode`. A model without a screen computes all.
         public var screensHead = false
+        /// Where drafts come from of the tokens that a generation chooses: see `Speculation`.
+        public var speculation = Speculation.off
         /// How keys and values are kept.
         public var cacheType = CacheType.half
         /// Most bytes that the process may have with the model and this session, or nil: the block size is
@@ -33,7 +35,7 @@ public final class Session {
         public init(
             threads: Int = 0, context: Int = 0, blockSize: Int = 128, kernels: String? = nil,
             sparsity: Sparsity = .off, screensHead: Bool = false, cacheType: CacheType = .half,
-            memoryLimit: Int? = nil
+            memoryLimit: Int? = nil, speculation: Speculation = .off
         ) {
             self.threads = threads
             self.context = context
@@ -43,6 +45,7 @@ public final class Session {
             self.screensHead = screensHead
             self.cacheType = cacheType
             self.memoryLimit = memoryLimit
+            self.speculation = speculation
         }
     }
 
@@ -59,7 +62,16 @@ public final class Session {
     package let pool: WorkerPool
     package let forward: ForwardPass
     private let cache: KVCache
+    /// Rows of logits: that of the last token, then those of the tokens in `ahead`.
     private let lastLogits: AlignedBuffer<Float>
+    /// The row of the last token.
+    private var logitsRow = 0
+    /// A draft: tokens evaluated behind the end of the text, in the hope that they come next, with logits for a `topK`.
+    private var ahead: ArraySlice<Int32> = []
+    private var aheadTopK = 0
+    private let speculator: Speculator?
+    /// Whether the text is that of all neurons and heads, and the sparsity is for drafts.
+    private let isDense: Bool
     private var allLogits: AlignedBuffer<Float>?
     /// Bytes of the buffers that the session was made with.
     package let bufferBytes: Int
@@ -74,27 +86,39 @@ public final class Session {
     }
 
     /// - Parameter selector: makes what selects neurons and heads, instead of `options.sparsity`.
-    package init(
+    package convenience init(
         _ model: Model, _ options: Options, selector: ForwardPass.SelectorFactory?
     ) throws(RuntimeError) {
         let (context, blockSize) = try options.fitted(to: model)
+        let pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
+        try self.init(
+            model, options, context: context, blockSize: blockSize, options.kernelTable(), pool, in: SessionMemory(),
+            selector: selector)
+    }
+
+    /// With sizes that fit, and with threads and a budget that others share.
+    init(
+        _ model: Model, _ options: Options, context: Int, blockSize: Int, _ kernels: KernelTable, _ pool: WorkerPool,
+        in memory: SessionMemory, selector: ForwardPass.SelectorFactory? = nil
+    ) throws(RuntimeError) {
         self.model = model
+        self.kernels = kernels
+        self.pool = pool
         contextLimit = context
-        kernels = try options.kernelTable()
         kernelName = kernels.name
-        pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
-        let memory = SessionMemory()
-        let caches: [KVCache]
-        (forward, caches, lastLogits) = try options.buffers(
+        let buffers = try options.buffers(
             model, context: context, blockSize: blockSize, kernels, pool, in: memory, selector: selector)
-        cache = caches[0]
+        (forward, cache, lastLogits) = (buffers.forward, buffers.caches[0], buffers.logits)
+        speculator = buffers.speculator
+        isDense = options.speculation.isDense
         bufferBytes = memory.bytes
     }
 
     /// Logits for the next token, one for each token of the vocabulary, after the last call that
     /// evaluated tokens. Valid until the next one; zeros before the first.
     public var logits: UnsafeBufferPointer<Float> {
-        UnsafeBufferPointer(start: lastLogits.pointer, count: model.config.vocabularySize)
+        let vocabulary = model.config.vocabularySize
+        return UnsafeBufferPointer(start: lastLogits.pointer + logitsRow * vocabulary, count: vocabulary)
     }
 
     /// Evaluates a given text after the tokens evaluated so far; `logits` then belongs to its last token. However a
@@ -164,10 +188,11 @@ public final class Session {
         }
         guard new.count <= contextLimit - tokens.count else { throw .contextFull(limit: contextLimit) }
         let before = tokens.count
+        forgetDraft()
         for start in stride(from: 0, to: new.count, by: forward.blockSize) {
             guard shouldContinue() else { return false }
             let block = new[start..<min(start + forward.blockSize, new.count)]
-            forward.run(TokenBlock(block, at: tokens.count, cache), dense: dense)
+            forward.run(TokenBlock(block, at: tokens.count, cache), dense: dense || isDense)
             if let first, first < block.endIndex {
                 let from = max(first - start, 0)
                 let rows = try everyLogit()
@@ -179,12 +204,50 @@ public final class Session {
             }
             tokens += block
             if block.endIndex == new.count {
-                forward.logits(block.count - 1, topK: topK, into: lastLogits.pointer)
+                forward.logits(block.count - 1, topK: isDense ? 0 : topK, into: lastLogits.pointer)
+                logitsRow = 0
                 try check(logits, from: tokens.count - 1, rewindingTo: before)
             }
         }
         return true
     }
+
+    /// `decode` for a generation, which may have drafts: what is computed for a token does not depend on them.
+    /// - Throws: `RuntimeError`; nothing was evaluated then.
+    func decode(_ token: Int32, for state: GenerationState) throws(RuntimeError) {
+        guard let speculator else { return try decode(token, topK: state.topK) }
+        speculator.chose(token)
+        if ahead.first == token, aheadTopK == state.topK {
+            ahead.removeFirst()
+            logitsRow += 1
+            speculator.accepted()
+            tokens.append(token)
+            return try check(logits, from: tokens.count - 1, rewindingTo: tokens.count - 1)
+        }
+        let most = min(state.remaining - 1, contextLimit - tokens.count - 1, forward.blockSize - 1)
+        let draft = speculator.draft(tokens, token, most: max(most, 0), state.sampler)
+        let start = Stopwatch.now
+        try decode(token, before: draft, topK: state.topK)
+        speculator.evaluated(draft.count, seconds: Double(Stopwatch.now - start) * 1e-9)
+    }
+
+    /// Decodes a token and, in one block with it, a draft.
+    private func decode(_ token: Int32, before draft: [Int32], topK: Int) throws(RuntimeError) {
+        guard !draft.isEmpty else { return try decode(token, topK: topK) }
+        guard tokens.count + draft.count < contextLimit else { throw .contextFull(limit: contextLimit) }
+        let rows = draft.count + 1, vocabulary = model.config.vocabularySize
+        forward.run(TokenBlock([token] + draft, at: tokens.count, cache), dense: isDense)
+        if forward.screen == nil || isDense {
+            forward.logits(0, rows, into: lastLogits.pointer)
+        } else {
+            for row in 0..<rows { forward.logits(row, topK: topK, into: lastLogits.pointer + row * vocabulary) }
+        }
+        (ahead, aheadTopK, logitsRow) = (draft[...], topK, 0)
+        tokens.append(token)
+        try check(logits, from: tokens.count - 1, rewindingTo: tokens.count - 1)
+    }
+
+    private func forgetDraft() { ahead = [] }
 
     /// - Parameter position: of the first row of `logits`.
     /// - Throws: `nonFiniteLogits` with the first position that has some; the tokens from `count` on are forgotten then.
@@ -206,6 +269,7 @@ public final class Session {
 
     /// Forgets all but the first `count` tokens. `logits` is not recomputed.
     public func rewind(to count: Int) {
+        forgetDraft()
         tokens.removeLast(max(tokens.count - max(count, 0), 0))
     }
 
@@ -219,6 +283,10 @@ public final class Session {
 
     /// Neurons and heads computed since the session was made.
     package var activity: Activity { forward.activity }
+    /// What drafts did since the session was made; nil without speculation.
+    public var speculationActivity: SpeculationActivity? { speculator?.activity }
+    /// Lets every draft have so many tokens, whatever it costs: for tests.
+    package func fixDraftLength(_ length: Int) { speculator?.fixedLength = length }
     /// What the screen of the output matrix did since the session was made; nil if there is none at work.
     package var screenActivity: LMHeadScreenActivity? { forward.screen?.activity }
 }
