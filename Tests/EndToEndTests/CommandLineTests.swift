@@ -189,6 +189,35 @@ final class CommandLineTests: CommandLineTestCase {
         XCTAssert(text.output.contains("\ndecode      8 tokens: "), text.output)
     }
 
+    func testBenchDecodesSequencesTogether() throws {
+        let arguments = [
+            "bench", "-m", Self.model, "--sequences", "1,5", "--prompt-tokens", "6", "--generate", "8", "-r", "2",
+        ]
+        let decode = try XCTUnwrap(json(tinysparse(arguments + ["--json"]))["decode"] as? [[String: Any]])
+        XCTAssertEqual(decode.map { $0["sequences"] as? Int }, [1, 5])
+        for entry in decode { XCTAssertGreaterThan(try XCTUnwrap(entry["tokens_per_second"] as? Double), 0) }
+        let text = try tinysparse(arguments)
+        XCTAssert(text.output.contains("\ndecode    5 sequences: "), text.output)
+    }
+
+    func testTextsAreTheSameWithDrafts() throws {
+        func text(_ options: String...) throws -> String {
+            let result = try tinysparse(
+                ["run", "-m", Self.model, "-n", "30", "--seed", "3", "-v"] + options + ["the cat the"])
+            XCTAssertEqual(result.status, 0, result.errors)
+            return result.output
+        }
+        let plain = try text("--speculate", "off")
+        XCTAssertEqual(try text(), plain)
+        XCTAssertEqual(try text("--speculate", "lookup"), plain)
+        XCTAssertEqual(try text("--speculate", Self.model), plain)
+        let refused = try tinysparse("run", "-m", Self.model, "--speculate", "self", "x")
+        XCTAssertEqual(refused.status, 1)
+        XCTAssert(refused.errors.contains("no predictors, which self-drafts need"), refused.errors)
+        let missing = try tinysparse("run", "-m", Self.model, "--speculate", "nothing.gguf", "x")
+        XCTAssert(missing.errors.contains("nothing.gguf"), missing.errors)
+    }
+
     func testPerplexity() throws {
         let directory = TemporaryDirectory()
         let text = directory.write(Array(String(repeating: "The brown fox and the machine. ", count: 60).utf8), "text")

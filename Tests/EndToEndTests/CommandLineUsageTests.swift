@@ -144,6 +144,8 @@ final class CommandLineUsageTests: CommandLineTestCase {
             (["run", "--raw", "--chat", "x"], "cannot be combined"),
             (["run", "-m", "/nowhere", "--sparsity", "maybe", "x"], "--sparsity"),
             (["bench", "--prompt-tokens", "0", "--generate", "0"], "nothing to measure"),
+            (["bench", "--sequences", "1,,2"], "numbers from 1 to 256"),
+            (["bench", "--sequences", "8", "--stages"], "--stages and --sequences cannot be combined"),
             (["convert", "one"], "the file to write"),
             (["perplexity"], "the text file is missing"),
             (["sweep", Self.model], "is a model"),

@@ -59,6 +59,22 @@ final class GenerationTests: XCTestCase {
         return generated
     }
 
+    func testEndOfTextCanBeIgnored() throws {
+        for (golden, seed) in try GoldenModel.tiny().flatMap({ golden in (0..<8).map { (golden, UInt64($0)) } }) {
+            var options = options(40, seed: seed)
+            options.sampling.temperature = 100
+            let (_, first) = try text(golden.session(), options)
+            guard first.reason == .endOfText else { continue }
+            options.ignoresEndOfText = true
+            let (_, second) = try text(golden.session(), options)
+            XCTAssertEqual(second.reason, .maxTokens)
+            XCTAssertEqual(second.generated.prefix(first.generated.count), first.generated[...])
+            XCTAssert(golden.model.tokenizer.isEndOfGeneration(second.generated[first.generated.count]))
+            return
+        }
+        XCTFail("no text has ended by itself")
+    }
+
     func testGreedyTextIsTheMostLikelyTokenAtEveryStep() throws {
         for name in ["tiny-llama-relu", "tiny-opt-gelu"] {
             let golden = try GoldenModel(tiny: name)

@@ -22,6 +22,10 @@ extension Command {
             .generate(default: 64),
             Option("text", value: "FILE", "take the tokens from a text"),
             Option("depth", "d", value: "N", "tokens in the KV cache before the measurement (default: 0)"),
+            Option(
+                "sequences", value: "N,...",
+                "decode so many sequences at once, as batch does: the tokens per second of all (after prompts of "
+                    + "--prompt-tokens)"),
             Option("stages", "report the time of each stage of decoding"),
             Option("limit", "measure the machine, too: its read bandwidth, its int8 peak, and the share reached"),
             Option("repetitions", "r", value: "N", "measured repetitions (default: 5)"),
@@ -31,6 +35,7 @@ extension Command {
             ("-t 2", "the default model on two threads"),
             ("-m smollm2.gguf --prompt-tokens 512 --generate 128 -r 3 --json", "more tokens, as JSON"),
             ("--kernels scalar", "without SIMD"),
+            ("--sequences 1,8,32 --prompt-tokens 32", "what decoding together gains"),
             ("-m smollm2.gguf --limit", "how near the machine's limits it comes"),
         ],
         run: benchCommand)
@@ -51,6 +56,7 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
     guard promptCount + decodeCount > 0 else {
         throw Failure.usage("--prompt-tokens 0 --generate 0: nothing to measure")
     }
+    if arguments.has("sequences") { return try benchSequences(arguments, path, promptCount, decodeCount, repetitions) }
     let depth = try arguments.integer("depth", in: 0...(1 << 24)) ?? 0
     let options = try Session.Options(arguments, context: depth + max(promptCount, decodeCount))
 
@@ -96,6 +102,38 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
         promptCount: promptCount, decodeCount: decodeCount, depth: depth, repetitions: repetitions, prefill: prefill,
         decode: decode, activity: session.activity - before,
         screened: session.screenActivity.map { $0 - screenedBefore! })
+    try Console.writeLine(arguments.has("json") ? report.json.text() : report.text)
+}
+
+private func benchSequences(
+    _ arguments: Arguments, _ path: String?, _ promptCount: Int, _ decodeCount: Int, _ repetitions: Int
+) throws(Failure) {
+    let counts = arguments.string("sequences")!.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+    guard counts.allSatisfy({ $0.map { 1...256 ~= $0 } ?? false }) else {
+        throw arguments.invalid("sequences", "numbers from 1 to 256 with commas between them")
+    }
+    guard promptCount > 0, decodeCount > 0 else {
+        throw Failure.usage("--sequences needs --prompt-tokens and --generate above 0")
+    }
+    for option in ["depth", "stages", "limit"] where arguments.has(option) {
+        throw Failure.usage("--\(option) and --sequences cannot be combined")
+    }
+    let options = try Session.Options(arguments)
+    let model = try Model.open(path, arguments)
+    let session = try Session.open(model, options)
+    let most = counts.compactMap { $0 }.max()! * (repetitions + 1)
+    let benchmark = SequencesBenchmark(
+        model: model, options: options, promptCount: promptCount, decodeCount: decodeCount, repetitions: repetitions,
+        ids: try tokens(max(promptCount, most), of: arguments.string("text"), model))
+    var progress = Console.Progress()
+    var results: [(Int, Speeds)] = []
+    for count in counts.compactMap({ $0 }) {
+        progress.show("\(count) sequences")
+        results.append((count, try benchmark.speeds(of: count)))
+    }
+    progress.clear()
+    let report = SequencesReport(
+        model: model, kernels: session.kernelName, threads: session.threads, speeds: results)
     try Console.writeLine(arguments.has("json") ? report.json.text() : report.text)
 }
 

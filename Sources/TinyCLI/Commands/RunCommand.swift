@@ -76,6 +76,7 @@ extension GenerationOptions {
         self.init()
         maxTokens = try arguments.integer("max-tokens", in: 0...Int.max) ?? maxTokens
         stop = arguments.strings("stop").map { String(decoding: arguments.text($0), as: UTF8.self) }
+        ignoresEndOfText = arguments.has("ignore-eos")
         guard !stop.contains("") else { throw .usage("--stop: expected a text that is not empty") }
         guard !arguments.has("greedy") || arguments.string("temperature").map({ Float($0) == 0 }) ?? true else {
             throw .usage("--greedy and --temperature cannot be combined")

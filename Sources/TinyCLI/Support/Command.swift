@@ -96,6 +96,7 @@ extension Option {
         Option("min-p", value: "X", "drop tokens below X times the highest probability, 0 = none (default: 0.05)"),
         Option("repeat-penalty", value: "X", "repetition penalty, 1 = off (default: 1)"),
         Option("seed", value: "N", "the same seed gives the same text on every machine (default: random)"),
+        Option("ignore-eos", "go on after end-of-text tokens"),
         Option("stop", value: "TEXT", "stop before this text, taken as it is but for --escape; can be repeated"),
     ]
 

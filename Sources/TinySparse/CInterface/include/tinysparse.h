@@ -73,7 +73,8 @@ int tinysparse_is_end(const tinysparse_model *model, int32_t token);
 
 /* Begins a text. `options` is a JSON object or NULL: {"threads": 2, "context": 512, "kernels": "avx2",
  * "block_size": 128, "sparsity": "off" or "predicted", "lm_head_screen": true or false, "cache": "half" or "int8",
- * "memory_limit": BYTES}. */
+ * "memory_limit": BYTES, "speculate": "off", "lookup" or "self"}. With "speculate", tinysparse_generate evaluates drafts of
+ * coming tokens where that is faster; the text is the same. */
 tinysparse_session *tinysparse_session_open(
     const tinysparse_model *model, const char *options, int *status, char *message, size_t message_size);
 
@@ -99,7 +100,7 @@ typedef int (*tinysparse_callback)(const char *piece, size_t size, void *context
 
 /* Prefills a prompt and generates after it. `options` is a JSON object or NULL: {"max_tokens": 256, "temperature": 0.7,
  * "top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1, "seed": 0, "stop": ["\n"],
- * "context_shift": false}. The same seed gives the same text on every machine. With "context_shift", a full context
+ * "ignore_eos": false, "context_shift": false}. The same seed gives the same text on every machine. With "context_shift", a full context
  * keeps its beginning-of-text token and the newer half of the rest. `reason` may be NULL.
  *
  * Instead of a prompt, whose size is then 0, the options can hold a conversation: {"messages": [{"role": "user", "content":

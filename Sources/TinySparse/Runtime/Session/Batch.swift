@@ -62,7 +62,7 @@ public final class Batch {
     private var nextID = 0
     private var steps = 0
     /// Tokens of prompts evaluated in one step while others decode, which wait for it.
-    private static let prefillPiece = 64
+    package static let prefillPiece = 64
 
     /// - Parameters:
     ///   - places: most sequences at a time, 1 to 256.

@@ -10,6 +10,8 @@ public struct GenerationOptions: Sendable {
     public var sampling = SamplingOptions()
     /// Texts that end the output; they are not part of it.
     public var stop: [String] = []
+    /// Whether tokens that end a text are like others, and the text goes on to `maxTokens`.
+    public var ignoresEndOfText = false
     /// When the context is full: evaluate its first `keep` tokens and the newer half of the rest anew and go
     /// on, instead of stopping. The text goes on exactly as if only those tokens had been there. A beginning-of-text
     /// token at the beginning is kept in any case.

@@ -36,7 +36,7 @@ struct GenerationState {
         _ logits: UnsafeBufferPointer<Float>, history: [Int32], _ tokenizer: Tokenizer
     ) throws(RuntimeError) -> String? {
         let token = try sampler.next(logits, history: history)
-        if tokenizer.isEndOfGeneration(token) { return finish(.endOfText) }
+        if !options.ignoresEndOfText, tokenizer.isEndOfGeneration(token) { return finish(.endOfText) }
         generated.append(token)
         let text = tokenizer.isControl(token) ? "" : decoder.feed(token, of: tokenizer)
         let output = stops.feed(text)

@@ -122,7 +122,8 @@ package struct RequestError: Error, Equatable, CustomStringConvertible {
 extension GenerationOptions {
     /// The names of the options.
     package static let requestKeys = [
-        "max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop", "context_shift",
+        "max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop", "ignore_eos",
+        "context_shift",
     ]
 
     /// Options out of a request; what it does not name stays as in `defaults`.
@@ -139,6 +140,7 @@ extension GenerationOptions {
         sampling.seed = try request.integer("seed", in: 0...UInt64.max) ?? sampling.seed
         stop = try request.strings("stop") ?? stop
         guard !stop.contains("") else { throw RequestError("stop: an empty text ends nothing") }
+        ignoresEndOfText = try request.bool("ignore_eos") ?? ignoresEndOfText
         shiftsContext = try request.bool("context_shift") ?? shiftsContext
     }
 }
@@ -147,6 +149,7 @@ extension Session.Options {
     package init(request: Request) throws(RequestError) {
         try request.limitKeys(to: [
             "threads", "context", "kernels", "block_size", "sparsity", "lm_head_screen", "cache", "memory_limit",
+            "speculate",
         ])
         self.init()
         threads = try request.integer("threads", in: 0...256) ?? threads
@@ -165,6 +168,12 @@ extension Session.Options {
         case "off": sparsity = .off
         case "predicted": sparsity = .predicted()
         default: throw RequestError("sparsity: \"off\" or \"predicted\" is needed")
+        }
+        switch try request.string("speculate") ?? "off" {
+        case "off": speculation = .off
+        case "lookup": speculation = .promptLookup
+        case "self": speculation = .selfDraft
+        default: throw RequestError("speculate: \"off\", \"lookup\" or \"self\" is needed")
         }
     }
 }
