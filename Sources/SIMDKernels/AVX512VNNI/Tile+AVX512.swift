@@ -74,7 +74,12 @@ func tileDots(
     _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
     _ tokens: Int, _ next: UnsafeRawPointer?, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
-    withUnsafeTemporaryAllocation(byteCount: 16 * 64, alignment: 64) { scratch in
+    // A temporary allocation that is aligned so much would be on the heap.
+    let zero = F16.zero
+    var scratch = (
+        zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero
+    )
+    withUnsafeMutableBytes(of: &scratch) { scratch in
         let sums = scratch.baseAddress!.assumingMemoryBound(to: F16.self)
         var t = 0
         while t < tokens {

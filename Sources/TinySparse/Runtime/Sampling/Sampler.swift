@@ -89,6 +89,7 @@ package struct Sampler {
             penalized.isEmpty ? logits[id] : penalized[Int32(id)] ?? logits[id]
         }
         if options.temperature == 0 || options.topK == 1 {
+            if penalized.isEmpty { return Int32(argmax(logits.baseAddress!, logits.count)) }
             var best = 0
             var largest = logit(0)
             for id in 1..<logits.count {
@@ -97,7 +98,7 @@ package struct Sampler {
             }
             return Int32(best)
         }
-        var candidates = mostLikely(logits.count, logit)
+        var candidates = mostLikely(logits, isPenalized: !penalized.isEmpty, logit)
         cut(&candidates)
         let largest = candidates[0].logit
         let weights = candidates.map {
@@ -122,7 +123,11 @@ package struct Sampler {
     }
 
     /// The top-k candidates, sorted.
-    private func mostLikely(_ count: Int, _ logit: (Int) -> Float) -> [Candidate] {
+    /// - Parameter isPenalized: whether `logit` is anything but `logits`.
+    private func mostLikely(
+        _ logits: UnsafeBufferPointer<Float>, isPenalized: Bool, _ logit: (Int) -> Float
+    ) -> [Candidate] {
+        let count = logits.count
         let k = options.topK == 0 ? count : min(options.topK, count)
         guard k < count, k <= 1024 else {
             let all = (0..<count).map { Candidate(id: Int32($0), logit: logit($0)) }
@@ -131,7 +136,17 @@ package struct Sampler {
         // Few of many: an ordered list of the best so far, which a new one rarely enters.
         var best: [Candidate] = []
         best.reserveCapacity(k + 1)
-        for id in 0..<count {
+        var next = 0
+        while next < count {
+            // Sixteen at a time are passed over if none of them enters.
+            if best.count == k, !isPenalized, next + 16 <= count,
+                !any(sixteen(logits.baseAddress! + next) .> best[k - 1].logit)
+            {
+                next += 16
+                continue
+            }
+            let id = next
+            next += 1
             let value = logit(id)
             if best.count == k, value <= best[k - 1].logit { continue }
             let candidate = Candidate(id: Int32(id), logit: value)
@@ -188,7 +203,24 @@ func areFinite(_ logits: UnsafeBufferPointer<Float>) -> Bool {
 
 /// The index of the largest of `count` logits; of equals, the first. O(count).
 package func argmax(_ logits: UnsafePointer<Float>, _ count: Int) -> Int {
-    var best = 0
-    for i in 1..<max(count, 1) where logits[i] > logits[best] { best = i }
-    return best
+    var most = SIMD16<Float>(repeating: -.infinity)
+    var i = 0
+    while i + 16 <= count {
+        let v = sixteen(logits + i)
+        most.replace(with: v, where: v .> most)
+        i += 16
+    }
+    var largest = most.max()  // -infinity if there are fewer than sixteen
+    while i < count {
+        largest = logits[i] > largest ? logits[i] : largest
+        i += 1
+    }
+    i = 0
+    while i < count, logits[i] != largest { i += 1 }
+    return i < count ? i : 0
+}
+
+@inline(__always)
+private func sixteen(_ p: UnsafePointer<Float>) -> SIMD16<Float> {
+    UnsafeRawPointer(p).loadUnaligned(as: SIMD16<Float>.self)
 }

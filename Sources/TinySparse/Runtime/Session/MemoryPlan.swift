@@ -101,7 +101,8 @@ extension Session.Options {
             let context = min(context, draft.config.contextLength)
             let session = try Session(
                 draft, options, context: context, blockSize: min(blockSize, context), kernels, pool, in: memory)
-            return Speculator(ModelDrafts(session), longest: longest)
+            return Speculator(
+                ModelDrafts(session, vocabularySize: model.config.vocabularySize), longest: longest)
         }
     }
 

@@ -7,10 +7,15 @@ final class ModelDrafts: DraftSource {
     let expectations = DraftSampler.expectations
     let isFree = false
     private let session: Session
+    /// Tokens from here on the other model does not have.
+    private let vocabularySize: Int
     private var sampler: DraftSampler?
     private var pending: Int32?
 
-    init(_ session: Session) { self.session = session }
+    init(_ session: Session, vocabularySize: Int) {
+        self.session = session
+        self.vocabularySize = vocabularySize
+    }
 
     func begin(_ tokens: [Int32], _ last: Int32, _ sampler: Sampler) {
         self.sampler = nil
@@ -27,7 +32,9 @@ final class ModelDrafts: DraftSource {
     func next() -> DraftToken? {
         guard var choice = sampler else { return nil }
         if let pending, (try? session.decode(pending, topK: choice.topK)) == nil { return nil }
-        guard let token = choice.choose(session.logits, history: session.tokens) else { return nil }
+        guard let token = choice.choose(session.logits, history: session.tokens), token.id < vocabularySize else {
+            return nil
+        }
         sampler = choice
         pending = token.id
         return token

@@ -41,7 +41,7 @@ final class PromptLookup: DraftSource {
 
     /// Takes in the tokens that have come since; all of them if it was another text.
     private func follow(_ tokens: [Int32]) {
-        if text.count > tokens.count || text != Array(tokens.prefix(text.count)) {
+        if text.count > tokens.count || !text.elementsEqual(tokens.prefix(text.count)) {
             text = []
             earlier = []
             last = [:]
