@@ -12,7 +12,7 @@ extension Command {
             A conversation, one message per line, on a terminal or with piped input. A "\\" at the end of a line
             continues the message on the next line; "//" at the beginning sends a message that begins with "/".
             Ctrl-C stops an answer, a second one ends the program; so do /quit and the end of the input. When the
-            context is full, the oldest messages are dropped.
+            context is full, the oldest messages are dropped. --prompt-cache keeps a conversation up to its first answer.
 
             commands:
             \(ChatLoop.commands)
@@ -20,11 +20,12 @@ extension Command {
         options: Option.running + [
             .context, .speculate,
             Option("system", value: "TEXT", "the system message"),
-        ] + Option.chat + Option.sampling + [.escape, .verbose],
+        ] + Option.chat + Option.promptCache + Option.sampling + [.escape, .verbose],
         examples: [
             ("smollm2.gguf", "a conversation"),
             ("-m smollm2.gguf --system \"You are a pirate.\"", "with a system message"),
             ("-m smollm2.gguf --greedy < questions.txt", "one question per line"),
+            ("-m smollm2.gguf --system \"$(cat rules.txt)\" --prompt-cache rules.cache", "long rules, read once"),
         ],
         run: chatCommand)
 }
@@ -33,6 +34,7 @@ private func chatCommand(_ arguments: Arguments) throws(Failure) {
     let path = try arguments.model(hint: "; messages are read from standard input")
     let options = try GenerationOptions(arguments)
     var sessionOptions = try Session.Options(arguments)
+    let cache = try PromptCache(arguments)
 
     let model = try Model.open(path, arguments)
     guard let chat = try ChatSetup(arguments, model.tokenizer) else {
@@ -43,7 +45,7 @@ private func chatCommand(_ arguments: Arguments) throws(Failure) {
     sessionOptions.speculation = try Speculation(arguments)
     let session = try Session.open(model, sessionOptions)
     var loop = ChatLoop(
-        session: session, chat: chat, options: options, system: arguments.systemMessage,
+        session: session, chat: chat, options: options, system: arguments.systemMessage, cache: cache,
         isVerbose: arguments.has("verbose"))
     try loop.run()
 }
@@ -61,16 +63,21 @@ private struct ChatLoop {
     let chat: ChatSetup
     var options: GenerationOptions
     var system: String?
+    let cache: PromptCache?
     let isVerbose: Bool
 
     private var messages: [ChatMessage] = []
     private var reader = LineReader()
 
-    init(session: Session, chat: ChatSetup, options: GenerationOptions, system: String?, isVerbose: Bool) {
+    init(
+        session: Session, chat: ChatSetup, options: GenerationOptions, system: String?, cache: PromptCache?,
+        isVerbose: Bool
+    ) {
         self.session = session
         self.chat = chat
         self.options = options
         self.system = system
+        self.cache = cache
         self.isVerbose = isVerbose
     }
 
@@ -152,7 +159,7 @@ private struct ChatLoop {
         session.rewind(to: common)
 
         let printer = AnswerPrinter(session: session)
-        try printer.answer(Array(ids[common...]), options)
+        try printer.answer(Array(ids[common...]), options, session.tokens.isEmpty ? cache : nil)
         try Console.writeLine()
         messages.append(ChatMessage(role: "assistant", content: printer.text))
         if isVerbose { printer.printStatistics(seed: options.sampling.seed) }

@@ -23,7 +23,7 @@ extension Command {
             Option("raw", "complete the prompt as it is (default)"),
             Option("chat", "the prompt is a user message; the model answers"),
             Option("system", value: "TEXT", "with --chat: the system message"),
-        ] + Option.chat + [
+        ] + Option.chat + Option.promptCache + [
             Option("echo", "print the prompt, too"),
             .verbose,
         ],
@@ -32,6 +32,7 @@ extension Command {
             ("-m smollm2.gguf --chat \"Why is the sky blue?\"", "ask a question"),
             ("-n 100 --greedy --stop \".\" \"The moon is\"", "one sentence, the same every time"),
             ("--seed 7 - < prompt.txt", "a prompt from a file"),
+            ("--prompt-cache prompt.cache - < prompt.txt", "the same, read only the first time"),
         ],
         run: runCommand)
 }
@@ -45,6 +46,7 @@ private func runCommand(_ arguments: Arguments) throws(Failure) {
     var options = try GenerationOptions(arguments)
     options.shiftsContext = arguments.has("context-shift")
     var sessionOptions = try Session.Options(arguments)
+    let cache = try PromptCache(arguments)
 
     let prompt = operand == "-" ? try readAll("-") : arguments.text(operand)
     let model = try Model.open(path, arguments)
@@ -54,7 +56,7 @@ private func runCommand(_ arguments: Arguments) throws(Failure) {
     if arguments.has("echo") { try Console.writeGenerated(String(decoding: prompt, as: UTF8.self)) }
 
     let printer = AnswerPrinter(session: session)
-    try printer.answer(ids, options)
+    try printer.answer(ids, options, cache)
     try Console.writeLine()
     if arguments.has("verbose") || Console.errorIsTerminal { printer.printStatistics(seed: options.sampling.seed) }
     if Signals.pending > 0 { throw Signals.failure }
@@ -101,6 +103,7 @@ extension Arguments {
 final class AnswerPrinter {
     private let session: Session
     private var promptTokens = 0
+    private var cachedTokens = 0
     private var prefillSeconds = 0.0
     private var decodeSeconds = 0.0
     /// The generated text.
@@ -110,17 +113,21 @@ final class AnswerPrinter {
 
     init(session: Session) { self.session = session }
 
+    /// - Parameter cache: has parts of the prompt, or gets it; for a session that has read nothing.
     /// - Throws: `Failure`, but a signal only ends the text; `reason` is then `cancelled`.
-    func answer(_ ids: [Int32], _ options: GenerationOptions) throws(Failure) {
+    func answer(_ ids: [Int32], _ options: GenerationOptions, _ cache: PromptCache? = nil) throws(Failure) {
         let start = ContinuousClock.now
-        var generation = try session.begin(ids, options)
-        promptTokens = ids.count
+        if let cache { cachedTokens = try cache.restore(session, for: ids) }
+        var generation = try session.begin(Array(ids[cachedTokens...]), options)
+        promptTokens = ids.count - cachedTokens
         prefillSeconds = seconds(since: start)
         while Signals.pending == 0, let piece = try generation.nextPiece() {
-            guard !piece.isEmpty else { continue }
             text += piece
-            try Console.writeGenerated(piece)
+            if !piece.isEmpty { try Console.writeGenerated(piece) }
+            // The first token, which is shown by now, did not have to wait for it.
+            cache?.save(session)
         }
+        if generation.reason != .cancelled { cache?.save(session) }
         tokens = generation.generated
         reason = generation.reason ?? .cancelled
         decodeSeconds = seconds(since: start) - prefillSeconds
@@ -139,7 +146,8 @@ final class AnswerPrinter {
             "\(count) tokens" + (count > 0 && seconds > 0 ? ", \(fixed(Double(count) / seconds, 1)) tokens/s" : "")
         }
         Console.note(
-            "[prefill \(speed(promptTokens, prefillSeconds)); decode \(speed(tokens.count, decodeSeconds)); "
+            "[" + (cachedTokens > 0 ? "\(cachedTokens) tokens from the prompt cache; " : "")
+                + "prefill \(speed(promptTokens, prefillSeconds)); decode \(speed(tokens.count, decodeSeconds)); "
                 + (session.screenActivity.map { $0.tokens > 0 ? $0.text + "; " : "" } ?? "")
                 + (session.speculationActivity.map { $0.drafted > 0 ? $0.text + "; " : "" } ?? "")
                 + "\(session.threads) threads, \(session.kernelName); seed \(seed); \(end)]")

@@ -83,8 +83,9 @@ extension Session {
 }
 
 extension Generation {
+    /// The next piece; Ctrl-C cancels the generation where a full context is evaluated anew.
     /// - Throws: `Failure.problem` with the reason.
     mutating func nextPiece() throws(Failure) -> String? {
-        do { return try next() } catch { throw Failure(error) }
+        do { return try next(while: { Signals.pending == 0 }) } catch { throw Failure(error) }
     }
 }

@@ -5,18 +5,41 @@
 import TinyRuntime
 import TinyTokenizer
 
+/// A session, and what its caller wants to be asked while it works.
+final class CSession {
+    let session: Session
+    var condition: CCondition?
+    var context: UnsafeMutableRawPointer?
+
+    init(_ session: Session) { self.session = session }
+
+    /// Whether the caller wants the work to go on.
+    var goesOn: Bool { condition.map { $0(context) != 0 } ?? true }
+}
+
+/// `tinysparse_condition`.
+public typealias CCondition = @convention(c) (UnsafeMutableRawPointer?) -> Int32
+
 @c(tinysparse_session_open)
 public func tinysparseSessionOpen(
     _ model: OpaquePointer?, _ options: UnsafePointer<CChar>?, _ status: UnsafeMutablePointer<Int32>?,
     _ message: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> OpaquePointer? {
     CMessage(buffer: message, size: size).handle(status) {
-        try Session(object(model, as: Model.self), Session.Options(request: try request(options)))
+        try CSession(Session(object(model, as: Model.self), Session.Options(request: try request(options))))
     }
 }
 
 @c(tinysparse_session_close)
-public func tinysparseSessionClose(_ session: OpaquePointer?) { release(session, as: Session.self) }
+public func tinysparseSessionClose(_ session: OpaquePointer?) { release(session, as: CSession.self) }
+
+@c(tinysparse_session_while)
+public func tinysparseSessionWhile(
+    _ session: OpaquePointer?, _ condition: CCondition?, _ context: UnsafeMutableRawPointer?
+) {
+    guard let session = try? object(session, as: CSession.self) else { return }
+    (session.condition, session.context) = (condition, context)
+}
 
 @c(tinysparse_read)
 public func tinysparseRead(
@@ -24,24 +47,51 @@ public func tinysparseRead(
     _ message: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> Int32 {
     CMessage(buffer: message, size: size).status {
-        try object(session, as: Session.self).evaluate(values(tokens, count, "list of tokens"))
+        let session = try object(session, as: CSession.self)
+        let tokens = try Array(values(tokens, count, "list of tokens"))
+        guard try session.session.evaluateBlocks(tokens, while: { session.goesOn }) else { throw Stopped() }
+    }
+}
+
+@c(tinysparse_save)
+public func tinysparseSave(
+    _ session: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ message: UnsafeMutablePointer<CChar>?, _ size: Int
+) -> Int32 {
+    CMessage(buffer: message, size: size).status {
+        let session = try object(session, as: CSession.self).session
+        guard let path else { throw RequestError("the path is missing") }
+        try session.save(to: String(cString: path))
+    }
+}
+
+@c(tinysparse_restore)
+public func tinysparseRestore(
+    _ session: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ prompt: UnsafePointer<Int32>?, _ count: Int,
+    _ message: UnsafeMutablePointer<CChar>?, _ size: Int
+) -> Int32 {
+    CMessage(buffer: message, size: size).status {
+        let session = try object(session, as: CSession.self).session
+        guard let path else { throw RequestError("the path is missing") }
+        let tokens = try Array(values(prompt, count, "list of tokens"))
+        let saved = try SavedState(path: String(cString: path), of: session.model)
+        try session.restore(saved, for: prompt == nil ? nil : tokens)
     }
 }
 
 @c(tinysparse_logits)
 public func tinysparseLogits(_ session: OpaquePointer?) -> UnsafePointer<Float>? {
-    (try? object(session, as: Session.self))?.logits.baseAddress
+    (try? object(session, as: CSession.self))?.session.logits.baseAddress
 }
 
 @c(tinysparse_position)
 public func tinysparsePosition(_ session: OpaquePointer?) -> Int {
-    (try? object(session, as: Session.self))?.tokens.count ?? 0
+    (try? object(session, as: CSession.self))?.session.tokens.count ?? 0
 }
 
 @c(tinysparse_rewind)
 public func tinysparseRewind(_ session: OpaquePointer?, _ count: Int) {
     // A size beyond Int arrives as a negative number.
-    if count >= 0 { (try? object(session, as: Session.self))?.rewind(to: count) }
+    if count >= 0 { (try? object(session, as: CSession.self))?.session.rewind(to: count) }
 }
 
 @c(tinysparse_generate)
@@ -53,20 +103,17 @@ public func tinysparseGenerate(
     _ message: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> Int32 {
     CMessage(buffer: message, size: size).status {
-        let session = try object(session, as: Session.self)
-        let request = try request(options)
-        let options: GenerationOptions
-        let ids: [Int32]
-        if let conversation = try request.conversation() {
-            guard promptSize == 0 else { throw RequestError("a prompt and messages cannot be combined") }
-            options = try GenerationOptions(request: request, also: Request.chatKeys + ["chat_template"])
-            ids = try read(conversation, request.string("chat_template"), session)
-        } else {
-            options = try GenerationOptions(request: request)
-            ids = try session.model.tokenizer.encode(text(prompt, promptSize), addSpecial: session.tokens.isEmpty)
-        }
-        var generation = try session.generation(prompt: ids, options)
-        while var piece = try generation.next() {
+        let handle = try object(session, as: CSession.self), session = handle.session
+        let request = try GenerationRequest(try request(options), prompt: prompt, promptSize)
+        let tokenizer = session.model.tokenizer
+        let ids =
+            if let conversation = try request.encodedConversation(tokenizer) {
+                forget(allBut: conversation, session)
+            } else {
+                tokenizer.encode(request.prompt, addSpecial: session.tokens.isEmpty)[...]
+            }
+        var generation = try session.generation(prompt: Array(ids), request.options, while: { handle.goesOn })
+        while handle.goesOn, var piece = try generation.next(while: { handle.goesOn }) {
             let goesOn =
                 piece.isEmpty
                 || piece.withUTF8 { bytes in
@@ -74,39 +121,15 @@ public func tinysparseGenerate(
                 } != 0
             if !goesOn { generation.cancel() }
         }
-        reason?.pointee = generation.reason?.code ?? 4
+        reason?.pointee = (generation.reason ?? .cancelled).code
     }
 }
 
 /// Forgets what a conversation does not begin with.
-/// - Parameter source: a chat template instead of the model's.
 /// - Returns: The tokens of the conversation that are still to be read.
-/// - Throws: `TemplateError`, and `RequestError` if there is no template.
-private func read(_ conversation: Conversation, _ source: String?, _ session: Session) throws -> [Int32] {
-    let tokenizer = session.model.tokenizer
-    guard let template = try source.map({ try ChatTemplate(jinja: $0) }) ?? tokenizer.chatTemplate() else {
-        throw RequestError("messages: the model has no chat template; give one as chat_template")
-    }
-    let ids = try tokenizer.encode(conversation, template: template)
+private func forget(allBut ids: [Int32], _ session: Session) -> ArraySlice<Int32> {
     // The last token is always computed: its logits choose the first of the answer.
     let common = zip(ids.dropLast(), session.tokens).prefix { $0 == $1 }.count
     session.rewind(to: common)
-    return Array(ids[common...])
-}
-
-private func request(_ options: UnsafePointer<CChar>?) throws -> Request {
-    try Request(options.map { Array(String(cString: $0).utf8) } ?? Array("{}".utf8))
-}
-
-extension StopReason {
-    /// `tinysparse_reason`.
-    fileprivate var code: Int32 {
-        switch self {
-        case .endOfText: 0
-        case .maxTokens: 1
-        case .stopString: 2
-        case .contextFull: 3
-        case .cancelled: 4
-        }
-    }
+    return ids[common...]
 }

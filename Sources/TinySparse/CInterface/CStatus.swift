@@ -7,7 +7,7 @@ import TinyTokenizer
 
 /// The codes and messages of tinysparse.h.
 enum CStatus: Int32 {
-    case ok, badFile, badOption, contextFull, noMemory, brokenModel, other
+    case ok, badFile, badOption, contextFull, noMemory, brokenModel, other, stopped
 
     init(_ error: any Error) {
         self =
@@ -15,6 +15,7 @@ enum CStatus: Int32 {
             case is FormatError, is TokenizerError: .badFile
             case let error as TemplateError: error.kind == .input || error.kind == .raised ? .badOption : .badFile
             case is RequestError: .badOption
+            case is Stopped: .stopped
             case RuntimeError.badOption, RuntimeError.emptyInput, RuntimeError.tokenOutOfRange: .badOption
             case RuntimeError.contextFull: .contextFull
             case RuntimeError.outOfMemory: .noMemory
@@ -22,6 +23,11 @@ enum CStatus: Int32 {
             default: .other
             }
     }
+}
+
+/// The caller's condition ended the work.
+struct Stopped: Error, CustomStringConvertible {
+    let description = "stopped by the condition of the session"
 }
 
 /// A caller's buffer for a message.
@@ -65,7 +71,7 @@ struct CMessage {
 /// The first word of a Swift object names its class: by that, NULL and handles of the other kind are told from good ones.
 /// A handle that was closed, and an address that never was a handle, cannot be.
 func object<T: AnyObject>(_ handle: OpaquePointer?, as type: T.Type = T.self) throws(RequestError) -> T {
-    let kind = type == Model.self ? "model" : "session"
+    let kind = type == Model.self ? "model" : type == Batch.self ? "batch" : "session"
     guard let handle else { throw RequestError("the \(kind) is NULL") }
     let bits = UInt(bitPattern: handle)
     guard bits % UInt(MemoryLayout<UInt>.alignment) == 0,

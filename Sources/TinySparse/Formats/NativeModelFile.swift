@@ -81,6 +81,13 @@ package final class NativeModelFile: @unchecked Sendable {
         self.tensors = tensors
     }
 
+    /// What tells the model from others: xxHash64 of the file before its first tensor, where its configuration, its
+    /// vocabulary and the checksums of all tensors are. O(header).
+    package var identity: UInt64 {
+        let end = gguf.tensors.map { $0.range.lowerBound }.min() ?? gguf.file.size
+        return xxHash64(UnsafeRawBufferPointer(rebasing: gguf.file.bytes[..<end]))
+    }
+
     /// The vocabulary, as plain data.
     package func tokenizerSpec() throws(FormatError) -> TokenizerSpec { try TokenizerSpec(gguf: gguf) }
 

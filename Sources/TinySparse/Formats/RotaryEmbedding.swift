@@ -26,8 +26,11 @@ package struct RotaryEmbedding: Sendable, Equatable {
 
     /// The divisors in a session of `context` tokens.
     package func factors(context: Int) -> [Float] {
-        longFactors.isEmpty || context <= originalContext ? factors : longFactors
+        usesLongFactors(context: context) ? longFactors : factors
     }
+
+    /// Whether positions are rotated in a session of `context` tokens as only in long ones.
+    package func usesLongFactors(context: Int) -> Bool { !longFactors.isEmpty && context > originalContext }
 
     /// Whether the divisors depend on the session, or cosines and sines on more than the angle.
     var isExtended: Bool { !longFactors.isEmpty || magnitude != 1 }

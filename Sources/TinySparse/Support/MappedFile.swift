@@ -22,21 +22,11 @@ package final class MappedFile: @unchecked Sendable {
     /// Maps a file.
     /// - Throws: `FormatError` if it cannot be opened, is empty, not a regular file, or a Git LFS pointer.
     package init(path: String) throws(FormatError) {
-        let descriptor = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
-        guard descriptor >= 0 else { throw .system("open", path: path) }
+        let (descriptor, size) = try openRegularFile(path, "name a model file")
         defer { close(descriptor) }
-        var info = stat()
-        guard fstat(descriptor, &info) == 0 else {
-            throw .system("inspect", path: path)
-        }
-        guard info.st_mode & S_IFMT == S_IFREG else {
-            let what = info.st_mode & S_IFMT == S_IFDIR ? "is a directory" : "is not a regular file"
-            throw FormatError(.malformed, path: path, "\(what); name a model file")
-        }
-        guard info.st_size > 0 else {
+        guard size > 0 else {
             throw FormatError(.truncated, path: path, "is empty; download or convert it again")
         }
-        let size = Int(info.st_size)
         let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
         guard let base, base != MAP_FAILED else { throw .system("map", path: path) }
         self.path = path

@@ -29,6 +29,27 @@ package func retryingInterrupts<Result: SignedInteger>(_ body: () -> Result) -> 
     }
 }
 
+/// Opens a file to read it.
+/// - Parameter advice: what to do if it is a directory or a device.
+/// - Returns: an open descriptor, and the size in bytes.
+/// - Throws: `FormatError` if it cannot be opened or is not a regular file.
+func openRegularFile(_ path: String, _ advice: String) throws(FormatError) -> (descriptor: Int32, size: Int) {
+    let descriptor = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+    guard descriptor >= 0 else { throw .system("open", path: path) }
+    var info = stat()
+    guard fstat(descriptor, &info) == 0 else {
+        let error = FormatError.system("inspect", path: path)
+        close(descriptor)
+        throw error
+    }
+    guard info.st_mode & S_IFMT == S_IFREG else {
+        close(descriptor)
+        let what = info.st_mode & S_IFMT == S_IFDIR ? "is a directory" : "is not a regular file"
+        throw FormatError(.malformed, path: path, "\(what); \(advice)")
+    }
+    return (descriptor, Int(info.st_size))
+}
+
 /// True if `path` names a directory.
 package func isDirectory(_ path: String) -> Bool {
     var info = stat()

@@ -116,6 +116,8 @@ final class BatchRunner: @unchecked Sendable {
                     try begin(request, &work)
                 }
                 for output in batch.step() { try take(output, &work) }
+                // After the end of the input nobody else looks for signals.
+                try Signals.check()
                 try state.withLock { if let error = $0.error { throw error } }
             }
         } catch {

@@ -3,12 +3,12 @@
  * Errors. Functions that can fail return a status; whoever wants to know more gives a buffer, which then
  * holds a message for people (cut to the buffer, always ended by a zero). Nothing here throws or exits.
  *
- * Handles. NULL, a session in the place of a model or a model in that of a session, and NULL with a size are
+ * Handles. NULL, a handle of another kind (a session in the place of a model), and NULL with a size are
  * TINYSPARSE_BAD_OPTION; functions without a status then return 0 or NULL and do nothing. Undefined are a handle
  * that was closed, a pointer that no function here returned, and a size larger than what a pointer points to.
  *
- * Threads. A model may be used by any number of threads at once. A session belongs to one thread at a
- * time; sessions of one model may run beside each other. A model may be closed while its sessions are open;
+ * Threads. A model may be used by any number of threads at once. A session, or a batch, belongs to one thread at a
+ * time; those of one model may run beside each other. A model may be closed while its sessions and batches are open;
  * its memory is given back with the last of them. No function may be called from a signal handler.
  *
  * Text is UTF-8 with a length in bytes and needs no zero at its end; what is not UTF-8 is repaired. */
@@ -24,15 +24,17 @@ extern "C" {
 
 typedef struct tinysparse_model tinysparse_model;
 typedef struct tinysparse_session tinysparse_session;
+typedef struct tinysparse_batch tinysparse_batch;
 
 typedef enum {
     TINYSPARSE_OK = 0,
-    TINYSPARSE_BAD_FILE = 1,     /* the model is not there, damaged, or none that can be run */
+    TINYSPARSE_BAD_FILE = 1,     /* the file is not there, damaged, or none that can be used here */
     TINYSPARSE_BAD_OPTION = 2,   /* an option or argument is invalid */
     TINYSPARSE_CONTEXT_FULL = 3, /* more tokens than the session holds; nothing was read */
     TINYSPARSE_NO_MEMORY = 4,
     TINYSPARSE_BROKEN_MODEL = 5, /* the logits are not finite; nothing was read */
-    TINYSPARSE_OTHER = 6
+    TINYSPARSE_OTHER = 6,
+    TINYSPARSE_STOPPED = 7       /* tinysparse_session_while ended it: some blocks were read */
 } tinysparse_status;
 
 /* Why a text ended. */
@@ -41,7 +43,9 @@ typedef enum {
     TINYSPARSE_MAX_TOKENS = 1,
     TINYSPARSE_STOP_STRING = 2,
     TINYSPARSE_END_OF_CONTEXT = 3,
-    TINYSPARSE_CANCELLED = 4
+    TINYSPARSE_CANCELLED = 4,
+    TINYSPARSE_FAILED = 5,    /* of a batch: tinysparse_batch_step returns the status */
+    TINYSPARSE_GOES_ON = -1   /* of a batch: the text has not ended */
 } tinysparse_reason;
 
 /* Opens a model: a native file, a .gguf file or a Hugging Face folder (the last two are converted in
@@ -80,6 +84,12 @@ tinysparse_session *tinysparse_session_open(
 
 void tinysparse_session_close(tinysparse_session *session);
 
+/* Called by tinysparse_read and tinysparse_generate before every block of "block_size" tokens and every token generated;
+ * returning 0 ends the work there: tinysparse_read returns TINYSPARSE_STOPPED, and a text ends as TINYSPARSE_CANCELLED. What
+ * was read before stays read. NULL: nobody is asked. */
+typedef int (*tinysparse_condition)(void *context);
+void tinysparse_session_while(tinysparse_session *session, tinysparse_condition condition, void *context);
+
 /* Reads tokens after those read so far, as sparsely as the session's options say. (The prompt of
  * tinysparse_generate is read dense.) */
 int tinysparse_read(
@@ -94,6 +104,18 @@ size_t tinysparse_position(const tinysparse_session *session);
 
 /* Forgets all but the first `count` tokens. */
 void tinysparse_rewind(tinysparse_session *session, size_t count);
+
+/* Writes what the session has read to a file, so that it need not be read again. With "sparsity", what follows the first token
+ * that was not of a prompt is left out. An existing file is replaced; if anything fails, it stays as it was. */
+int tinysparse_save(const tinysparse_session *session, const char *path, char *message, size_t message_size);
+
+/* Forgets everything and takes over what the file has read: the tokens with which both it and `tokens` begin, but never the
+ * last of `tokens`; with NULL and 0, all that the file has. tinysparse_position says how many those are; the rest is to be
+ * read, and then everything is as if all had been. The file has to be of the same model, type of cache and numeric contract:
+ * TINYSPARSE_BAD_FILE says what it is not. After a failure the session may have forgotten what it had read. */
+int tinysparse_restore(
+    tinysparse_session *session, const char *path, const int32_t *tokens, size_t count, char *message,
+    size_t message_size);
 
 /* Called with each piece of a text, whole characters without a zero at the end; returning 0 ends the text. */
 typedef int (*tinysparse_callback)(const char *piece, size_t size, void *context);
@@ -110,6 +132,41 @@ typedef int (*tinysparse_callback)(const char *piece, size_t size, void *context
 int tinysparse_generate(
     tinysparse_session *session, const char *prompt, size_t size, const char *options,
     tinysparse_callback callback, void *context, int *reason, char *message, size_t message_size);
+
+/* Several texts at a time: the weights are read once for all of them. Each text is the one that it is alone, whatever its
+ * company. `options` is a JSON object or NULL: as for a session, whose context is that of each text, and {"places": 8}, how
+ * many texts are at work at a time, 1 to 256; others wait. */
+tinysparse_batch *tinysparse_batch_open(
+    const tinysparse_model *model, const char *options, int *status, char *message, size_t message_size);
+
+void tinysparse_batch_close(tinysparse_batch *batch);
+
+/* Adds a text, at any time: a prompt or messages, and options, all as in tinysparse_generate. `id` gets what tells it from the
+ * others: 0, 1, 2, ... Prompts that begin alike share what was read of them. */
+int tinysparse_batch_add(
+    tinysparse_batch *batch, const char *prompt, size_t size, const char *options, int64_t *id, char *message,
+    size_t message_size);
+
+/* Ends a text, whether it waits, its prompt is being read or it is being written; the next step says so. A text that has ended,
+ * or never was, is no error. */
+void tinysparse_batch_cancel(tinysparse_batch *batch, int64_t id);
+
+/* Called with what a step made of a text: whole characters, possibly none, without a zero at the end. `reason` is
+ * TINYSPARSE_GOES_ON, or why the text has ended; it is the last call for this text then. Returning 0 cancels the text. The
+ * callback may add and cancel texts; it must not step or close the batch. */
+typedef int (*tinysparse_batch_callback)(int64_t id, const char *piece, size_t size, int reason, void *context);
+
+/* Generates the next token of every text whose prompt has been read, and reads one block at most of the others' prompts: so a
+ * caller who cancels or stops between two steps waits for no more than that. Returns the status of a text that failed, which is
+ * the last of that text; the others are not touched by it, and the batch goes on. */
+int tinysparse_batch_step(
+    tinysparse_batch *batch, tinysparse_batch_callback callback, void *context, char *message, size_t message_size);
+
+/* Whether every text has ended. */
+int tinysparse_batch_is_idle(const tinysparse_batch *batch);
+
+/* Whether a text that is added now begins with the next step. */
+int tinysparse_batch_has_place(const tinysparse_batch *batch);
 
 #ifdef __cplusplus
 }

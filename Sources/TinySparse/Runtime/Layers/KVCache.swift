@@ -16,16 +16,16 @@ public enum CacheType: String, Sendable, CaseIterable {
 /// `[layer][kv head][position][width]`, the head's width rounded up to a multiple of 16; keys lie in blocks of
 /// positions (`QueryTile`). Memory is touched as positions are used, so a large limit costs nothing by itself.
 final class KVCache {
-    private let width: Int
+    let width: Int
     /// Positions there is room for: whole blocks of keys.
     private let room: Int
-    private let layers, heads: Int
-    private let headDim: Int
+    let layers, heads: Int
+    let headDim: Int
     /// Positions in a block of keys, and from the beginning of a block to each dimension of its first key.
     private let keyBlock: Int
     private let offsets: AlignedBuffer<Int>
-    private let keys: Side
-    private let values: Side
+    let keys: Side
+    let values: Side
 
     init(_ config: ModelConfig, limit: Int, type: CacheType, in memory: SessionMemory) throws(RuntimeError) {
         (layers, heads) = (config.nLayers, config.nKVHeads)
@@ -63,8 +63,16 @@ final class KVCache {
         return 2 * config.nLayers * config.nKVHeads * head
     }
 
+    /// How keys and values are kept.
+    var type: CacheType {
+        switch keys {
+        case .half: .half
+        case .int8: .int8
+        }
+    }
+
     /// The keys, or the values: where they are, for the cache's lifetime.
-    private enum Side {
+    enum Side {
         case half(UnsafeMutablePointer<UInt16>)
         case int8(UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<Float>)
     }
@@ -72,7 +80,7 @@ final class KVCache {
     /// Keeps the memory of both alive.
     private let buffers: [AnyObject]
 
-    private func place(_ layer: Int, _ head: Int, _ position: Int) -> Int { (layer * heads + head) * room + position }
+    func place(_ layer: Int, _ head: Int, _ position: Int) -> Int { (layer * heads + head) * room + position }
 
     /// Keeps a head's key and value. The padding of a head stays zero from when the cache was made. Keys of one
     /// block of positions share cache lines: one thread should store them.
@@ -99,10 +107,21 @@ final class KVCache {
     }
 
     /// A key goes to its lane of its block.
-    private func spread<Number>(_ row: UnsafePointer<Number>, into keys: UnsafeMutablePointer<Number>, _ place: Int) {
-        let lane = place % keyBlock
-        let to = keys + ((place - lane) * width + lane), offsets = offsets.pointer
+    func spread<Number>(_ row: UnsafePointer<Number>, into keys: UnsafeMutablePointer<Number>, _ place: Int) {
+        let to = keys + lane(place), offsets = offsets.pointer
         for j in 0..<headDim { to[offsets[j]] = row[j] }
+    }
+
+    /// A key comes from its lane of its block: the inverse of `spread`.
+    func gather<Number>(_ keys: UnsafePointer<Number>, _ place: Int, into row: UnsafeMutablePointer<Number>) {
+        let from = keys + lane(place), offsets = offsets.pointer
+        for j in 0..<headDim { row[j] = from[offsets[j]] }
+    }
+
+    /// Where the lane of a key begins.
+    private func lane(_ place: Int) -> Int {
+        let lane = place % keyBlock
+        return (place - lane) * width + lane
     }
 
     /// Takes over the keys and values of the first `count` positions of another cache of the same model and type.

@@ -38,6 +38,9 @@ public enum Sparsity: Sendable {
     /// Neurons by predictor score, a fixed share of each layer; heads as their predictors select, or all.
     case keep(Double, heads: Bool = true)
 
+    /// Whether decoding may leave neurons or heads out.
+    var isOn: Bool { if case .off = self { false } else { true } }
+
     /// - Throws: `RuntimeError.badOption` for numbers out of range.
     func check() throws(RuntimeError) {
         switch self {

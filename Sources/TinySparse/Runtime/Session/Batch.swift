@@ -53,6 +53,8 @@ public final class Batch {
     /// Tokens of prompts that were found in the caches of others, and not evaluated again.
     public private(set) var sharedTokens = 0
 
+    /// Whether decoding leaves neurons or heads out.
+    private let isSparse: Bool
     private let pool: WorkerPool
     private let forward: ForwardPass
     private let logits: AlignedBuffer<Float>
@@ -85,6 +87,7 @@ public final class Batch {
             model, context: context, blockSize: blockSize, places: places, kernels, pool, in: memory)
         (forward, logits) = (buffers.forward, buffers.logits)
         free = buffers.caches.map { BatchPlace($0) }
+        isSparse = options.sparsity.isOn
     }
 
     /// Adds a text to go on from.
@@ -154,10 +157,10 @@ public final class Batch {
             var shared = place.shared(with: request.prompt)
             let others = (free + running.map { $0.place }).map { ($0, $0.shared(with: request.prompt)) }
             if let (other, count) = others.max(by: { $0.1 < $1.1 }), count > shared {
-                place.cache.copy(count, from: other.cache)
+                place.copy(count, from: other)
                 shared = count
             }
-            place.tokens = Array(request.prompt.prefix(shared))
+            place.keep(shared)
             sharedTokens += shared
             running.append(BatchSequence(request, place))
         }
@@ -184,7 +187,7 @@ public final class Batch {
                     CollectionOfOne(sequence.pending!), at: sequence.place.tokens.count, sequence.place.cache)
             }
             forward.run(block)
-            for sequence in some { sequence.evaluatedPending() }
+            for sequence in some { sequence.evaluatedPending(dense: !isSparse) }
             choose(some, at: Array(0..<some.count))
         }
     }

@@ -42,7 +42,7 @@ final class BatchSequence {
         }
         let (keep, recent) = state.shifted(place.tokens, tokenizer)
         prompt = recent
-        place.tokens.removeLast(place.tokens.count - keep)
+        place.keep(keep)
         return false
     }
 
@@ -53,14 +53,16 @@ final class BatchSequence {
         return true
     }
 
-    /// Notes that the pending token, or so many of the prompt, have been evaluated.
-    func evaluatedPending() {
-        place.tokens.append(pending!)
+    /// Notes that the pending token has been evaluated.
+    /// - Parameter dense: with every neuron and head.
+    func evaluatedPending(dense: Bool) {
+        place.append(CollectionOfOne(pending!), dense: dense)
         pending = nil
     }
 
+    /// Notes that so many tokens of the prompt have been evaluated.
     func evaluatedPrompt(_ count: Int) {
-        place.tokens += prompt.prefix(count)
+        place.append(prompt.prefix(count), dense: true)
         prompt = prompt.dropFirst(count)
     }
 
@@ -83,16 +85,36 @@ final class BatchSequence {
 final class BatchPlace {
     let cache: KVCache
     /// The tokens whose keys and values are in the cache.
-    var tokens: [Int32] = []
+    private(set) var tokens: [Int32] = []
+    /// How many of them, from the first on, were evaluated with every neuron and head: as those of a prompt are.
+    private var denseTokens = 0
     /// When it was used last.
     var age = 0
 
     init(_ cache: KVCache) { self.cache = cache }
 
-    /// How many tokens of a prompt are here already; the last one has to be evaluated in any case.
+    func append(_ new: some Collection<Int32>, dense: Bool) {
+        if dense, denseTokens == tokens.count { denseTokens += new.count }
+        tokens += new
+    }
+
+    /// Forgets all but the first `count` tokens.
+    func keep(_ count: Int) {
+        tokens.removeLast(tokens.count - count)
+        denseTokens = min(denseTokens, count)
+    }
+
+    /// Takes over the first `count` tokens of another place, which were those of a prompt.
+    func copy(_ count: Int, from other: BatchPlace) {
+        cache.copy(count, from: other.cache)
+        tokens = Array(other.tokens[..<count])
+        denseTokens = count
+    }
+
+    /// How many tokens of a prompt are here already, evaluated as a prompt is; the last one has to be evaluated in any case.
     func shared(with prompt: [Int32]) -> Int {
         var count = 0
-        while count < min(tokens.count, prompt.count - 1), tokens[count] == prompt[count] { count += 1 }
+        while count < min(denseTokens, prompt.count - 1), tokens[count] == prompt[count] { count += 1 }
         return count
     }
 }

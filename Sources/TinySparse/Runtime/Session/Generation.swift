@@ -60,13 +60,18 @@ public struct Generation {
 
     /// The next piece, or nil when the text has ended (`reason` then tells why). A piece can be empty: a token
     /// may hold part of a character.
-    public mutating func next() throws(RuntimeError) -> String? {
+    /// - Parameter shouldContinue: called before each block that is evaluated anew where the context is shifted; false cancels
+    ///   the generation.
+    public mutating func next(while shouldContinue: () -> Bool = { true }) throws(RuntimeError) -> String? {
         guard reason == nil else { return nil }
         if state.isComplete { return state.finish(.maxTokens) }
         if let token = pending {
             if session.tokens.count == session.contextLimit {
                 guard state.options.shiftsContext else { return state.finish(.contextFull) }
-                try shift()
+                guard try shift(while: shouldContinue) else {
+                    state.cancel()
+                    return nil
+                }
             }
             try session.decode(token, for: state)
         }
@@ -78,10 +83,11 @@ public struct Generation {
     /// Ends the text from outside.
     public mutating func cancel() { state.cancel() }
 
-    private func shift() throws(RuntimeError) {
+    /// - Returns: false if `shouldContinue` ended it.
+    private func shift(while shouldContinue: () -> Bool) throws(RuntimeError) -> Bool {
         let (keep, recent) = state.shifted(session.tokens, session.model.tokenizer)
         session.rewind(to: keep)
-        try session.prefill(recent, topK: state.topK)
+        return try session.prefill(recent, topK: state.topK, while: shouldContinue)
     }
 }
 
@@ -115,16 +121,18 @@ extension Session {
     #if !hasFeature(Embedded)  // Embedded Swift knows neither errors of any type nor tasks.
     /// Prefills a prompt and generates after it, calling `onPiece` with every piece until it returns false.
     ///
-    /// - Parameter prompt: text; a beginning-of-text token is put before it if the model has one and nothing
-    ///   was evaluated before.
+    /// - Parameters:
+    ///   - prompt: text; a beginning-of-text token is put before it if the model has one and nothing was evaluated before.
+    ///   - shouldContinue: called before each block of the prompt; false cancels the generation.
     /// - Throws: `RuntimeError`, or what `onPiece` throws.
     @discardableResult
     public func generate(
-        _ prompt: String, _ options: GenerationOptions = GenerationOptions(), onPiece: (String) throws -> Bool
+        _ prompt: String, _ options: GenerationOptions = GenerationOptions(),
+        while shouldContinue: () -> Bool = { true }, onPiece: (String) throws -> Bool
     ) throws -> GenerationResult {
         let ids = model.tokenizer.encode(prompt, addSpecial: tokens.isEmpty)
-        var generation = try generation(prompt: ids, options)
-        while let piece = try generation.next() {
+        var generation = try generation(prompt: ids, options, while: shouldContinue)
+        while let piece = try generation.next(while: shouldContinue) {
             if !piece.isEmpty, try !onPiece(piece) { generation.cancel() }
         }
         return GenerationResult(tokens: generation.generated, reason: generation.reason ?? .cancelled)
@@ -136,7 +144,7 @@ extension Session {
     ///
     /// Each piece is computed when it is requested, on the caller's actor, between two suspension points: on the main
     /// actor it blocks the main thread for the time of a token. Run it in an actor of its own there.
-    /// Cancelling the task ends the sequence.
+    /// Cancelling the task ends the sequence, in a prompt between two blocks.
     public func stream(_ prompt: String, _ options: GenerationOptions = GenerationOptions()) -> TextStream {
         TextStream(session: self, prompt: prompt, options: options)
     }
@@ -169,10 +177,10 @@ public struct TextStream: AsyncSequence {
             if generation == nil {
                 let session = stream.session
                 let ids = session.model.tokenizer.encode(stream.prompt, addSpecial: session.tokens.isEmpty)
-                generation = try session.generation(prompt: ids, stream.options)
+                generation = try session.generation(prompt: ids, stream.options, while: { !Task.isCancelled })
             }
             while !Task.isCancelled {
-                guard let piece = try generation?.next() else { return nil }
+                guard let piece = try generation?.next(while: { !Task.isCancelled }) else { return nil }
                 if !piece.isEmpty { return piece }
             }
             return nil

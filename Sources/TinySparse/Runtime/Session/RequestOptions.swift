@@ -146,11 +146,13 @@ extension GenerationOptions {
 }
 
 extension Session.Options {
-    package init(request: Request) throws(RequestError) {
-        try request.limitKeys(to: [
-            "threads", "context", "kernels", "block_size", "sparsity", "lm_head_screen", "cache", "memory_limit",
-            "speculate",
-        ])
+    /// Options out of a request.
+    package init(request: Request, also keys: [String] = []) throws(RequestError) {
+        try request.limitKeys(
+            to: [
+                "threads", "context", "kernels", "block_size", "sparsity", "lm_head_screen", "cache", "memory_limit",
+                "speculate",
+            ] + keys)
         self.init()
         threads = try request.integer("threads", in: 0...256) ?? threads
         context = try request.integer("context", in: 0...(1 << 24)) ?? context

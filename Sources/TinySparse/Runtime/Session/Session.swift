@@ -56,12 +56,16 @@ public final class Session {
     /// The kernel set in use.
     public let kernelName: String
     /// The tokens read so far, those whose keys and values are in the cache.
-    public private(set) var tokens: [Int32] = []
+    public internal(set) var tokens: [Int32] = []
+    /// How many of them, from the first on, were evaluated with every neuron and head.
+    var denseTokens = 0
 
     package let kernels: KernelTable
     package let pool: WorkerPool
     package let forward: ForwardPass
-    private let cache: KVCache
+    let cache: KVCache
+    /// Whether decoding leaves neurons or heads out of the text.
+    private let isSparse: Bool
     /// Rows of logits: that of the last token, then those of the tokens in `ahead`.
     private let lastLogits: AlignedBuffer<Float>
     /// The row of the last token.
@@ -111,6 +115,7 @@ public final class Session {
         (forward, cache, lastLogits) = (buffers.forward, buffers.caches[0], buffers.logits)
         speculator = buffers.speculator
         isDense = options.speculation.isDense
+        isSparse = (options.sparsity.isOn || selector != nil) && !isDense
         bufferBytes = memory.bytes
     }
 
@@ -202,7 +207,7 @@ public final class Session {
                 try check(logits, from: tokens.count + from, rewindingTo: before)
                 body(tokens.count + from, logits)
             }
-            tokens += block
+            append(block, dense: dense)
             if block.endIndex == new.count {
                 forward.logits(block.count - 1, topK: isDense ? 0 : topK, into: lastLogits.pointer)
                 logitsRow = 0
@@ -221,7 +226,7 @@ public final class Session {
             ahead.removeFirst()
             logitsRow += 1
             speculator.accepted()
-            tokens.append(token)
+            append(CollectionOfOne(token))
             return try check(logits, from: tokens.count - 1, rewindingTo: tokens.count - 1)
         }
         let most = min(state.remaining - 1, contextLimit - tokens.count - 1, forward.blockSize - 1)
@@ -243,8 +248,15 @@ public final class Session {
             for row in 0..<rows { forward.logits(row, topK: topK, into: lastLogits.pointer + row * vocabulary) }
         }
         (ahead, aheadTopK, logitsRow) = (draft[...], topK, 0)
-        tokens.append(token)
+        append(CollectionOfOne(token))
         try check(logits, from: tokens.count - 1, rewindingTo: tokens.count - 1)
+    }
+
+    /// Notes that tokens have been evaluated.
+    /// - Parameter dense: with every neuron and head, whatever the sparsity.
+    private func append(_ new: some Collection<Int32>, dense: Bool = false) {
+        if dense || !isSparse, denseTokens == tokens.count { denseTokens += new.count }
+        tokens += new
     }
 
     private func forgetDraft() { ahead = [] }
@@ -271,6 +283,7 @@ public final class Session {
     public func rewind(to count: Int) {
         forgetDraft()
         tokens.removeLast(max(tokens.count - max(count, 0), 0))
+        denseTokens = min(denseTokens, tokens.count)
     }
 
     /// Calls `body` after the embedding and every layer of each block evaluated from now on; nil ends it.

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Keys and values outside of a cache, in an order that depends on nothing but the model: a record has some adjacent
+// positions of one layer.
+//
+//     half:   keys [head][position][headDim], values likewise; UInt16, the bits of halfs
+//     int8:   scales of keys [head][position], of values likewise; Float. Then keys and values as above; Int8
+//
+// Little-endian, without padding.
+
+extension KVCache {
+    /// Bytes of a record of `count` positions.
+    func recordBytes(_ count: Int) -> Int {
+        let rows = 2 * heads * count
+        return switch keys {
+        case .half: rows * headDim * MemoryLayout<UInt16>.stride
+        case .int8: rows * (headDim + MemoryLayout<Float>.stride)
+        }
+    }
+
+    /// Copies some positions of a layer to a record.
+    /// - Parameter record: `recordBytes(positions.count)` bytes, aligned for `Float`.
+    func write(_ layer: Int, _ positions: Range<Int>, to record: UnsafeMutableRawPointer) {
+        switch (keys, values) {
+        case (.half(let k), .half(let v)):
+            pack(
+                k, v, layer, positions,
+                to: record.bindMemory(to: UInt16.self, capacity: 2 * heads * positions.count * headDim))
+        case (.int8(let k, let keyScales), .int8(let v, let valueScales)):
+            let count = positions.count, rows = heads * count
+            let scales = record.bindMemory(to: Float.self, capacity: 2 * rows)
+            for head in 0..<heads {
+                let place = place(layer, head, positions.lowerBound)
+                (scales + head * count).update(from: keyScales + place, count: count)
+                (scales + rows + head * count).update(from: valueScales + place, count: count)
+            }
+            pack(
+                k, v, layer, positions,
+                to: UnsafeMutableRawPointer(scales + 2 * rows).bindMemory(to: Int8.self, capacity: 2 * rows * headDim))
+        default: fatalError("keys and values of two types")
+        }
+    }
+
+    /// Takes over some positions of a layer from a record, whose first ones they are.
+    /// - Parameter stored: how many positions the record has.
+    func read(_ layer: Int, _ positions: Range<Int>, stored: Int, from record: UnsafeRawPointer) {
+        switch (keys, values) {
+        case (.half(let k), .half(let v)):
+            unpack(
+                record.bindMemory(to: UInt16.self, capacity: 2 * heads * stored * headDim), stored, layer, positions,
+                to: k, v)
+        case (.int8(let k, let keyScales), .int8(let v, let valueScales)):
+            let rows = heads * stored
+            let scales = record.bindMemory(to: Float.self, capacity: 2 * rows)
+            for head in 0..<heads {
+                let place = place(layer, head, positions.lowerBound)
+                (keyScales + place).update(from: scales + head * stored, count: positions.count)
+                (valueScales + place).update(from: scales + rows + head * stored, count: positions.count)
+            }
+            let numbers = UnsafeRawPointer(scales + 2 * rows).bindMemory(to: Int8.self, capacity: 2 * rows * headDim)
+            unpack(numbers, stored, layer, positions, to: k, v)
+        default: fatalError("keys and values of two types")
+        }
+    }
+
+    /// Whether a record of `count` positions holds what a cache can hold: finite halfs; bytes but -128, and scales that are
+    /// finite and not negative.
+    func isValid(_ record: UnsafeRawPointer, _ count: Int) -> Bool {
+        let rows = 2 * heads * count
+        // Without a branch in the loops, which would keep them from vectors.
+        var bad = false
+        switch keys {
+        case .half:
+            let halfs = UnsafeBufferPointer(
+                start: record.bindMemory(to: UInt16.self, capacity: rows * headDim), count: rows * headDim)
+            for half in halfs { bad = bad || half & 0x7C00 == 0x7C00 }
+        case .int8:
+            let scales = UnsafeBufferPointer(start: record.bindMemory(to: Float.self, capacity: rows), count: rows)
+            for scale in scales { bad = bad || !(scale >= 0 && scale < .infinity) }
+            let start = (record + rows * MemoryLayout<Float>.stride).bindMemory(to: Int8.self, capacity: rows * headDim)
+            for byte in UnsafeBufferPointer(start: start, count: rows * headDim) { bad = bad || byte == -128 }
+        }
+        return !bad
+    }
+
+    private func pack<Number>(
+        _ keys: UnsafePointer<Number>, _ values: UnsafePointer<Number>, _ layer: Int, _ positions: Range<Int>,
+        to numbers: UnsafeMutablePointer<Number>
+    ) {
+        let valueNumbers = numbers + heads * positions.count * headDim
+        for head in 0..<heads {
+            let first = place(layer, head, positions.lowerBound)
+            for i in 0..<positions.count {
+                let row = (head * positions.count + i) * headDim
+                gather(keys, first + i, into: numbers + row)
+                (valueNumbers + row).update(from: values + (first + i) * width, count: headDim)
+            }
+        }
+    }
+
+    private func unpack<Number>(
+        _ numbers: UnsafePointer<Number>, _ stored: Int, _ layer: Int, _ positions: Range<Int>,
+        to keys: UnsafeMutablePointer<Number>, _ values: UnsafeMutablePointer<Number>
+    ) {
+        let valueNumbers = numbers + heads * stored * headDim
+        for head in 0..<heads {
+            let first = place(layer, head, positions.lowerBound)
+            for i in 0..<positions.count {
+                let row = (head * stored + i) * headDim
+                spread(numbers + row, into: keys, first + i)
+                (values + (first + i) * width).update(from: valueNumbers + row, count: headDim)
+            }
+        }
+    }
+}
