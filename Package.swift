@@ -91,9 +91,11 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["TinyPlatform", "TinySparse", "TinySparseC", "TinyTraining", "SIMDKernels"],
-            exclude: ["Reference", "Fixtures", "Families", "Fuzz", "FuzzCorpus"]),
+            exclude: ["Reference", "Fixtures", "Families", "Fuzz", "FuzzCorpus", "Soak"]),
         // Drivers for libFuzzer: docs/HARDENING.md.
         .executableTarget(name: "TinyFuzz", dependencies: ["TinySparse"], path: "Tests/EndToEndTests/Fuzz"),
+        // Batches under load: docs/HARDENING.md.
+        .executableTarget(name: "TinySoak", dependencies: ["TinySparse"], path: "Tests/EndToEndTests/Soak"),
     ],
     swiftLanguageModes: [.v6]
 )

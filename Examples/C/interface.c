@@ -1,4 +1,4 @@
-/* Every function of tinysparse.h once. usage: interface MODEL PROMPT */
+/* Every function of tinysparse.h once. usage: interface MODEL PROMPT [FILE], a file that may be written */
 #include "tinysparse.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +18,50 @@ static int print(const char *piece, size_t size, void *left) {
     return --*(int *)left > 0;
 }
 
+/* Whether an interrupt came, or a window was closed: here, after some blocks and tokens. */
+static int has_time(void *left) { return --*(int *)left >= 0; }
+
+/* What came of the texts of a batch. */
+struct texts {
+    char text[3][256];
+    int reason[3];
+};
+
+/* Keeps a piece of a text. */
+static int keep(int64_t id, const char *piece, size_t size, int reason, void *context) {
+    struct texts *texts = context;
+    size_t length = strlen(texts->text[id]);
+    if (length + size < sizeof texts->text[id]) memcpy(texts->text[id] + length, piece, size);
+    texts->reason[id] = reason;
+    return 1;
+}
+
+/* Texts that come and go. */
+static void batch(const tinysparse_model *model, const char *prompt) {
+    int status;
+    check(!tinysparse_batch_open(model, "{\"places\": 0}", &status, message, sizeof message), "no places");
+    tinysparse_batch *batch =
+        tinysparse_batch_open(model, "{\"threads\": 2, \"context\": 64, \"places\": 2}", &status, message, sizeof message);
+    check(batch && tinysparse_batch_is_idle(batch) && tinysparse_batch_has_place(batch), "a batch");
+    struct texts texts = {{{0}}, {0}};
+    const char *options[] = {"{\"max_tokens\": 5, \"temperature\": 0}", "{\"temperature\": 0}", "{\"max_tokens\": 2}"};
+    for (int i = 0; i < 3; i++) {
+        int64_t id;
+        check(!tinysparse_batch_add(batch, prompt, strlen(prompt), options[i], &id, message, sizeof message), "adding");
+        check(id == i, "the ids");
+        check(!tinysparse_batch_step(batch, keep, &texts, message, sizeof message), "a step");
+    }
+    tinysparse_batch_cancel(batch, 1);
+    while (!tinysparse_batch_is_idle(batch))
+        check(!tinysparse_batch_step(batch, keep, &texts, message, sizeof message), "a step");
+    check(texts.reason[1] == TINYSPARSE_CANCELLED || texts.reason[1] == TINYSPARSE_END_OF_TEXT, "cancelling");
+    check(texts.reason[2] == TINYSPARSE_MAX_TOKENS || texts.reason[2] == TINYSPARSE_END_OF_TEXT, "the one that waited");
+    printf("batch: %s\nreason: %d\n", texts.text[0], texts.reason[0]);
+    tinysparse_batch_close(batch);
+}
+
 int main(int argc, char **argv) {
-    check(argc == 3, "usage");
+    check(argc == 3 || argc == 4, "usage");
     int status, reason = -1, many = 1000, few = 3;
 
     /* What goes wrong comes back as a code and a message. */
@@ -75,6 +117,28 @@ int main(int argc, char **argv) {
         session, argv[2], strlen(argv[2]), "{\"temperature\": 0}", print, &few, &reason, message, sizeof message);
     check(status == TINYSPARSE_OK && (reason == TINYSPARSE_CANCELLED || reason == TINYSPARSE_END_OF_TEXT), "stopping");
     printf("\n");
+
+    /* What was read of a text is kept in a file, and need not be read again. */
+    if (argc == 4) {
+        tinysparse_rewind(session, 0);
+        count = tinysparse_tokenize(model, argv[2], strlen(argv[2]), 1, tokens, 64);
+        check(!tinysparse_read(session, tokens, count, message, sizeof message), "reading");
+        check(!tinysparse_save(session, argv[3], message, sizeof message), "saving");
+        check(!tinysparse_restore(session, argv[3], tokens, count, message, sizeof message), "restoring");
+        check(tinysparse_position(session) == count - 1, "all but the last token");
+    }
+
+    /* Work that a program ends when it likes. */
+    int time = 3;
+    tinysparse_rewind(session, 0);
+    tinysparse_session_while(session, has_time, &time);
+    status = tinysparse_generate(
+        session, argv[2], strlen(argv[2]), "{\"temperature\": 0}", NULL, NULL, &reason, message, sizeof message);
+    check(status == TINYSPARSE_OK && (reason == TINYSPARSE_CANCELLED || reason == TINYSPARSE_END_OF_TEXT), "no time");
+    check(tinysparse_read(session, tokens, 1, message, sizeof message) == TINYSPARSE_STOPPED, "no time to read");
+    tinysparse_session_while(session, NULL, NULL);
+
+    batch(model, argv[2]);
 
     tinysparse_model_close(model);
     check(tinysparse_position(session) > 0, "a session after its model was closed");

@@ -9,6 +9,7 @@ let package = Package(
     // packages with compiler flags for instruction sets only by path or branch.
     dependencies: [.package(name: "TinySparse", path: "../..")],
     targets: [
-        .executableTarget(name: "Example", dependencies: [.product(name: "TinySparse", package: "TinySparse")])
+        .executableTarget(name: "Example", dependencies: [.product(name: "TinySparse", package: "TinySparse")]),
+        .executableTarget(name: "BatchExample", dependencies: [.product(name: "TinySparse", package: "TinySparse")]),
     ]
 )

@@ -380,6 +380,19 @@ final class CommandLineTests: CommandLineTestCase {
         XCTAssertEqual(process.terminationStatus, 130)
     }
 
+    func testInterruptEndsABatchWhoseInputHasEnded() throws {
+        let process = try launch(Self.executable, ["batch", "-m", Self.model, "-j", "2"])
+        let input = (process.standardInput as! Pipe).fileHandleForWriting
+        let endless = #"{"prompt": "a", "max_tokens": 1000000000, "temperature": 0, "context_shift": true}"#
+        input.write(Data("{\"prompt\": \"a\", \"max_tokens\": 1}\n\(endless)\n".utf8))
+        try input.close()
+        XCTAssertFalse((process.standardOutput as! Pipe).fileHandleForReading.availableData.isEmpty)
+        process.interrupt()
+        process.waitUntilExit()
+        XCTAssertEqual(process.terminationReason, .exit)
+        XCTAssertEqual(process.terminationStatus, 130)
+    }
+
     func testClosedPipeEndsQuietly() throws {
         let process = try launch(Self.executable, Self.endless)
         let output = (process.standardOutput as! Pipe).fileHandleForReading

@@ -126,6 +126,8 @@ final class ConsumerTests: XCTestCase {
                 // The manifest of Examples/Swift is in use as it is; what is built here already is not built again.
                 try buildExample(swift, scratch: package.appendingPathComponent(".build"))
                 XCTAssertFalse(try run("Example", package).isEmpty, "Examples/Swift printed nothing")
+                let batch = try run("BatchExample", package)
+                for id in 0..<6 { XCTAssertTrue(batch.contains("[\(id)] ends ("), batch) }
                 if let embed {
                     try placeModels(namedIn: embed, in: package)
                     XCTAssertFalse(try run("embed", package).isEmpty, "the README's example printed nothing")
