@@ -33,7 +33,7 @@ final class SavedStateDamageTests: XCTestCase {
         for cache in CacheType.allCases {
             let (golden, session, good) = try saved(cache, 20)
             XCTAssertNil(error(good, session))
-            let step = TestTier.isFull ? 1 : 7
+            let step = TestTier.isFull ? 1 : 37
             for place in Array(0..<140) + Array(stride(from: 140, to: good.count, by: step)) {
                 var bytes = good
                 bytes[place] ^= [0x01, 0x80, 0xFF][place % 3]

@@ -68,17 +68,22 @@ struct Arrivals {
 
     /// Texts a second with all places taken all the time.
     private mutating func capacity(for seconds: Double) throws -> Double {
+        // At first all texts are at their beginnings, and none ends.
+        var left = batch.places
+        while left > 0 { left -= try stepWithAllPlaces() }
         let begin = now
         var finished = 0
-        while now < begin + seconds || finished == 0 {
-            while batch.hasPlace { try add(at: now) }
-            finished += try take(batch.step())
-        }
+        while now < begin + seconds || finished < batch.places { finished += try stepWithAllPlaces() }
         let texts = Double(finished) / (now - begin)
         for id in open.keys { batch.cancel(id) }
         while !batch.isIdle { try take(batch.step()) }
         (firstTokens, betweenTokens) = ([], [])
         return texts
+    }
+
+    private mutating func stepWithAllPlaces() throws -> Int {
+        while batch.hasPlace { try add(at: now) }
+        return try take(batch.step())
     }
 
     private mutating func add(at time: Double) throws {

@@ -67,20 +67,21 @@ extension KVCache {
     /// finite and not negative.
     func isValid(_ record: UnsafeRawPointer, _ count: Int) -> Bool {
         let rows = 2 * heads * count
-        // Without a branch in the loops, which would keep them from vectors.
-        var bad = false
+        // Without branches, which would keep the loops from vectors.
+        var found: UInt32 = 0
         switch keys {
         case .half:
-            let halfs = UnsafeBufferPointer(
-                start: record.bindMemory(to: UInt16.self, capacity: rows * headDim), count: rows * headDim)
-            for half in halfs { bad = bad || half & 0x7C00 == 0x7C00 }
+            let halfs = record.bindMemory(to: UInt16.self, capacity: rows * headDim)
+            for i in 0..<rows * headDim { found |= halfs[i] & 0x7C00 == 0x7C00 ? 1 : 0 }
         case .int8:
-            let scales = UnsafeBufferPointer(start: record.bindMemory(to: Float.self, capacity: rows), count: rows)
-            for scale in scales { bad = bad || !(scale >= 0 && scale < .infinity) }
-            let start = (record + rows * MemoryLayout<Float>.stride).bindMemory(to: Int8.self, capacity: rows * headDim)
-            for byte in UnsafeBufferPointer(start: start, count: rows * headDim) { bad = bad || byte == -128 }
+            let scales = record.bindMemory(to: UInt32.self, capacity: rows)
+            // Infinity, what is no number, and the sign, are above all others.
+            for i in 0..<rows { found |= scales[i] >= Float.infinity.bitPattern ? 1 : 0 }
+            let bytes = (record + rows * MemoryLayout<Float>.stride).bindMemory(
+                to: UInt8.self, capacity: rows * headDim)
+            for i in 0..<rows * headDim { found |= bytes[i] == 0x80 ? 1 : 0 }
         }
-        return !bad
+        return found == 0
     }
 
     private func pack<Number>(
