@@ -198,7 +198,8 @@ final class CBatchTests: XCTestCase {
             var reason: Int32 = -9
             XCTAssertEqual(
                 tinysparseGenerate(
-                    session, prompt, prompt.utf8.count, #"{"max_tokens": 10000, "temperature": 0}"#, nil, nil, &reason, nil, 0), 0)
+                    session, prompt, prompt.utf8.count, #"{"max_tokens": 10000, "temperature": 0}"#, nil, nil, &reason,
+                    nil, 0), 0)
             XCTAssertEqual(reason, 4)
             XCTAssertEqual(tinysparsePosition(session) == 16, left == 2)
         }

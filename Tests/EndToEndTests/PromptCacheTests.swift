@@ -25,7 +25,9 @@ final class PromptCacheTests: XCTestCase {
 
     func testTextsAreTheSameWithTheFile() throws {
         let prompt = "Once upon a time there was a king who"
-        let prompts = [prompt + " slept", prompt + " slept", prompt + " sang", prompt, "Twice", prompt + " sang a song"]
+        let prompts = [
+            prompt + " slept", prompt + " slept", prompt + " sang", prompt, "Twice", prompt + " sang a song",
+        ]
         var known: [UInt64] = []
         for (number, text) in prompts.enumerated() {
             let options = ["-k", kernelSets[number % kernelSets.count]]
