@@ -114,6 +114,30 @@ final class SavedStateTests: XCTestCase {
         XCTAssertEqual(try dense.save(to: path), 20)
     }
 
+    /// Drafts leave nothing in the file: neither those that were not chosen, nor, where the text is that of all neurons, sparse ones.
+    func testOfSessionsWithDraftsTheTextIsKept() throws {
+        for (name, options) in [
+            ("tiny-llama", Session.Options(threads: 1, speculation: .promptLookup)),
+            ("tiny-opt-predictors", .init(threads: 1, sparsity: .predicted(), speculation: .selfDraft)),
+        ] {
+            let golden = try GoldenModel(tiny: name)
+            let writer = try Session(golden.model, options)
+            var greedy = GenerationOptions()
+            greedy.sampling = .greedy
+            greedy.maxTokens = 20
+            let prompt = Array(golden.tokens[..<8] + golden.tokens[..<8] + golden.tokens[..<5])
+            var generation = try writer.generation(prompt: prompt, greedy)
+            while try generation.next() != nil {}
+            let text = writer.tokens
+            XCTAssertEqual(try writer.save(to: path), text.count)
+            let (reader, alone) = try (golden.session(), golden.session())
+            XCTAssertEqual(try reader.restore(SavedState(path: path, of: golden.model)), text.count)
+            try alone.prefill(text)
+            for session in [reader, alone] { try session.decode(1) }
+            XCTAssertEqual(reader.logitsHash, alone.logitsHash, name)
+        }
+    }
+
     /// A file of another model, type of cache or rotation is refused by name.
     func testFilesThatDoNotFitAreRefused() throws {
         func refusal(_ state: @autoclosure () throws -> SavedState, _ session: Session) -> String {
