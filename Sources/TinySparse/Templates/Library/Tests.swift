@@ -22,8 +22,8 @@ extension Interpreter {
         case .odd: return try areEqual(remainder(value, .integer(2), test), .integer(1))
         case .defined: return !value.isUndefined
         case .undefined: return value.isUndefined
-        case .lower: return try text(value).scalars[...].hasCase(upper: false)
-        case .upper: return try text(value).scalars[...].hasCase(upper: true)
+        case .lower: return try charged(text(value).scalars)[...].hasCase(upper: false)
+        case .upper: return try charged(text(value).scalars)[...].hasCase(upper: true)
         case .filter: return try Filter(name: name(value, test)) != nil
         case .test: return try ValueTest(name: name(value, test)) != nil
         default: return isOfType(value, test)
@@ -39,6 +39,7 @@ extension Interpreter {
         guard case .string(let name) = value else {
             throw fail(.type, "\(test.rawValue): a name is needed, not \(value.typeName)")
         }
+        try charge(name.count)
         return name.string
     }
 

@@ -95,7 +95,9 @@ extension Interpreter {
         let (indentsFirst, indentsBlank) = (isTrue(bound, 1), isTrue(bound, 2))
         var result: [Scalar] = []
         text.scalars.append(Scalar(0x0A))
-        for (index, line) in text.scalars[...].lines().enumerated() {
+        let lines = text.scalars[...].lines()
+        try charge(elements: lines.count)
+        for (index, line) in lines.enumerated() {
             if index > 0 { result.append(Scalar(0x0A)) }
             let isIndented = index == 0 ? indentsFirst : indentsBlank || !line.isEmpty
             try charge(line.count + indent.count)

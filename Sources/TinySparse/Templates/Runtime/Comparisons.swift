@@ -42,6 +42,7 @@ extension Interpreter {
         case (.dictionary(let a), .dictionary(let b)):
             guard a.count == b.count else { return false }
             for index in 0..<a.count {
+                try charge(reading: a.keys[index])
                 guard let other = b[a.keys[index]], try areEqual(a.values[index], other) else { return false }
             }
             return true
@@ -123,6 +124,7 @@ extension Interpreter {
             guard Mapping.Key(value) != nil || isKey(value) else {
                 throw fail(.type, "a value of the type \(value.typeName) cannot be the key of a dictionary")
             }
+            try charge(reading: value)
             return mapping[value] != nil
         case .iterator(let iterator):
             while let item = iterator.next() { if try areEqual(item, value) { return true } }

@@ -54,6 +54,11 @@ final class Interpreter {
         try charge(overflow ? .max : units)
     }
 
+    /// Counts reading a text: to look it up, or to make a name or a number of it.
+    func charge(reading value: Value) throws(TemplateError) {
+        if case .string(let text) = value { try charge(text.count) }
+    }
+
     func descend(_ levels: Int = 1) throws(TemplateError) {
         guard depth + levels <= limits.depth else {
             throw fail(.limit, "the template nests deeper than \(limits.depth) levels")
@@ -82,7 +87,7 @@ final class Interpreter {
     /// A generator of values that are there already.
     func iterator(_ values: [Value]) throws(TemplateError) -> Value {
         let items = try items(values)
-        return .iterator(ItemIterator(items.values))
+        return .iterator(ItemIterator(items))
     }
 
     func check(depth: Int) throws(TemplateError) {
@@ -94,6 +99,7 @@ final class Interpreter {
     /// Adds a member to a dictionary.
     func set(_ key: Value, _ value: Value, in mapping: inout Mapping) throws(TemplateError) {
         try charge(elements: 4)
+        try charge(reading: key)
         guard mapping.set(key, value) else {
             throw fail(.type, "a value of the type \(key.typeName) cannot be the key of a dictionary here")
         }
@@ -142,7 +148,7 @@ final class Interpreter {
 
 /// The variables of a block, and those around it.
 final class Scope {
-    private var variables: [(name: String, value: Value)] = []
+    private var variables: [String: Value] = [:]
     private let parent: Scope?
 
     init(parent: Scope?) { self.parent = parent }
@@ -150,17 +156,11 @@ final class Scope {
     subscript(name: String) -> Value? {
         var scope: Scope? = self
         while let here = scope {
-            if let found = here.variables.last(where: { $0.name == name }) { return found.value }
+            if let value = here.variables[name] { return value }
             scope = here.parent
         }
         return nil
     }
 
-    func set(_ name: String, _ value: Value) {
-        if let index = variables.firstIndex(where: { $0.name == name }) {
-            variables[index].value = value
-        } else {
-            variables.append((name, value))
-        }
-    }
+    func set(_ name: String, _ value: Value) { variables[name] = value }
 }

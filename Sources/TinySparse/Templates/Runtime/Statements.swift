@@ -95,6 +95,9 @@ extension Interpreter {
         }
         let function = try evaluate(first, steps.dropLast())
         var arguments = try evaluate(written)
+        guard !arguments.named.contains(where: { $0.name == "caller" }) else {
+            throw fail(.type, "a call block passes 'caller' itself")
+        }
         arguments.named.append(("caller", caller))
         return try self.call(function, arguments)
     }
@@ -134,9 +137,11 @@ extension Interpreter {
     private func source(of sequence: Value) throws(TemplateError) -> (ItemIterator, Int?) {
         switch sequence {
         case .iterator(let iterator): return (iterator, nil)
+        case .list(let items), .tuple(let items): return (ItemIterator(items), items.count)
         default:
             let values = try elements(of: sequence)
-            return (ItemIterator(values), values.count)
+            try charge(values.count)
+            return (ItemIterator(Items(values)), values.count)
         }
     }
 

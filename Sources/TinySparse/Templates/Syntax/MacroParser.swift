@@ -6,6 +6,7 @@ extension Parser {
     /// The parameters of a macro with the defaults of the last of them.
     mutating func parameters() throws(TemplateError) -> (names: [String], defaults: [Expression]) {
         var names: [String] = []
+        var known: Set<String> = []
         var defaults: [Expression] = []
         let wasConditional = isConditional
         isConditional = false
@@ -14,7 +15,7 @@ extension Parser {
         while !current.isSymbol(.closeParenthesis) {
             if !names.isEmpty { try expect(.comma) }
             let name = try variable()
-            guard !names.contains(name) else { throw fail("the parameter '\(name)' is there twice") }
+            guard known.insert(name).inserted else { throw fail("the parameter '\(name)' is there twice") }
             names.append(name)
             if skip(.assign) {
                 defaults.append(try expression())

@@ -70,9 +70,7 @@ extension Double {
     fileprivate static func withoutUnderscores(_ text: ArraySlice<Scalar>) -> String? {
         let characters = text.stripped(left: true, right: true) { $0.isSpace }.map { $0.code }
         var bytes: [UInt8] = []
-        let isDigit = { (index: Int) in
-            characters.indices.contains(index) && (48...57 ~= characters[index] || 65...90 ~= characters[index] & ~32)
-        }
+        let isDigit = { (index: Int) in characters.indices.contains(index) && 48...57 ~= characters[index] }
         for (index, code) in characters.enumerated() {
             guard code < 0x80 else { return nil }
             if code == 0x5F {

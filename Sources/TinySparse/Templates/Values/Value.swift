@@ -172,9 +172,9 @@ package final class ItemIterator {
     private var position = 0
     let depth: Int
 
-    init(_ items: [Value]) {
-        self.items = items
-        depth = 1 + items.reduce(0) { max($0, $1.depth) }
+    init(_ items: Items) {
+        self.items = items.values
+        depth = items.depth
     }
 
     func next() -> Value? {
