@@ -166,7 +166,8 @@ extension Interpreter {
             }
             keys.append(try list(parts))
         }
-        return try list(sorted(keys, descending: isTrue(bound, 0)).map { elements[$0] })
+        let isDescending = try wholeNumber(bound, 0) ?? 0 != 0
+        return try list(sorted(keys, descending: isDescending).map { elements[$0] })
     }
 
     private func sortDictionary(_ value: Value, _ arguments: Arguments) throws(TemplateError) -> Value {
@@ -183,6 +184,7 @@ extension Interpreter {
         }
         let items = mapping.items
         try charge(elements: 4 * items.count)
-        return try list(sorted(keys, descending: isTrue(bound, 2)).map { items[$0] })
+        let isDescending = try wholeNumber(bound, 2) ?? 0 != 0
+        return try list(sorted(keys, descending: isDescending).map { items[$0] })
     }
 }

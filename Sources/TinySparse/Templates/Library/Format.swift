@@ -23,7 +23,11 @@ extension Interpreter {
             default: throw fail(.unsupported, "the format %\([letter][...].string)")
             }
         }
-        if case .dictionary = value, used == 0 { return out }
+        switch value {
+        // What has elements by key may be left unused.
+        case .dictionary, .list, .range, .undefined: if used == 0 { return out }
+        default: break
+        }
         guard used == values.count else { throw fail(.type, "a format does not use all its values") }
         return out
     }

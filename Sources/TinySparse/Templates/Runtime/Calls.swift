@@ -115,6 +115,7 @@ extension Interpreter {
         var mapping = Mapping()
         switch arguments.positional.first {
         case nil: break
+        case .undefined(let reason)?: throw fail(.undefined, reason)
         case .dictionary(let given)?:
             try charge(elements: 4 * given.count)
             mapping = given

@@ -121,7 +121,7 @@ extension Interpreter {
             try charge(text.count / 2)
             return text.scalars.contains(part.scalars)
         case .dictionary(let mapping), .view(.keys, let mapping):
-            guard Mapping.Key(value) != nil || isKey(value) else {
+            guard isHashable(value) else {
                 throw fail(.type, "a value of the type \(value.typeName) cannot be the key of a dictionary")
             }
             try charge(reading: value)
@@ -136,8 +136,8 @@ extension Interpreter {
         }
     }
 
-    /// Whether a value that is no key here is one in Python.
-    private func isKey(_ value: Value) -> Bool {
+    /// Whether a value can be a key in Python; not all of them can here.
+    func isHashable(_ value: Value) -> Bool {
         switch value {
         case .list, .dictionary, .view: false
         default: true

@@ -3,6 +3,7 @@
 /// Runs a template once. Whatever a template does is counted and limited here.
 final class Interpreter {
     private let limits: TemplateLimits
+    let hidden: [[String]]
     let time: TemplateTime
     /// The line of the statement or expression at work, for errors.
     var line = 0
@@ -21,8 +22,12 @@ final class Interpreter {
         let scope: Scope
     }
 
-    init(variables: [(name: String, value: Value)], limits: TemplateLimits, time: TemplateTime) {
+    /// - Parameter hidden: for each scope, the names that have no value in it before it assigns one.
+    init(
+        variables: [(name: String, value: Value)], hidden: [[String]], limits: TemplateLimits, time: TemplateTime
+    ) {
         self.limits = limits
+        self.hidden = hidden
         self.time = time
         let globals = Scope(parent: nil)
         for function in GlobalFunction.allCases { globals.set(function.rawValue, .function(function)) }
@@ -32,8 +37,8 @@ final class Interpreter {
 
     /// The text that a template writes.
     /// - Throws: `TemplateError`.
-    func render(_ statements: [Statement]) throws(TemplateError) -> [Scalar] {
-        _ = try run(statements)
+    func render(_ body: Body) throws(TemplateError) -> [Scalar] {
+        _ = try run(body)
         return output
     }
 
@@ -101,7 +106,9 @@ final class Interpreter {
         try charge(elements: 4)
         try charge(reading: key)
         guard mapping.set(key, value) else {
-            throw fail(.type, "a value of the type \(key.typeName) cannot be the key of a dictionary here")
+            throw fail(
+                isHashable(key) ? .unsupported : .type,
+                "a value of the type \(key.typeName) cannot be the key of a dictionary here")
         }
         try check(depth: mapping.depth)
     }

@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interpreter {
+    /// Runs the statements of the present scope, which has its parameters.
+    /// - Returns: How they leave the loop around them, if they do.
+    func run(_ body: Body) throws(TemplateError) -> LoopExit? {
+        for name in hidden[body.scope] {
+            try charge(4)
+            scope.set(name, .undefined("'\(name)' is undefined"))
+        }
+        return try run(body.statements)
+    }
+
     /// Runs statements.
     /// - Returns: How they leave the loop around them, if they do.
     func run(_ statements: [Statement]) throws(TemplateError) -> LoopExit? {
@@ -64,7 +74,7 @@ extension Interpreter {
     }
 
     /// What statements write, with variables of their own.
-    private func runCaptured(_ body: [Statement]) throws(TemplateError) -> Value {
+    private func runCaptured(_ body: Body) throws(TemplateError) -> Value {
         .string(
             try capture { () throws(TemplateError) in
                 _ = try scoped { () throws(TemplateError) in try run(body) }
@@ -77,9 +87,9 @@ extension Interpreter {
         return value
     }
 
-    private func run(_ values: [(target: Target, value: Expression)], _ body: [Statement]) throws(TemplateError)
-        -> LoopExit?
-    {
+    private func run(
+        _ values: [(target: Target, value: Expression)], _ body: Body
+    ) throws(TemplateError) -> LoopExit? {
         var evaluated: [Value] = []
         for value in values { evaluated.append(try evaluate(value.value)) }
         return try scoped { () throws(TemplateError) in

@@ -16,6 +16,7 @@ extension Parser {
             if !names.isEmpty { try expect(.comma) }
             let name = try variable()
             guard known.insert(name).inserted else { throw fail("the parameter '\(name)' is there twice") }
+            scopes[scope].use(name)
             names.append(name)
             if skip(.assign) {
                 defaults.append(try expression())
@@ -27,14 +28,14 @@ extension Parser {
         return (names, defaults)
     }
 
-    /// The body of a macro after its parameters.
+    /// The body of a macro after its parameters, in a scope of its own, which is open.
     mutating func macro(
         named name: String?, _ parameters: (names: [String], defaults: [Expression]), endsAt word: String
     ) throws(TemplateError) -> MacroStatement {
         let (wasConditional, loops) = (isConditional, openLoops)
         (isConditional, openLoops) = (false, 0)
         macroUses.append(MacroStatement.SpecialNames())
-        let body = try body(until: word)
+        let body = Body(statements: try body(until: word), scope: scope)
         advance()
         var uses = macroUses.removeLast()
         (isConditional, openLoops) = (wasConditional, loops)

@@ -33,6 +33,10 @@ extension Scanner {
     private mutating func readName() throws(TemplateError) -> String {
         let start = position
         while position < scalars.count, isNamePart(scalars[position]) { position += 1 }
+        let first = scalars[start].code
+        guard first < 0x80 || Unicode.Scalar(first)?.properties.isXIDStart ?? false else {
+            throw TemplateError(.syntax, line: line, "a name begins with a character that only continues one")
+        }
         guard position - start <= TemplateLimits.nameLength else {
             throw TemplateError(
                 .limit, line: line, "a name has more than \(TemplateLimits.nameLength) characters")
