@@ -38,7 +38,7 @@ extension Interpreter {
     /// The text of a value that is looked up among names; nil for another that Python can look up.
     private func name(_ value: Value, _ test: ValueTest) throws(TemplateError) -> String? {
         guard case .string(let name) = value else {
-            if isHashable(value) { return nil }
+            if try isHashable(value) { return nil }
             throw fail(.type, "\(test.rawValue): a name is needed, not \(value.typeName)")
         }
         try charge(name.count)

@@ -121,7 +121,7 @@ extension Interpreter {
             try charge(text.count / 2)
             return text.scalars.contains(part.scalars)
         case .dictionary(let mapping), .view(.keys, let mapping):
-            guard isHashable(value) else {
+            guard try isHashable(value) else {
                 throw fail(.type, "a value of the type \(value.typeName) cannot be the key of a dictionary")
             }
             try charge(reading: value)
@@ -137,10 +137,14 @@ extension Interpreter {
     }
 
     /// Whether a value can be a key in Python; not all of them can here.
-    func isHashable(_ value: Value) -> Bool {
+    func isHashable(_ value: Value) throws(TemplateError) -> Bool {
+        try charge(4)
         switch value {
-        case .list, .dictionary, .view: false
-        default: true
+        case .list, .dictionary, .view(.keys, _), .view(.items, _): return false
+        case .tuple(let items):
+            for element in items.values where try !isHashable(element) { return false }
+            return true
+        default: return true
         }
     }
 

@@ -107,7 +107,7 @@ final class Interpreter {
         try charge(reading: key)
         guard mapping.set(key, value) else {
             throw fail(
-                isHashable(key) ? .unsupported : .type,
+                try isHashable(key) ? .unsupported : .type,
                 "a value of the type \(key.typeName) cannot be the key of a dictionary here")
         }
         try check(depth: mapping.depth)
