@@ -194,6 +194,10 @@ final class GGUFSourceTests: XCTestCase {
                 XCTAssertTrue("\($0)".contains("map of characters is damaged"), "\($0)")
             }
         }
+        let long = [4, 0, 0, 0, 0, 0, 0, 0] + Array(repeating: UInt8(ascii: "a"), count: 257)
+        XCTAssertThrowsError(try Tokenizer(spec("t5", long))) {
+            XCTAssertTrue("\($0)".contains("a replacement of more than 256 bytes"), "\($0)")
+        }
     }
 
     /// Not taken for another one, in native files either.

@@ -155,6 +155,36 @@ final class HuggingFaceTokenizerTests: XCTestCase {
         }
     }
 
+    /// Long conversations take time in proportion: special tokens searched in the text and in the normalized text, and
+    /// white space that tokens take.
+    func testLongTextsTakeLinearTime() throws {
+        let count = 20_000
+        let start = ContinuousClock.now
+        let legacy = #"""
+            {"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"},
+             {"type":"Replace","pattern":{"String":" "},"content":"▁"}]}
+            """#
+        for (flags, normalizer) in [("", "null"), (#""normalized":true,"#, legacy)] {
+            let added =
+                #"[{"id":0,"content":"<s>",\#(flags)"special":true},{"id":1,"content":"</s>",\#(flags)"special":true}]"#
+            let change = #"{"added_tokens":\#(added),"normalizer":\#(normalizer),"pre_tokenizer":null}"#
+            let tokenizer = try Tokenizer(spec(merged(base("bytes"), JSON.parse(Array(change.utf8)))))
+            let template = try ChatTemplate(jinja: "{% for m in messages %}{{ m.content }} </s>{% endfor %}")
+            let messages = Array(repeating: ChatMessage(role: "user", content: "<s> é </s>"), count: count)
+            let ids = try tokenizer.encode(Conversation(messages), template: template)
+            XCTAssertEqual(ids.filter { tokenizer.isControl($0) }, Array(repeating: 1, count: count), normalizer)
+        }
+        let added = #"[{"id":0,"content":"\n","rstrip":true},{"id":1,"content":"\t"}]"#
+        let change = try JSON.parse(Array(#"{"added_tokens":\#(added)}"#.utf8))
+        let tokenizer = try Tokenizer(spec(merged(base("bytes"), change)))
+        let newline = try XCTUnwrap(tokenizer.id(of: "\n"))
+        let tab = try XCTUnwrap(tokenizer.id(of: "\t"))
+        let ids = tokenizer.encode(String(repeating: "\n\t", count: count) + "\n \nx", addSpecial: false)
+        XCTAssertEqual(
+            ids.dropLast(), (0..<count).flatMap { _ in [newline, tab] } + [newline, newline])
+        XCTAssertLessThan((ContinuousClock.now - start).components.seconds, 60)
+    }
+
     // MARK: - tokenizer_config.json
 
     func testFoldersEqualTransformers() throws {
@@ -257,6 +287,19 @@ final class HuggingFaceTokenizerTests: XCTestCase {
         let change = try JSON.parse(
             Array(#"{"normalizer":{"type":"Sequence","normalizers":[\#(replace),\#(replace),\#(replace)]}}"#.utf8))
         XCTAssertThrowsError(try Tokenizer(spec(merged(base("bytes"), change))))
+    }
+
+    func testPatternsThatWouldTakeBeyondMeasure() throws {
+        let long = #"{"String":"\#(String(repeating: "a", count: 257))"}"#
+        for change in [
+            #"{"normalizer":{"type":"Replace","pattern":\#(long),"content":"a"}}"#,
+            #"{"pre_tokenizer":{"type":"Split","pattern":\#(long),"behavior":"Isolated","invert":false}}"#,
+        ] {
+            let change = try JSON.parse(Array(change.utf8))
+            XCTAssertThrowsError(try Tokenizer(spec(merged(base("bytes"), change)))) {
+                XCTAssertTrue("\($0)".contains("a pattern of more than 256 bytes"), "\($0)")
+            }
+        }
     }
 
     // MARK: - Folders

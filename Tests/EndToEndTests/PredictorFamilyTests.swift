@@ -8,8 +8,6 @@ import XCTest
 /// Training on models of every shape: gated or not, every activation, parallel halves, sub-norms, projected embeddings.
 final class PredictorFamilyTests: XCTestCase {
     private let directory = TemporaryDirectory()
-    private let text = try! Array(
-        Data(contentsOf: packageFolder.appendingPathComponent("Tests/EndToEndTests/Fixtures/training-text.txt")))
 
     private func options() -> PredictorOptions {
         var options = PredictorOptions()
@@ -28,9 +26,7 @@ final class PredictorFamilyTests: XCTestCase {
         _ golden: GoldenModel, _ options: PredictorOptions, report: @escaping (TrainingEvent) -> Bool = { _ in true }
     ) throws -> (TrainingResult, Model) {
         let path = directory.path + "/\(golden.name)"
-        let training = try PredictorTraining(
-            golden.model, text: text, options, statePath: path + ".state", report: report)
-        return (try training.run(to: path), try Model(path: path))
+        return (try golden.train(options, to: path, report: report), try Model(path: path))
     }
 
     /// The file opens, dense it is the model it was, sparse it skips neurons the same way whatever the kernels and blocks.
@@ -88,7 +84,7 @@ final class PredictorFamilyTests: XCTestCase {
         let (result, model) = try train(golden, screenOnly)
         XCTAssertEqual(result.screen?.config.rank, 16)
         assertSame(try Session(model, .init(threads: 1)).trace(golden.tokens), golden.golden, golden.name)
-        let sample = try TextSample(text, golden.model, context: 64, tokens: 128)
+        let sample = try TextSample(trainingText, golden.model, context: 64, tokens: 128)
         XCTAssertThrowsError(try Profile(Session(golden.model, .init()), sample))
     }
 
@@ -121,7 +117,9 @@ final class PredictorFamilyTests: XCTestCase {
                 atPath: folder + "/" + name.split(separator: "/").last!, withDestinationPath: families + name)
         }
         let model = try Model(path: folder), path = directory.path + "/trained.gguf"
-        let training = try PredictorTraining(model, text: text, options(), statePath: path + ".state") { _ in true }
+        let training = try PredictorTraining(model, text: trainingText, options(), statePath: path + ".state") { _ in
+            true
+        }
         _ = try training.run(to: path)
         let words = Array("Two models, one tokenizer.".utf8)
         XCTAssertEqual(

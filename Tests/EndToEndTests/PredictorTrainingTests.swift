@@ -12,12 +12,6 @@ final class PredictorTrainingTests: XCTestCase {
 
     private let golden = try! GoldenModel(tiny: "tiny-opt")
     private let directory = TemporaryDirectory()
-    /// A text of its own: on a random model's few tokens it is chance how the search for a price ends, so another text may
-    /// need other bounds below.
-    private let text = try! Array(
-        Data(
-            contentsOf: packageFolder.appendingPathComponent(
-                "Tests/EndToEndTests/Fixtures/training-text.txt")))
 
     private func options(threads: Int = 2, _ change: (inout PredictorOptions) -> Void = { _ in }) -> PredictorOptions {
         var options = PredictorOptions()
@@ -37,10 +31,7 @@ final class PredictorTrainingTests: XCTestCase {
     private func train(
         _ name: String, _ options: PredictorOptions, report: @escaping (TrainingEvent) -> Bool = { _ in true }
     ) throws -> TrainingResult {
-        let path = directory.path + "/" + name
-        let training = try PredictorTraining(
-            golden.model, text: text, options, statePath: path + ".state", report: report)
-        return try training.run(to: path)
+        try golden.train(options, to: directory.path + "/" + name, report: report)
     }
 
     private func bytes(_ name: String) throws -> Data {
@@ -157,7 +148,7 @@ final class PredictorTrainingTests: XCTestCase {
                 $0.epochs = 1; $0.headRank = 0
             })
         let model = try Model(path: directory.path + "/model.gguf")
-        let sweep = try Sweep(model, text: text, chunks: 8, context: 64, .init(threads: 2))
+        let sweep = try Sweep(model, text: trainingText, chunks: 8, context: 64, .init(threads: 2))
         var kl: [SweepMethod: Double] = [:]
         for point in try sweep.points(keep: 0.4, { _, _ in true }) { kl[point.method!] = point.quality.kl }
         XCTAssertLessThan(kl[.oracle]!, kl[.predictor]!)
@@ -173,7 +164,7 @@ final class PredictorTrainingTests: XCTestCase {
 
     func testAProfileCountsWhatFires() throws {
         let session = try golden.session()
-        let sample = try TextSample(text, golden.model, context: 64, tokens: 640)
+        let sample = try TextSample(trainingText, golden.model, context: 64, tokens: 640)
         let profile = try Profile(session, sample)
         XCTAssertEqual(profile.tokens, sample.tokens)
         XCTAssertEqual(profile.layers.count, golden.model.config.nLayers)

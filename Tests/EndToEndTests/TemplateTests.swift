@@ -161,8 +161,34 @@ final class TemplateTests: XCTestCase {
             "{% macro m(x) %}{% set q %}{% filter upper %}{% with %}{% if 1 or 2 %}{{ [[{'a': m(*[x]) ~ 'a'}]] }}{% endif %}"
                 + "{% endwith %}{% endfilter %}{% endset %}{% endmacro %}{{ m(1) }}",
         ]
-        for source in sources { onSmallStack { Self.refuse(source) } }
+        for source in sources + Self.longOperands { onSmallStack { Self.refuse(source) } }
     }
+
+    /// Operations whose time depends on their operands' length and not on that of their results.
+    private static let longOperands: [String] = {
+        func repeated(_ expression: String) -> String {
+            "{% for i in range(99999) %}{{ \(expression) }}{% endfor %}"
+        }
+        let texts = [
+            "s|wordcount", "s is lower", "s is upper", "s|int", "s|float", "s is filter", "s is test", "d[s]",
+            "d.get(s)",
+            "s in d", "'x'|attr(s)", "'x'.strip(s)", "[1]|map(attribute=s)|list", "[s, s]|unique|list|length",
+            "{s: 1} == {s: 1}", "dict([(s, 1)])|length", "namespace({s: 1}) is none",
+        ]
+        let lists = [
+            "l|select|list", "l|select('none')|list", "l|rejectattr('x', 'none')|list", "l|join", "''.join(l)",
+            "l|unique|list", "l|max", "s.startswith(t)", "s.endswith(t)",
+        ]
+        return texts.map { "{% set s = 'a' * 1000000 %}{% set d = {'x': 1} %}" + repeated($0) }
+            + lists.map {
+                "{% set l = [''] * 20000 %}{% set s = 'a' * 20000 %}{% set t = (s ~ 'b', 'b' ~ s) * 10000 %}"
+                    + repeated($0)
+            }
+            + [
+                "{% set s = '\\n' * 1000000 %}" + repeated("(s|indent(0))[:0]"),
+                "{{ " + String(repeating: "a", count: 1001) + " }}",
+            ]
+    }()
 
     private static func refuse(_ source: String) {
         let start = ContinuousClock.now
@@ -176,6 +202,33 @@ final class TemplateTests: XCTestCase {
         }
         let seconds = (ContinuousClock.now - start).components.seconds
         XCTAssertLessThan(seconds, 60, "\(source.prefix(80))")
+    }
+
+    /// Names are looked up, however many there are.
+    func testManyNames() throws {
+        let count = 100_000
+        var members = Mapping()
+        for number in 0..<count { members.set("k\(number)", .integer(number)) }
+        let names = (0..<count).map { "k\($0)" }
+        let list = names.joined(separator: ",")
+        let named = names.map { "\($0)=7" }.joined(separator: ",")
+        for (source, text) in [
+            ("{% macro m() %}{{ kwargs|length }}{% endmacro %}{{ m(**d) }}", "\(count)"),
+            ("{% macro m(\(list)) %}{{ k99998 }}{% endmacro %}{{ m(**d) }}", "99998"),
+            ("{% macro m(\(list)) %}{{ kwargs|list }}{% endmacro %}{{ m(z=1, a=2, **d) }}", "['z', 'a']"),
+            ("{{ dict(\(named)).k3 }}", "7"),
+            (
+                "{% set \(list) = d.values() %}{% for i in range(99999) %}{% if k99998 %}{% endif %}{% endfor %}{{ k5 }}",
+                "5"
+            ),
+            ("{% set l = [1] * 99999 %}{% for i in l %}{% for j in l %}{% break %}{% endfor %}{% endfor %}x", "x"),
+        ] {
+            let start = ContinuousClock.now
+            XCTAssertEqual(
+                try Template(source).render([("d", .dictionary(members))], time: Self.time).text, text,
+                "\(source.prefix(40))")
+            XCTAssertLessThan((ContinuousClock.now - start).components.seconds, 60, "\(source.prefix(40))")
+        }
     }
 
     /// Long chains are flat and may be long.

@@ -72,6 +72,20 @@ final class TokenizerTextTests: XCTestCase {
         XCTAssertEqual(open.finish(), "EN")
     }
 
+    /// A long stop string whose beginning the text repeats.
+    func testLongStopStringsTakeLinearTime() {
+        let count = 20_000
+        var stops = StopStrings([
+            String(repeating: "a", count: count) + "b", String(repeating: "a", count: count) + "c",
+        ])
+        let start = ContinuousClock.now
+        var shown = ""
+        for _ in 0..<2 * count { shown += stops.feed("a").text }
+        XCTAssertEqual(shown.utf8.count, count)
+        XCTAssertEqual(stops.feed("c").stop?.last, "c")
+        XCTAssertLessThan((ContinuousClock.now - start).components.seconds, 60)
+    }
+
     func testStopStringsDoNotDependOnTheCuts() {
         var random = SplitMix(seed: 4)
         for _ in 0..<3000 {

@@ -82,7 +82,7 @@ extension ConfigFields {
         let types = value("layer_types")
         guard let window else { return [] }
         guard window > 0 else { throw unsupported("sliding_window", "\(window) is no number of tokens") }
-        let windows: [Int] = try (0..<max(min(layers, 4096), 0)).map { layer throws(FormatError) in
+        let windows: [Int] = try ModelConfig.layers(layers).map { layer throws(FormatError) in
             guard let types else { return try slides(layer) ? window : 0 }
             guard let list = types.array, list.count == layers else {
                 throw malformed("layer_types", "a list of \(layers) names")

@@ -121,7 +121,7 @@ struct GGUFFields {
         guard let window = try optionalInteger("attention.sliding_window") ?? standard, window > 0,
             window < config.contextLength
         else { return [] }
-        return (0..<max(min(config.nLayers, 4096), 0)).map { slides($0) ? window : 0 }
+        return ModelConfig.layers(config.nLayers).map { slides($0) ? window : 0 }
     }
 
     /// Heads for queries, heads for keys and values, and the width of a head.

@@ -154,6 +154,16 @@ extension ModelConfig {
     /// Widest row. Sums of that many products of 8-bit numbers, even unsigned
     /// by signed, still fit 32 bits.
     static let widthLimit = 1 << 16
+    /// Most layers.
+    static let layerLimit = 4096
+
+    /// The layers of a model whose count has not been validated: as many as there can be at most.
+    package static func layers(_ count: Int) -> Range<Int> { 0..<max(min(count, layerLimit), 0) }
+
+    /// Sets which layers have the `main` rotation; the others have none. The count of layers need not be valid.
+    package mutating func rotateLayers(where isRotated: (Int) -> Bool) {
+        layerRopes = Self.layers(nLayers).map { isRotated($0) ? .main : .none }
+    }
 
     /// Checks that every number is one a runtime can work with, so that no
     /// product of them overflows.
@@ -174,7 +184,7 @@ extension ModelConfig {
         }
         try check("vocabulary size", vocabularySize, 1...(1 << 21))
         try check("embedding length", dModel, 1...Self.widthLimit)
-        try check("number of layers", nLayers, 1...4096)
+        try check("number of layers", nLayers, 1...Self.layerLimit)
         try check("number of heads", nHeads, 1...4096)
         try check("number of key/value heads", nKVHeads, 1...nHeads)
         try check("head dimension", headDim, 2...1024)

@@ -2,11 +2,12 @@
 
 /// A program in Jinja's language, as chat templates are, ready to run. docs/TEMPLATES.md says what it can do.
 package struct Template: Sendable {
-    private let statements: [Statement]
+    private let body: Body
+    private let hidden: [[String]]
 
     /// Parses a template. Linear in the size of its source.
     /// - Throws: `TemplateError` for what is no template, and for tags, filters and tests that do not exist.
-    package init(_ source: String) throws(TemplateError) { statements = try Parser.parse(source) }
+    package init(_ source: String) throws(TemplateError) { (body, hidden) = try Parser.parse(source) }
 
     /// Runs the template.
     /// - Parameter variables: what the template can see; a later one hides an earlier one of the same name.
@@ -14,8 +15,8 @@ package struct Template: Sendable {
     package func render(
         _ variables: [(name: String, value: Value)], time: TemplateTime, limits: TemplateLimits = .init()
     ) throws(TemplateError) -> RenderedText {
-        let interpreter = Interpreter(variables: variables, limits: limits, time: time)
-        return RenderedText(try interpreter.render(statements))
+        let interpreter = Interpreter(variables: variables, hidden: hidden, limits: limits, time: time)
+        return RenderedText(try interpreter.render(body))
     }
 }
 

@@ -61,6 +61,8 @@ public struct TemplateLimits: Sendable {
     static let valueDepth = 100
     /// The size of a template's source in bytes.
     static let sourceBytes = 1 << 20
+    /// The characters of a name, which is looked up without counting them.
+    static let nameLength = 1000
     /// The numbers of a range, as in Jinja's sandbox.
     static let range = 100_000
 }

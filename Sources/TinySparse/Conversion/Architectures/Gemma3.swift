@@ -80,7 +80,7 @@ enum Gemma3: Architecture {
         config.norms.formUnion([.queryNorm, .keyNorm, .attentionPostNorm, .mlpPostNorm])
         guard let local else { return }
         config.localRope = local
-        config.layerRopes = (0..<max(min(config.nLayers, 4096), 0)).map { isLocal($0) ? .local : .main }
+        config.layerRopes = ModelConfig.layers(config.nLayers).map { isLocal($0) ? .local : .main }
     }
 
     static func scales(_ fields: ConfigFields, _ config: ModelConfig) throws(FormatError) -> FoldedScales {

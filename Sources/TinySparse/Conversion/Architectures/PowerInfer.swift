@@ -57,7 +57,7 @@ private enum PowerInferFile {
             throw FormatError(.malformed, path: gguf.path, item: thresholdKey, "\(threshold) is not finite")
         }
         var ranks: [Int] = []
-        for layer in 0..<max(min(layers, 4096), 0) {
+        for layer in ModelConfig.layers(layers) {
             let name = "blk.\(layer).fc1.weight"
             guard let (file, tensor) = fields.parts.tensor(name) else {
                 throw FormatError(

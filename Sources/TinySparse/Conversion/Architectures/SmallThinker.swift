@@ -16,7 +16,7 @@ enum SmallThinker: Architecture {
         // Files do not say which layers have positions: where there is a window, three of four, which have it.
         config.windows = try fields.windows(config) { $0 % 4 != 0 }
         if try (fields.optionalInteger("attention.sliding_window") ?? 0) > 0 {
-            config.layerRopes = (0..<max(min(config.nLayers, 4096), 0)).map { $0 % 4 != 0 ? .main : .none }
+            config.rotateLayers { $0 % 4 != 0 }
         }
         var experts = try fields.experts(width: fields.integer("expert_feed_forward_length"), normalizes: true)
         let gating = try fields.integer("expert_gating_func")

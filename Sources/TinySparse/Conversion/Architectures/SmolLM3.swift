@@ -15,7 +15,7 @@ enum SmolLM3: Architecture {
     static func config(_ fields: GGUFFields) throws(FormatError) -> ModelConfig {
         var config = try fields.decoder(
             activation: .silu, biases: fields.biases([.query, .key, .value, .attentionOutput, .gate, .up, .down]))
-        config.layerRopes = ropes(config) { ($0 + 1) % interval != 0 }
+        config.rotateLayers { ($0 + 1) % interval != 0 }
         return config
     }
 
@@ -32,15 +32,11 @@ enum SmolLM3: Architecture {
         guard interval > 0 else { throw fields.unsupported("no_rope_layer_interval", "is \(interval)") }
         // Despite its name, the list has 1 for layers that have positions.
         let listed = try fields.integers("no_rope_layers", count: config.nLayers)
-        config.layerRopes = ropes(config) { layer in
+        config.rotateLayers { layer in
             if let listed { listed[layer] != 0 } else { (layer + 1) % interval != 0 }
         }
         config.windows = try Qwen2.windows(fields, config)
         return config
-    }
-
-    private static func ropes(_ config: ModelConfig, isRotated: (Int) -> Bool) -> [ModelConfig.LayerRope] {
-        (0..<max(min(config.nLayers, 4096), 0)).map { isRotated($0) ? .main : .none }
     }
 
     static func huggingFaceTensors(_ config: ModelConfig) -> TensorMap { Llama.tensors }

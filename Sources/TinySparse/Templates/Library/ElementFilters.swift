@@ -13,6 +13,7 @@ extension Interpreter {
         switch attribute {
         case nil, Value.none?: return AttributePath(steps: [])
         case .string(let text)?:
+            try charge(text.count)
             let parts = text.scalars.split(by: [Scalar(0x2E)], limit: .max, fromRight: false)
             try charge(elements: parts.count)
             return AttributePath(
@@ -32,8 +33,8 @@ extension Interpreter {
         of value: Value, _ path: AttributePath, orElse standard: Value = .none
     ) throws(TemplateError) -> Value {
         var part = value
+        try charge(4 + 4 * path.steps.count)
         for step in path.steps {
-            try charge(4)
             part = try item(step, of: part)
             if !standard.isNone, part.isUndefined { part = standard }
         }
@@ -83,6 +84,7 @@ extension Interpreter {
         guard case .string(let name)? = arguments.positional.first else {
             throw fail(.type, "\(filter): a name is needed")
         }
+        try charge(name.count)
         return (name.string, Arguments(positional: Array(arguments.positional.dropFirst()), named: arguments.named))
     }
 
@@ -136,7 +138,9 @@ extension Interpreter {
             for element in try elements(of: value) { sum = try compute(sum, .add, part(of: element, path)) }
             return sum
         case .attr:
-            let name = try text(bind(arguments, of: "attr", ["name"], required: 1), 0)?.string ?? ""
+            let text = try text(bind(arguments, of: "attr", ["name"], required: 1), 0) ?? Text([])
+            try charge(text.count)
+            let name = text.string
             return try builtin(name, of: value) ?? .undefined("a value of the type \(value.typeName) has no '\(name)'")
         case .batch: return try batch(value, arguments)
         default: return try parts(value, arguments)
@@ -162,7 +166,8 @@ extension Interpreter {
             }
             keys.append(try list(parts))
         }
-        return try list(sorted(keys, descending: isTrue(bound, 0)).map { elements[$0] })
+        let isDescending = try wholeNumber(bound, 0) ?? 0 != 0
+        return try list(sorted(keys, descending: isDescending).map { elements[$0] })
     }
 
     private func sortDictionary(_ value: Value, _ arguments: Arguments) throws(TemplateError) -> Value {
@@ -179,6 +184,7 @@ extension Interpreter {
         }
         let items = mapping.items
         try charge(elements: 4 * items.count)
-        return try list(sorted(keys, descending: isTrue(bound, 2)).map { items[$0] })
+        let isDescending = try wholeNumber(bound, 2) ?? 0 != 0
+        return try list(sorted(keys, descending: isDescending).map { items[$0] })
     }
 }

@@ -39,7 +39,7 @@ extension Interpreter {
             guard case .dictionary(let mapping) = value else {
                 throw fail(.type, "items: a dictionary is needed, not \(value.typeName)")
             }
-            return try iterator(mapping.items)
+            return try iterator(elements(of: .view(.items, mapping)))
         case .first:
             if case .iterator(let iterator) = value { return iterator.next() ?? .undefined("there is no first item") }
             return try elements(of: value).first ?? .undefined("there is no first item")
@@ -55,7 +55,7 @@ extension Interpreter {
         case .wordcount:
             var count = 0
             var isInWord = false
-            for scalar in try text(value).scalars {
+            for scalar in try charged(text(value).scalars) {
                 if scalar.isWord, !isInWord { count += 1 }
                 isInWord = scalar.isWord
             }

@@ -8,22 +8,11 @@ extension Interpreter {
         var values = [value]
         if case .tuple(let items) = value { values = items.values }
         var used = 0
-        var out: [Scalar] = []
-        var position = 0
-        while position < pattern.count {
-            let scalar = pattern.scalars[position]
-            position += 1
-            guard scalar.code == 0x25 else {
-                out.append(scalar)
-                continue
-            }
+        let out = try expanded(pattern) { (position, out) throws(TemplateError) in
             guard position < pattern.count else { throw fail(.value, "a format ends with %") }
             let letter = pattern.scalars[position]
             position += 1
-            if letter.code == 0x25 {
-                out.append(letter)
-                continue
-            }
+            guard letter.code != 0x25 else { return out.append(letter) }
             guard used < values.count else { throw fail(.type, "a format needs more values than there are") }
             let value = values[used]
             used += 1
@@ -34,13 +23,33 @@ extension Interpreter {
             default: throw fail(.unsupported, "the format %\([letter][...].string)")
             }
         }
-        if case .dictionary = value, used == 0 { return out }
+        switch value {
+        // What has elements by key may be left unused.
+        case .dictionary, .list, .range, .undefined: if used == 0 { return out }
+        default: break
+        }
         guard used == values.count else { throw fail(.type, "a format does not use all its values") }
-        try charge(pattern.count)
         return out
     }
 
-    private func charged(_ scalars: [Scalar]) throws(TemplateError) -> [Scalar] {
+    /// A format with every "%", and what belongs to it, replaced.
+    /// - Parameter directive: appends what comes in its place, and moves the position, which is behind the "%", on.
+    func expanded(
+        _ format: Text, _ directive: (_ position: inout Int, _ out: inout [Scalar]) throws(TemplateError) -> Void
+    ) throws(TemplateError) -> [Scalar] {
+        try charge(format.count)
+        var out: [Scalar] = []
+        var position = 0
+        while position < format.count {
+            let scalar = format.scalars[position]
+            position += 1
+            if scalar.code == 0x25 { try directive(&position, &out) } else { out.append(scalar) }
+        }
+        return out
+    }
+
+    /// Scalars that are read or copied.
+    func charged(_ scalars: [Scalar]) throws(TemplateError) -> [Scalar] {
         try charge(scalars.count)
         return scalars
     }
@@ -76,6 +85,7 @@ extension Interpreter {
                 else { throw fail(.value, "format: a brace without its other") }
                 let field = pattern.scalars[position..<end].string
                 position = end + 1
+                try charge(arguments.named.count)
                 let value: Value
                 if field.isEmpty {
                     guard automatic >= 0, automatic < arguments.positional.count else {

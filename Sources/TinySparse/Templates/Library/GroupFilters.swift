@@ -5,7 +5,9 @@ extension Interpreter {
     func unique(_ elements: [Value], _ keys: [Value]) throws(TemplateError) -> Value {
         var seen = Mapping()
         var results: [Value] = []
-        for (index, key) in keys.enumerated() where seen[key] == nil {
+        for (index, key) in keys.enumerated() {
+            try charge(reading: key)
+            guard seen[key] == nil else { continue }
             try set(key, .none, in: &seen)
             results.append(elements[index])
         }
@@ -76,6 +78,7 @@ extension Interpreter {
 
     func applyToNumber(_ filter: Filter, _ value: Value, _ arguments: Arguments) throws(TemplateError) -> Value {
         if case .undefined(let reason) = value { throw fail(.undefined, reason) }
+        try charge(reading: value)
         switch filter {
         case .float:
             let bound = try bind(arguments, of: "float", ["default"])

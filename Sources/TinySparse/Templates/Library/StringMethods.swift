@@ -74,7 +74,7 @@ extension Interpreter {
         if bound[0]?.isNone ?? true {
             return Array(text.scalars[...].stripped(left: left, right: right) { $0.isSpace })
         }
-        let characters = Set(try self.text(bound, 0)?.scalars ?? [])
+        let characters = Set(try charged(self.text(bound, 0)?.scalars ?? []))
         return Array(text.scalars[...].stripped(left: left, right: right, characters.contains))
     }
 
@@ -118,6 +118,7 @@ extension Interpreter {
         if case .tuple(let items)? = bound[0] {
             for case .string(let end) in items.values { ends.append(end) }
             guard ends.count == items.count else { throw fail(.type, "\(name): a tuple of texts is needed") }
+            for end in ends { try charge(4 + min(end.count, text.count)) }
         } else {
             ends = [try self.text(bound, 0) ?? Text([])]
         }
@@ -159,7 +160,7 @@ extension Interpreter {
             guard case .string(let text) = value else {
                 throw fail(.type, "join: an element is no text, but \(value.typeName)")
             }
-            try charge(text.count + separator.count)
+            try charge(4 + text.count + separator.count)
             if index > 0 { joined += separator.scalars }
             joined += text.scalars
         }

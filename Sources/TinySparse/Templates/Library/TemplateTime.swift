@@ -91,16 +91,7 @@ public struct TemplateTime: Sendable, Equatable {
 extension Interpreter {
     /// The time as `strftime` writes it; "%-d" is "%d" without zeros before it.
     func formattedTime(_ format: Text) throws(TemplateError) -> [Scalar] {
-        try charge(format.count)
-        var out: [Scalar] = []
-        var position = 0
-        while position < format.count {
-            let scalar = format.scalars[position]
-            position += 1
-            guard scalar.code == 0x25 else {
-                out.append(scalar)
-                continue
-            }
+        try expanded(format) { (position, out) throws(TemplateError) in
             let isBare = position < format.count && format.scalars[position].code == 0x2D
             if isBare { position += 1 }
             guard position < format.count, format.scalars[position].code < 0x80,
@@ -110,6 +101,5 @@ extension Interpreter {
             if isBare { while text.utf8.count > 1, text.hasPrefix("0") || text.hasPrefix(" ") { text.removeFirst() } }
             out += text
         }
-        return out
     }
 }

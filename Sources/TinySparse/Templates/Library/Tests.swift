@@ -22,10 +22,10 @@ extension Interpreter {
         case .odd: return try areEqual(remainder(value, .integer(2), test), .integer(1))
         case .defined: return !value.isUndefined
         case .undefined: return value.isUndefined
-        case .lower: return try text(value).scalars[...].hasCase(upper: false)
-        case .upper: return try text(value).scalars[...].hasCase(upper: true)
-        case .filter: return try Filter(name: name(value, test)) != nil
-        case .test: return try ValueTest(name: name(value, test)) != nil
+        case .lower: return try charged(text(value).scalars)[...].hasCase(upper: false)
+        case .upper: return try charged(text(value).scalars)[...].hasCase(upper: true)
+        case .filter: return try name(value, test).flatMap { Filter(name: $0) } != nil
+        case .test: return try name(value, test).flatMap { ValueTest(name: $0) } != nil
         default: return isOfType(value, test)
         }
     }
@@ -35,10 +35,13 @@ extension Interpreter {
         return try compute(value, .remainder, divisor)
     }
 
-    private func name(_ value: Value, _ test: ValueTest) throws(TemplateError) -> String {
+    /// The text of a value that is looked up among names; nil for another that Python can look up.
+    private func name(_ value: Value, _ test: ValueTest) throws(TemplateError) -> String? {
         guard case .string(let name) = value else {
+            if try isHashable(value) { return nil }
             throw fail(.type, "\(test.rawValue): a name is needed, not \(value.typeName)")
         }
+        try charge(name.count)
         return name.string
     }
 

@@ -34,7 +34,7 @@ extension Interpreter {
                 throw fail(.unsupported, "format: a text and arguments without names are needed")
             }
             return .string(try formatted(pattern, with: .tuple(items(arguments.positional))))
-        case .truncate: return .string(try truncate(value, arguments))
+        case .truncate: return try truncate(value, arguments)
         default: return .string(try indent(value, arguments))
         }
     }
@@ -95,7 +95,9 @@ extension Interpreter {
         let (indentsFirst, indentsBlank) = (isTrue(bound, 1), isTrue(bound, 2))
         var result: [Scalar] = []
         text.scalars.append(Scalar(0x0A))
-        for (index, line) in text.scalars[...].lines().enumerated() {
+        let lines = text.scalars[...].lines()
+        try charge(elements: lines.count)
+        for (index, line) in lines.enumerated() {
             if index > 0 { result.append(Scalar(0x0A)) }
             let isIndented = index == 0 ? indentsFirst : indentsBlank || !line.isEmpty
             try charge(line.count + indent.count)
@@ -105,10 +107,9 @@ extension Interpreter {
         return Text(result, isMarkup: text.isMarkup)
     }
 
-    private func truncate(_ value: Value, _ arguments: Arguments) throws(TemplateError) -> [Scalar] {
-        guard case .string(let text) = value, !text.isMarkup else {
-            throw fail(.type, "truncate: a text is needed, not \(value.typeName)")
-        }
+    /// What is short enough stays as it is, whatever it is.
+    private func truncate(_ value: Value, _ arguments: Arguments) throws(TemplateError) -> Value {
+        let count = try self.length(of: value)
         let bound = try bind(arguments, of: "truncate", ["length", "killwords", "end", "leeway"])
         let length = try wholeNumber(bound, 0) ?? 255
         let end = try self.text(bound, 2)?.scalars ?? Text("...").scalars
@@ -116,10 +117,15 @@ extension Interpreter {
         guard length >= end.count, leeway >= 0 else {
             throw fail(.value, "truncate: the length is smaller than that of the end, or the leeway is negative")
         }
-        try charge(text.count)
-        guard text.count > length, text.count - length > leeway else { return text.scalars }
+        guard count > length, count - length > leeway else { return value }
+        guard case .string(let text) = value, !text.isMarkup else {
+            throw fail(.type, "truncate: a text is needed, not \(value.typeName)")
+        }
+        try charge(count)
         let kept = text.scalars.prefix(length - end.count)
-        guard !isTrue(bound, 1), let space = kept.lastIndex(where: { $0.code == 0x20 }) else { return kept + end }
-        return kept[..<space] + end
+        guard !isTrue(bound, 1), let space = kept.lastIndex(where: { $0.code == 0x20 }) else {
+            return .string(kept + end)
+        }
+        return .string(kept[..<space] + end)
     }
 }

@@ -29,10 +29,10 @@ extension Interpreter {
     }
 
     private func bind(_ arguments: Arguments, to macro: MacroStatement) throws(TemplateError) {
-        var named = arguments.named
-        func take(_ name: String) -> Value? {
-            named.firstIndex { $0.name == name }.map { named.remove(at: $0).value }
-        }
+        try charge(4 * (macro.parameters.count + arguments.named.count))
+        var places: [String: Int] = [:]
+        for (index, argument) in arguments.named.enumerated() { places[argument.name] = index }
+        func take(_ name: String) -> Value? { places.removeValue(forKey: name).map { arguments.named[$0].value } }
         var given: [Value?] = []
         for (index, name) in macro.parameters.enumerated() {
             given.append(index < arguments.positional.count ? arguments.positional[index] : take(name))
@@ -41,6 +41,8 @@ extension Interpreter {
             let caller = take("caller") ?? .none
             scope.set("caller", caller.isNone ? .undefined("no caller is defined") : caller)
         }
+        // Of no parameter, in the order of the call.
+        let named = arguments.named.filter { places[$0.name] != nil }
         let rest = arguments.positional.dropFirst(macro.parameters.count)
         let name = macro.name ?? "caller"
         if macro.uses.keywords {
@@ -75,7 +77,9 @@ extension Interpreter {
         case .dict: return .dictionary(try dictionary(arguments, "dict"))
         case .namespace:
             let mapping = try dictionary(arguments, "namespace")
-            for case .string(let name) in mapping.keys { try checkAttribute(name.string) }
+            for case .string(let name) in mapping.keys where name.scalars.first?.code == 0x5F {
+                try checkAttribute(name.string)
+            }
             try charge(elements: 4)
             namespaces.append(mapping)
             return .namespace(namespaces.count - 1)
@@ -111,6 +115,7 @@ extension Interpreter {
         var mapping = Mapping()
         switch arguments.positional.first {
         case nil: break
+        case .undefined(let reason)?: throw fail(.undefined, reason)
         case .dictionary(let given)?:
             try charge(elements: 4 * given.count)
             mapping = given

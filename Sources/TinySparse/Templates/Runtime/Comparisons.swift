@@ -42,6 +42,7 @@ extension Interpreter {
         case (.dictionary(let a), .dictionary(let b)):
             guard a.count == b.count else { return false }
             for index in 0..<a.count {
+                try charge(reading: a.keys[index])
                 guard let other = b[a.keys[index]], try areEqual(a.values[index], other) else { return false }
             }
             return true
@@ -120,9 +121,10 @@ extension Interpreter {
             try charge(text.count / 2)
             return text.scalars.contains(part.scalars)
         case .dictionary(let mapping), .view(.keys, let mapping):
-            guard Mapping.Key(value) != nil || isKey(value) else {
+            guard try isHashable(value) else {
                 throw fail(.type, "a value of the type \(value.typeName) cannot be the key of a dictionary")
             }
+            try charge(reading: value)
             return mapping[value] != nil
         case .iterator(let iterator):
             while let item = iterator.next() { if try areEqual(item, value) { return true } }
@@ -134,11 +136,15 @@ extension Interpreter {
         }
     }
 
-    /// Whether a value that is no key here is one in Python.
-    private func isKey(_ value: Value) -> Bool {
+    /// Whether a value can be a key in Python; not all of them can here.
+    func isHashable(_ value: Value) throws(TemplateError) -> Bool {
+        try charge(4)
         switch value {
-        case .list, .dictionary, .view: false
-        default: true
+        case .list, .dictionary, .view(.keys, _), .view(.items, _): return false
+        case .tuple(let items):
+            for element in items.values where try !isHashable(element) { return false }
+            return true
+        default: return true
         }
     }
 

@@ -180,11 +180,13 @@ extension Interpreter {
             guard case .dictionary(let mapping) = try evaluate(dictionary) else {
                 throw fail(.type, "the argument after ** is no dictionary")
             }
-            for index in 0..<mapping.count {
-                guard case .string(let name) = mapping.keys[index],
-                    !arguments.named.contains(where: { $0.name == name.string })
-                else { throw fail(.type, "a key of the argument after ** is no name, or is there twice") }
-                arguments.named.append((name.string, mapping.values[index]))
+            var names = Set(arguments.named.map { $0.name })
+            for (key, value) in zip(mapping.keys, mapping.values) {
+                try charge(reading: key)
+                guard case .string(let text) = key, case let name = text.string, names.insert(name).inserted else {
+                    throw fail(.type, "a key of the argument after ** is no name, or is there twice")
+                }
+                arguments.named.append((name, value))
             }
         }
         try charge(elements: arguments.positional.count + arguments.named.count)

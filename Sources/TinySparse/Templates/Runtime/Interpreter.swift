@@ -3,6 +3,7 @@
 /// Runs a template once. Whatever a template does is counted and limited here.
 final class Interpreter {
     private let limits: TemplateLimits
+    let hidden: [[String]]
     let time: TemplateTime
     /// The line of the statement or expression at work, for errors.
     var line = 0
@@ -21,8 +22,12 @@ final class Interpreter {
         let scope: Scope
     }
 
-    init(variables: [(name: String, value: Value)], limits: TemplateLimits, time: TemplateTime) {
+    /// - Parameter hidden: for each scope, the names that have no value in it before it assigns one.
+    init(
+        variables: [(name: String, value: Value)], hidden: [[String]], limits: TemplateLimits, time: TemplateTime
+    ) {
         self.limits = limits
+        self.hidden = hidden
         self.time = time
         let globals = Scope(parent: nil)
         for function in GlobalFunction.allCases { globals.set(function.rawValue, .function(function)) }
@@ -32,8 +37,8 @@ final class Interpreter {
 
     /// The text that a template writes.
     /// - Throws: `TemplateError`.
-    func render(_ statements: [Statement]) throws(TemplateError) -> [Scalar] {
-        _ = try run(statements)
+    func render(_ body: Body) throws(TemplateError) -> [Scalar] {
+        _ = try run(body)
         return output
     }
 
@@ -52,6 +57,11 @@ final class Interpreter {
     func charge(elements count: Int) throws(TemplateError) {
         let (units, overflow) = count.multipliedReportingOverflow(by: 16)
         try charge(overflow ? .max : units)
+    }
+
+    /// Counts reading a text: to look it up, or to make a name or a number of it.
+    func charge(reading value: Value) throws(TemplateError) {
+        if case .string(let text) = value { try charge(text.count) }
     }
 
     func descend(_ levels: Int = 1) throws(TemplateError) {
@@ -82,7 +92,7 @@ final class Interpreter {
     /// A generator of values that are there already.
     func iterator(_ values: [Value]) throws(TemplateError) -> Value {
         let items = try items(values)
-        return .iterator(ItemIterator(items.values))
+        return .iterator(ItemIterator(items))
     }
 
     func check(depth: Int) throws(TemplateError) {
@@ -94,8 +104,11 @@ final class Interpreter {
     /// Adds a member to a dictionary.
     func set(_ key: Value, _ value: Value, in mapping: inout Mapping) throws(TemplateError) {
         try charge(elements: 4)
+        try charge(reading: key)
         guard mapping.set(key, value) else {
-            throw fail(.type, "a value of the type \(key.typeName) cannot be the key of a dictionary here")
+            throw fail(
+                try isHashable(key) ? .unsupported : .type,
+                "a value of the type \(key.typeName) cannot be the key of a dictionary here")
         }
         try check(depth: mapping.depth)
     }
@@ -142,7 +155,7 @@ final class Interpreter {
 
 /// The variables of a block, and those around it.
 final class Scope {
-    private var variables: [(name: String, value: Value)] = []
+    private var variables: [String: Value] = [:]
     private let parent: Scope?
 
     init(parent: Scope?) { self.parent = parent }
@@ -150,17 +163,11 @@ final class Scope {
     subscript(name: String) -> Value? {
         var scope: Scope? = self
         while let here = scope {
-            if let found = here.variables.last(where: { $0.name == name }) { return found.value }
+            if let value = here.variables[name] { return value }
             scope = here.parent
         }
         return nil
     }
 
-    func set(_ name: String, _ value: Value) {
-        if let index = variables.firstIndex(where: { $0.name == name }) {
-            variables[index].value = value
-        } else {
-            variables.append((name, value))
-        }
-    }
+    func set(_ name: String, _ value: Value) { variables[name] = value }
 }

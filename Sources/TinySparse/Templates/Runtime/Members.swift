@@ -12,6 +12,7 @@ extension Interpreter {
 
     /// `value[key]`: an element, or else a method of Python's type.
     func item(_ key: Value, of value: Value) throws(TemplateError) -> Value {
+        try charge(reading: key)
         switch value {
         case .undefined(let reason): throw fail(.undefined, reason)
         case .dictionary(let mapping): if let member = mapping[key] { return member }

@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interpreter {
+    /// Runs the statements of the present scope, which has its parameters.
+    /// - Returns: How they leave the loop around them, if they do.
+    func run(_ body: Body) throws(TemplateError) -> LoopExit? {
+        for name in hidden[body.scope] {
+            try charge(4)
+            scope.set(name, .undefined("'\(name)' is undefined"))
+        }
+        return try run(body.statements)
+    }
+
     /// Runs statements.
     /// - Returns: How they leave the loop around them, if they do.
     func run(_ statements: [Statement]) throws(TemplateError) -> LoopExit? {
@@ -64,7 +74,7 @@ extension Interpreter {
     }
 
     /// What statements write, with variables of their own.
-    private func runCaptured(_ body: [Statement]) throws(TemplateError) -> Value {
+    private func runCaptured(_ body: Body) throws(TemplateError) -> Value {
         .string(
             try capture { () throws(TemplateError) in
                 _ = try scoped { () throws(TemplateError) in try run(body) }
@@ -77,9 +87,9 @@ extension Interpreter {
         return value
     }
 
-    private func run(_ values: [(target: Target, value: Expression)], _ body: [Statement]) throws(TemplateError)
-        -> LoopExit?
-    {
+    private func run(
+        _ values: [(target: Target, value: Expression)], _ body: Body
+    ) throws(TemplateError) -> LoopExit? {
         var evaluated: [Value] = []
         for value in values { evaluated.append(try evaluate(value.value)) }
         return try scoped { () throws(TemplateError) in
@@ -95,6 +105,9 @@ extension Interpreter {
         }
         let function = try evaluate(first, steps.dropLast())
         var arguments = try evaluate(written)
+        guard !arguments.named.contains(where: { $0.name == "caller" }) else {
+            throw fail(.type, "a call block passes 'caller' itself")
+        }
         arguments.named.append(("caller", caller))
         return try self.call(function, arguments)
     }
@@ -134,9 +147,11 @@ extension Interpreter {
     private func source(of sequence: Value) throws(TemplateError) -> (ItemIterator, Int?) {
         switch sequence {
         case .iterator(let iterator): return (iterator, nil)
+        case .list(let items), .tuple(let items): return (ItemIterator(items), items.count)
         default:
             let values = try elements(of: sequence)
-            return (ItemIterator(values), values.count)
+            try charge(values.count)
+            return (ItemIterator(Items(values)), values.count)
         }
     }
 

@@ -6,6 +6,7 @@ extension Parser {
     /// The parameters of a macro with the defaults of the last of them.
     mutating func parameters() throws(TemplateError) -> (names: [String], defaults: [Expression]) {
         var names: [String] = []
+        var known: Set<String> = []
         var defaults: [Expression] = []
         let wasConditional = isConditional
         isConditional = false
@@ -14,7 +15,8 @@ extension Parser {
         while !current.isSymbol(.closeParenthesis) {
             if !names.isEmpty { try expect(.comma) }
             let name = try variable()
-            guard !names.contains(name) else { throw fail("the parameter '\(name)' is there twice") }
+            guard known.insert(name).inserted else { throw fail("the parameter '\(name)' is there twice") }
+            scopes[scope].use(name)
             names.append(name)
             if skip(.assign) {
                 defaults.append(try expression())
@@ -26,14 +28,14 @@ extension Parser {
         return (names, defaults)
     }
 
-    /// The body of a macro after its parameters.
+    /// The body of a macro after its parameters, in a scope of its own, which is open.
     mutating func macro(
         named name: String?, _ parameters: (names: [String], defaults: [Expression]), endsAt word: String
     ) throws(TemplateError) -> MacroStatement {
         let (wasConditional, loops) = (isConditional, openLoops)
         (isConditional, openLoops) = (false, 0)
         macroUses.append(MacroStatement.SpecialNames())
-        let body = try body(until: word)
+        let body = Body(statements: try body(until: word), scope: scope)
         advance()
         var uses = macroUses.removeLast()
         (isConditional, openLoops) = (wasConditional, loops)

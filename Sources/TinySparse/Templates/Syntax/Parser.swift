@@ -14,18 +14,22 @@ struct Parser {
     var openLoops = 0
     /// The loops around the source, those around macros included.
     var loopStatements = 0
+    /// The template's own scope, and those within; and which of them the source is in.
+    var scopes = [ScopeNames(parent: nil)]
+    var scope = 0
     /// The special variables that are used in the bodies of macros around the source.
     var macroUses: [MacroStatement.SpecialNames] = []
 
+    /// The statements, and for each scope the names that have no value in it before it assigns one.
     /// - Throws: `TemplateError`.
-    static func parse(_ source: String) throws(TemplateError) -> [Statement] {
+    static func parse(_ source: String) throws(TemplateError) -> (body: Body, hidden: [[String]]) {
         guard source.utf8.count <= TemplateLimits.sourceBytes else {
             throw TemplateError(.limit, line: 0, "the template has more than \(TemplateLimits.sourceBytes) bytes")
         }
         var parser = Parser(tokens: try Lexer.tokens(of: source))
         let statements = try parser.statements(until: [])
         if let error = parser.missing.first { throw error }
-        return statements
+        return (Body(statements: statements, scope: 0), ScopeNames.hidden(parser.scopes))
     }
 
     private init(tokens: [Token]) { self.tokens = tokens }
@@ -89,6 +93,7 @@ struct Parser {
     }
 
     mutating func note(use name: String) {
+        scopes[scope].use(name)
         for index in macroUses.indices {
             switch name {
             case "caller": macroUses[index].caller = true

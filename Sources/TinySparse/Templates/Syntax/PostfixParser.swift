@@ -87,6 +87,7 @@ extension Parser {
         try descend()
         defer { depth -= 1 }
         var arguments = Postfix.Arguments()
+        var names: Set<String> = []
         try expect(.openParenthesis)
         var isFirst = true
         while !current.isSymbol(.closeParenthesis) {
@@ -103,7 +104,7 @@ extension Parser {
                 guard arguments.dictionary == nil else { throw fail("two dictionaries of arguments") }
                 arguments.dictionary = try expression()
             } else if case .name(let name) = current.kind, following.isSymbol(.assign) {
-                guard arguments.dictionary == nil, !arguments.named.contains(where: { $0.name == name }) else {
+                guard arguments.dictionary == nil, names.insert(name).inserted else {
                     throw fail("the argument '\(name)' is in the wrong place")
                 }
                 advance()

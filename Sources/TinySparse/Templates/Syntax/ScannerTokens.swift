@@ -6,7 +6,7 @@ extension Scanner {
     mutating func readToken() throws(TemplateError) -> Token.Kind {
         let first = scalars[position]
         if isDigit(0) { return try readNumber() }
-        if isNamePart(first) { return .name(readName()) }
+        if isNamePart(first) { return .name(try readName()) }
         if first.code == 0x22 || first.code == 0x27, let string = try readString() { return .string(string) }
         for symbol in Symbol.allCases where peek(symbol) {
             position += symbol.rawValue.utf8.count
@@ -30,9 +30,17 @@ extension Scanner {
         }
     }
 
-    private mutating func readName() -> String {
+    private mutating func readName() throws(TemplateError) -> String {
         let start = position
         while position < scalars.count, isNamePart(scalars[position]) { position += 1 }
+        let first = scalars[start].code
+        guard first < 0x80 || Unicode.Scalar(first)?.properties.isXIDStart ?? false else {
+            throw TemplateError(.syntax, line: line, "a name begins with a character that only continues one")
+        }
+        guard position - start <= TemplateLimits.nameLength else {
+            throw TemplateError(
+                .limit, line: line, "a name has more than \(TemplateLimits.nameLength) characters")
+        }
         return scalars[start..<position].string
     }
 

@@ -40,14 +40,17 @@ extension Parser {
         return try statements(until: words)
     }
 
-    /// A body whose filters always run, and in which an enclosing loop cannot be left unless `inLoop` says so.
-    private mutating func block(until words: String..., inLoop: Bool = false) throws(TemplateError) -> [Statement] {
-        let (wasConditional, loops) = (isConditional, openLoops)
+    /// A body with variables of its own, whose filters always run, and in which an enclosing loop cannot be left unless
+    /// `inLoop` says so.
+    private mutating func block(
+        until word: String, _ parameters: Target? = nil, inLoop: Bool = false
+    ) throws(TemplateError) -> Body {
+        let (wasConditional, loops, outer) = (isConditional, openLoops, scope)
         (isConditional, openLoops) = (false, inLoop ? openLoops + 1 : 0)
-        defer { (isConditional, openLoops) = (wasConditional, loops) }
-        _ = skip(.colon)
-        try expect(.tagEnd)
-        return try statements(until: words)
+        openScope(parameters)
+        let body = Body(statements: try body(until: word), scope: scope)
+        (isConditional, openLoops, scope) = (wasConditional, loops, outer)
+        return body
     }
 
     private mutating func statement() throws(TemplateError) -> Statement.Kind {
@@ -58,7 +61,12 @@ extension Parser {
         case "set": return try assignment()
         case "macro":
             let name = try variable()
-            return .macro(try macro(named: name, try parameters(), endsAt: "endmacro"))
+            note(assigned: .name(name))
+            let outer = scope
+            openScope()
+            let macro = try macro(named: name, try parameters(), endsAt: "endmacro")
+            scope = outer
+            return .macro(macro)
         case "call": return try call()
         case "filter":
             var filters: [FilterCall] = []
@@ -89,12 +97,14 @@ extension Parser {
         isConditional = true
         defer { isConditional = wasConditional }
         var branches: [(condition: Expression, body: [Statement])] = []
+        scopes[scope].branches += 1
         repeat {
             let condition = try tuple(allowsConditional: false)
             branches.append((condition, try body(until: "elif", "else", "endif")))
         } while skip(name: "elif")
         var otherwise: [Statement] = []
         if skip(name: "else") { otherwise = try body(until: "endif") }
+        scopes[scope].branches -= 1
         advance()
         return .conditional(branches, otherwise: otherwise)
     }
@@ -105,16 +115,19 @@ extension Parser {
         let target = try target(endsAt: "in")
         guard skip(name: "in") else { throw fail("expected 'in' instead of \(current.name)") }
         let sequence = try tuple(allowsConditional: false, endsAt: "recursive")
-        let (wasConditional, loops) = (isConditional, openLoops)
+        let (wasConditional, loops, outer) = (isConditional, openLoops, scope)
         isConditional = false
-        defer { (isConditional, openLoops) = (wasConditional, loops) }
+        defer { (isConditional, openLoops, scope) = (wasConditional, loops, outer) }
+        openScope(target)
         let condition = skip(name: "if") ? try expression() : nil
+        scope = outer
         guard !current.isName("recursive") else { throw unsupported("a recursive loop") }
         openLoops += 1
-        let body = try body(until: "endfor", "else")
-        openLoops = loops
-        var otherwise: [Statement] = []
-        if skip(name: "else") { otherwise = try self.body(until: "endfor") }
+        openScope(target)
+        let body = Body(statements: try body(until: "endfor", "else"), scope: scope)
+        (openLoops, scope) = (loops, outer)
+        openScope()
+        let otherwise = Body(statements: skip(name: "else") ? try self.body(until: "endfor") : [], scope: scope)
         advance()
         return .loop(
             LoopStatement(
@@ -123,7 +136,12 @@ extension Parser {
 
     private mutating func assignment() throws(TemplateError) -> Statement.Kind {
         let target = try target(allowsAttributes: true)
-        if skip(.assign) { return .set(target, try tuple()) }
+        if skip(.assign) {
+            let value = try tuple()
+            note(assigned: target)
+            return .set(target, value)
+        }
+        note(assigned: target)
         let (wasConditional, loops) = (isConditional, openLoops)
         isConditional = false
         defer { (isConditional, openLoops) = (wasConditional, loops) }
@@ -142,14 +160,20 @@ extension Parser {
             try expect(.assign)
             values.append((target, try expression()))
         }
-        let body = try block(until: "endwith", inLoop: openLoops > 0)
+        let body = try block(until: "endwith", .tuple(values.map { $0.target }), inLoop: openLoops > 0)
         advance()
         return .with(values, body)
     }
 
     private mutating func call() throws(TemplateError) -> Statement.Kind {
+        let outer = scope
+        openScope()
+        let inner = scope
+        defer { scope = outer }
         let parameters = current.isSymbol(.openParenthesis) ? try parameters() : ([], [])
+        scope = outer
         let call = try expression()
+        scope = inner
         guard case .postfix(_, let steps) = call.kind, case .call? = steps.last?.kind else {
             throw fail("{% call %} needs a call")
         }

@@ -90,14 +90,21 @@ struct Statement: Sendable {
         case conditional([(condition: Expression, body: [Statement])], otherwise: [Statement])
         case loop(LoopStatement)
         case set(Target, Expression)
-        case setBlock(Target, [FilterCall], [Statement])
+        case setBlock(Target, [FilterCall], Body)
         case macro(MacroStatement)
         case call(MacroStatement, Expression)
-        case filter([FilterCall], [Statement])
-        case with([(target: Target, value: Expression)], [Statement])
-        case generation([Statement])
+        case filter([FilterCall], Body)
+        case with([(target: Target, value: Expression)], Body)
+        case generation(Body)
         case exit(LoopExit)
     }
+}
+
+/// Statements with variables of their own.
+struct Body: Sendable {
+    let statements: [Statement]
+    /// Which of the template's scopes they are.
+    let scope: Int
 }
 
 enum LoopExit { case leave, next }
@@ -106,8 +113,8 @@ struct LoopStatement: Sendable {
     let target: Target
     let sequence: Expression
     let condition: Expression?
-    let body: [Statement]
-    let otherwise: [Statement]
+    let body: Body
+    let otherwise: Body
 }
 
 /// A macro, or the body of a call block, which is a macro without a name.
@@ -116,7 +123,7 @@ struct MacroStatement: Sendable {
     let parameters: [String]
     /// The defaults of the last parameters.
     let defaults: [Expression]
-    let body: [Statement]
+    let body: Body
     /// The special variables that the body uses, and so the macro accepts.
     let uses: SpecialNames
 

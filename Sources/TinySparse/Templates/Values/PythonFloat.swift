@@ -65,20 +65,28 @@ extension Double {
         self = value
     }
 
-    /// The characters without white space around them and single underscores between digits; nil if underscores are
-    /// elsewhere or a character is not ASCII.
+    /// The characters without white space around them and single underscores between digits, decimal digits of other
+    /// scripts as those of ASCII; nil if underscores are elsewhere or another character is not ASCII.
     fileprivate static func withoutUnderscores(_ text: ArraySlice<Scalar>) -> String? {
-        let characters = text.stripped(left: true, right: true) { $0.isSpace }.map { $0.code }
-        var bytes: [UInt8] = []
-        let isDigit = { (index: Int) in
-            characters.indices.contains(index) && (48...57 ~= characters[index] || 65...90 ~= characters[index] & ~32)
+        // Unlike `strip`, numbers keep the separators of ASCII.
+        let part = text.stripped(left: true, right: true) { $0.isSpace && !(0x1C...0x1F ~= $0.code) }
+        var characters: [UInt8] = []
+        for scalar in part {
+            if scalar.code < 0x80 {
+                characters.append(UInt8(scalar.code))
+            } else if let digit = scalar.decimalDigit {
+                characters.append(UInt8(ascii: "0") + digit)
+            } else {
+                return nil
+            }
         }
+        var bytes: [UInt8] = []
+        let isDigit = { (index: Int) in characters.indices.contains(index) && 48...57 ~= characters[index] }
         for (index, code) in characters.enumerated() {
-            guard code < 0x80 else { return nil }
             if code == 0x5F {
                 guard isDigit(index - 1), isDigit(index + 1) else { return nil }
             } else {
-                bytes.append(UInt8(code))
+                bytes.append(code)
             }
         }
         return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)

@@ -41,6 +41,8 @@ extension Scalar {
     var isNumeric: Bool { properties?.numericType != nil }
     var isDigit: Bool { properties?.numericType == .decimal || properties?.numericType == .digit }
     var isDecimal: Bool { properties?.numericType == .decimal }
+    /// The value of a decimal digit of any script.
+    var decimalDigit: UInt8? { isDecimal ? properties?.numericValue.map { UInt8($0) } : nil }
     /// What `\w` matches.
     var isWord: Bool { code == 0x5F || isLetter || isNumeric }
 

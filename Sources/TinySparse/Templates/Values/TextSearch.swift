@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinySupport
+
 extension [Scalar] {
     /// Where `pattern`, which is not empty, begins in this text, without overlaps: the first `limit` places from the left,
     /// ascending, or from the right, descending. Linear in both lengths (Knuth, Morris and Pratt).
     func places(of pattern: [Scalar], limit: Int = .max, fromRight: Bool = false) -> [Int] {
+        guard !pattern.isEmpty, pattern.count <= count, limit > 0 else { return [] }
         guard !fromRight else {
             let mirrored: [Int] = reversed().places(of: pattern.reversed(), limit: limit)
             return mirrored.map { count - $0 - pattern.count }
         }
         var places: [Int] = []
-        guard !pattern.isEmpty, pattern.count <= count, limit > 0 else { return places }
         let borders = pattern.borders
         var matched = 0
         for position in indices {
@@ -21,18 +23,6 @@ extension [Scalar] {
             if places.count == limit { break }
         }
         return places
-    }
-
-    /// For each prefix, the length of the longest shorter one that also ends it.
-    private var borders: [Int] {
-        var borders = [Int](repeating: 0, count: count)
-        var matched = 0
-        for position in indices.dropFirst() {
-            while matched > 0, self[position] != self[matched] { matched = borders[matched - 1] }
-            if self[position] == self[matched] { matched += 1 }
-            borders[position] = matched
-        }
-        return borders
     }
 
     func contains(_ pattern: [Scalar]) -> Bool { pattern.isEmpty || !places(of: pattern, limit: 1).isEmpty }

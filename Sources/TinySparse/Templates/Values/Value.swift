@@ -102,6 +102,7 @@ package struct Items {
 package struct Mapping {
     /// What a key is compared by. 1, 1.0 and true are one key.
     enum Key: Hashable {
+        case undefined
         case none
         case integer(Int)
         case double(UInt64)
@@ -110,6 +111,7 @@ package struct Mapping {
         /// nil for values that are no keys here.
         init?(_ value: Value) {
             switch value {
+            case .undefined: self = .undefined
             case .none: self = .none
             case .bool(let value): self = .integer(value ? 1 : 0)
             case .integer(let value): self = .integer(value)
@@ -172,9 +174,9 @@ package final class ItemIterator {
     private var position = 0
     let depth: Int
 
-    init(_ items: [Value]) {
-        self.items = items
-        depth = 1 + items.reduce(0) { max($0, $1.depth) }
+    init(_ items: Items) {
+        self.items = items.values
+        depth = items.depth
     }
 
     func next() -> Value? {

@@ -36,6 +36,8 @@ struct AddedTokens: Sendable {
         guard !text.isEmpty else { return [] }
         var fragments: [SpecialTokens.Fragment] = []
         var textStart = 0
+        /// The end of the white space that tokens have taken.
+        var takenEnd = 0
         var position = matcher.isEmpty ? text.count : 0
         var range = 0
         while position < text.count {
@@ -53,7 +55,12 @@ struct AddedTokens: Sendable {
             let tokenStart = token.stripsLeft ? text.spaceStart(before: start, from: textStart) : start
             if textStart < tokenStart { fragments.append(.text(textStart..<tokenStart)) }
             fragments.append(.token(token.id))
-            textStart = token.stripsRight ? text.spaceEnd(from: position) : position
+            textStart = position
+            if token.stripsRight {
+                // White space that a token before has taken is not read again.
+                takenEnd = text.spaceEnd(from: max(position, takenEnd))
+                textStart = takenEnd
+            }
         }
         if textStart < text.count { fragments.append(.text(textStart..<text.count)) }
         return fragments

@@ -86,12 +86,16 @@ struct HuggingFacePipeline: Sendable {
 
     private func encode(valid text: Bytes, _ trusted: [Range<Int>], _ beginsText: Bool, _ ids: inout [Int32]) {
         var scratch = PairMerges.Scratch()
+        var rest = trusted[...]
         for fragment in rawTokens.fragments(of: text, trusted: trusted) {
             switch fragment {
             case .token(let id): ids.append(id)
             case .text(let range):
                 let part = text.part(range)
-                let trusted = trusted.compactMap { $0.clamped(to: range).shifted(by: -range.lowerBound) }
+                rest = rest.drop { $0.upperBound <= range.lowerBound }
+                let trusted = rest.prefix { $0.lowerBound < range.upperBound }.compactMap {
+                    $0.clamped(to: range).shifted(by: -range.lowerBound)
+                }
                 encode(part, trusted, beginsText && range.lowerBound == 0, &ids, &scratch)
             }
         }
@@ -124,8 +128,20 @@ struct HuggingFacePipeline: Sendable {
     /// Where trusted ranges of a text are in the normalized text.
     private func trusted(_ ranges: [Range<Int>], _ text: Bytes, _ count: Int) -> [Range<Int>] {
         if normalizers.isEmpty { return ranges }
+        // What is put before the text stays at its start; if the other steps change each character for itself, a text
+        // is as long as its parts, which makes this linear.
+        let later = normalizers.filter { if case .prepend = $0 { false } else { true } }
+        let isLocal = later.allSatisfy { $0.isLocal }
+        var (known, length) = (0, 0)
         func place(_ position: Int) -> Int {
-            position == 0 ? 0 : position == text.count ? count : min(count, normalized(text.part(0..<position)).count)
+            if position == 0 || position == text.count { return position == 0 ? 0 : count }
+            if isLocal {
+                let steps = known == 0 ? normalizers : later
+                length += steps.reduce(Array(text[known..<position])) { $1.apply(to: $0) }.count
+                known = position
+                return min(count, length)
+            }
+            return min(count, normalized(text.part(0..<position)).count)
         }
         return ranges.map {
             let start = place($0.lowerBound)
@@ -161,119 +177,5 @@ extension Range<Int> {
     /// The range moved; nil if it is empty.
     fileprivate func shifted(by distance: Int) -> Range<Int>? {
         isEmpty ? nil : lowerBound + distance..<upperBound + distance
-    }
-}
-
-// MARK: - Reading the sections
-
-extension HuggingFacePipeline {
-    /// Refuses what would make a short text fill the memory; no tokenizer in use comes near.
-    private static func checkGrowth(_ normalizers: [Normalizer], _ steps: [PreTokenizerStep]) throws(TokenizerError) {
-        var growth = 1
-        for step in normalizers {
-            switch step {
-            case .replace(let pattern, let content): growth *= max(1, min(1000, content.count / pattern.count))
-            case .prepend(let prefix): growth *= prefix.count > 64 ? 1000 : 1
-            case .replaceMatches(_, let content): growth *= max(1, min(1000, content.count))
-            default: break
-            }
-            guard growth <= 64 else { throw .malformedFile("the normalizer makes texts more than 64 times as long") }
-        }
-        guard normalizers.count <= 16, steps.count <= 8 else {
-            throw .malformedFile("more than 16 normalizers or 8 pre-tokenizers in a row are not supported")
-        }
-    }
-
-    private static func id(_ json: JSON?, count: Int, _ field: String) throws(TokenizerError) -> Int32 {
-        guard let id = json?.integer, 0 <= id, id < count else {
-            throw .idOutOfRange(field: field, id: Int(clamping: json?.integer ?? -1))
-        }
-        return Int32(id)
-    }
-
-    private static func addedToken(
-        _ json: JSON, _ vocabulary: ByteStringTable
-    ) throws(TokenizerError) -> AddedTokens.Token {
-        let id = try id(json["id"], count: vocabulary.count, "added token")
-        let flag = { (name: String) in json[name]?.bool ?? false }
-        let text = Array(vocabulary.string(Int(id)))
-        // It may not cut a character of the text in two.
-        guard String(validating: text, as: UTF8.self) != nil else {
-            throw .malformedFile("the added token \(id) is not UTF-8; the file is damaged")
-        }
-        return AddedTokens.Token(
-            id: id, text: text, isSpecial: flag("special"),
-            isSingleWord: flag("single_word"), stripsLeft: flag("lstrip"), stripsRight: flag("rstrip"),
-            isNormalized: flag("normalized"))
-    }
-
-    private static func options(_ json: JSON?, _ vocabulary: ByteStringTable) throws(TokenizerError) -> RuleBPE.Options
-    {
-        var options = RuleBPE.Options()
-        let flag = { (name: String) in json?[name]?.bool ?? false }
-        options.fusesUnknown = flag("fuse_unk")
-        options.fallsBackToBytes = flag("byte_fallback")
-        options.ignoresMerges = flag("ignore_merges")
-        if let unknown = json?["unk_token"]?.string {
-            guard let id = vocabulary.find(Array(unknown.utf8)) else {
-                throw .malformedFile(
-                    "the unknown token '\(printable(unknown))' is not in the vocabulary; the file is damaged")
-            }
-            options.unknown = Int32(id)
-        }
-        return options
-    }
-
-    /// The tokens that a post-processor puts before and after a text.
-    static func surroundings(
-        _ json: JSON?, count: Int
-    ) throws(TokenizerError) -> (prefix: [Int32], suffix: [Int32]) {
-        guard let json, !json.isNull else { return ([], []) }
-        let type = json["type"]?.string ?? "unnamed"
-        switch type {
-        case "ByteLevel": return ([], [])
-        case "Sequence":
-            var (prefix, suffix): ([Int32], [Int32]) = ([], [])
-            for step in json["processors"]?.array ?? [] {
-                let inner = try surroundings(step, count: count)
-                guard (inner.prefix + inner.suffix).isEmpty || (prefix + suffix).isEmpty else {
-                    throw .malformedFile(
-                        "two steps of the post-processor add tokens; the library cannot run them either")
-                }
-                (prefix, suffix) = (inner.prefix + prefix, suffix + inner.suffix)
-            }
-            return (prefix, suffix)
-        case "RobertaProcessing", "BertProcessing":
-            return (
-                [try id(json["cls"]?.array?.last, count: count, "post-processor token")],
-                [try id(json["sep"]?.array?.last, count: count, "post-processor token")]
-            )
-        case "TemplateProcessing": return try template(json, count: count)
-        default:
-            throw .unsupportedSetting(
-                section: "post_processor", value: type,
-                supported: "ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing, and a Sequence of these")
-        }
-    }
-
-    private static func template(
-        _ json: JSON, count: Int
-    ) throws(TokenizerError) -> (prefix: [Int32], suffix: [Int32]) {
-        var (prefix, suffix): ([Int32], [Int32]) = ([], [])
-        var isAfterText = false
-        for piece in json["single"]?.array ?? [] {
-            if let name = piece["SpecialToken"]?["id"]?.string {
-                for entry in json["special_tokens"]?[name]?["ids"]?.array ?? [.null] {
-                    let id = try id(entry, count: count, "post-processor token \(printable(name))")
-                    if isAfterText { suffix.append(id) } else { prefix.append(id) }
-                }
-            } else if piece["Sequence"]?["id"]?.string == "A", !isAfterText {
-                isAfterText = true
-            } else {
-                throw .malformedFile("the post-processor's template is not one text among special tokens")
-            }
-        }
-        guard isAfterText else { throw .malformedFile("the post-processor's template leaves the text out") }
-        return (prefix, suffix)
     }
 }

@@ -6,8 +6,8 @@ import TinySupport
 extension TokenizerSpec {
     /// Makes a vocabulary of a `tokenizer.json` and, if there is one, the `tokenizer_config.json` beside it.
     ///
-    /// BPE models are understood. What the file says besides tokens and merges is kept in `settings`, and checked when a
-    /// `Tokenizer` is made. As in transformers, `tokenizer.json` alone says how a text is encoded, but for the added
+    /// BPE and Unigram models are understood. What the file says besides tokens and merges is kept in `settings`, and
+    /// checked when a `Tokenizer` is made. As in transformers, `tokenizer.json` alone says how a text is encoded, but for the added
     /// tokens. Linear in the size of the files.
     /// - Throws: `TokenizerError.malformedFile`, or an error that names the kind of model found if it is another.
     package init(huggingFaceTokenizerJSON json: [UInt8], config: [UInt8]? = nil) throws(TokenizerError) {

@@ -100,6 +100,15 @@ enum Normalizer: Sendable {
         .unsupportedSetting(section: "normalizer", value: name, supported: supported)
     }
 
+    /// Whether each character is changed for itself.
+    var isLocal: Bool {
+        switch self {
+        case .lowercase, .stripAccents, .byteAlphabet, .cleanUp: true
+        case .replace(let pattern, _): pattern.count == 1
+        case .canonical, .compatible, .strip, .replaceMatches, .prepend, .map: false
+        }
+    }
+
     /// The changed text. Linear.
     /// - Parameter text: text that has passed `UTF8Repair`.
     func apply(to text: [UInt8]) -> [UInt8] {

@@ -9,7 +9,10 @@ struct CharacterMap: Sendable {
     private let units: [UInt32]
     private let replacements: [UInt8]
 
-    /// - Throws: `malformedFile` if the sizes do not fit.
+    /// The longest replacement accepted, in bytes, so that no map makes a short text fill the memory; NFKC has 33.
+    private static let maximumReplacement = 256
+
+    /// - Throws: `malformedFile` if the sizes do not fit, or a replacement is too long.
     init(_ bytes: [UInt8]) throws(TokenizerError) {
         func integer(_ offset: Int) -> UInt32 {
             (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) }
@@ -20,6 +23,10 @@ struct CharacterMap: Sendable {
         }
         units = (0..<size / 4).map { integer(4 + 4 * $0) }
         replacements = Array(bytes[(4 + size)...])
+        guard replacements.split(separator: 0).allSatisfy({ $0.count <= Self.maximumReplacement }) else {
+            throw .malformedFile(
+                "the precompiled map of characters has a replacement of more than \(Self.maximumReplacement) bytes")
+        }
     }
 
     /// What the text that begins at `position` is replaced by, and its length: of several such texts the longest, or the

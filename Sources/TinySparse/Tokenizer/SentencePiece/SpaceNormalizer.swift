@@ -18,13 +18,13 @@ struct SpaceNormalizer: Sendable {
     /// Tokens that are kept as they are.
     var userDefined = PrefixMatcher([])
 
-    /// - Parameter beginsText: whether a leading space may be given.
-    func normalized(_ text: Bytes, beginsText: Bool = true) -> [UInt8] {
+    /// The text with its characters replaced and its spaces marked.
+    func normalized(_ text: Bytes) -> [UInt8] {
         let repaired = UTF8Repair.repaired(text, shortening: style == .sentencePiece)
         let changed = (repaired ?? Array(text)).withUnsafeBufferPointer(replaced)
         return switch style {
-        case .llamaCpp: spacedAsLlamaCpp(changed, beginsText)
-        case .sentencePiece: spacedAsSentencePiece(changed, beginsText)
+        case .llamaCpp: spacedAsLlamaCpp(changed)
+        case .sentencePiece: spacedAsSentencePiece(changed)
         }
     }
 
@@ -48,10 +48,10 @@ struct SpaceNormalizer: Sendable {
         return out
     }
 
-    private func spacedAsLlamaCpp(_ text: [UInt8], _ beginsText: Bool) -> [UInt8] {
+    private func spacedAsLlamaCpp(_ text: [UInt8]) -> [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(text.count + text.count / 2 + 3)
-        var isPrefixed = !beginsText
+        var isPrefixed = false
         var inWord = false
         for byte in text {
             if byte == UInt8(ascii: " ") {
@@ -71,7 +71,7 @@ struct SpaceNormalizer: Sendable {
         return out
     }
 
-    private func spacedAsSentencePiece(_ text: [UInt8], _ beginsText: Bool) -> [UInt8] {
+    private func spacedAsSentencePiece(_ text: [UInt8]) -> [UInt8] {
         let space = UInt8(ascii: " ")
         var rest = text[...]
         if removesExtraSpace {
@@ -88,7 +88,7 @@ struct SpaceNormalizer: Sendable {
             }
         }
         guard !rest.isEmpty else { return [] }
-        var out = prefixesSpace && beginsText ? SentencePieceBPE.spaceMark : []
+        var out = prefixesSpace ? SentencePieceBPE.spaceMark : []
         out.reserveCapacity(rest.count + rest.count / 2 + 3)
         var followsSpace = false
         for byte in rest {

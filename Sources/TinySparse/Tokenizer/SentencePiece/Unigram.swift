@@ -45,9 +45,7 @@ struct Unigram: Sendable {
     }
 
     /// As in the Hugging Face tokenizers library.
-    /// - Parameters:
-    ///   - excluded: tokens that no text becomes.
-    ///   - count: how many tokens are the model's own; the others are added ones.
+    /// - Parameter excluded: tokens that no text becomes.
     static func huggingFace(
         _ vocabulary: ByteStringTable, scores: [Double], excluded: Set<Int32>, unknown: Int32, fallsBackToBytes: Bool
     ) -> Unigram {

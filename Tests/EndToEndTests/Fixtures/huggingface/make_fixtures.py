@@ -10,6 +10,7 @@ Python packages tokenizers (0.23.3), transformers (5.24.0) and sentencepiece (0.
 """
 import base64
 import io
+import itertools
 import json
 import os
 import tempfile
@@ -256,8 +257,8 @@ case("whitespace split", "bytes", pre_tokenizer=sequence("pretokenizers", {"type
 case("pre-tokenizer Whitespace", "bytes", pre_tokenizer=sequence("pretokenizers", {"type": "Whitespace"}, PLAIN))
 case("pre-tokenizer BertPreTokenizer", "bytes", pre_tokenizer={"type": "BertPreTokenizer"})
 
-for flags in [{"lstrip": True}, {"rstrip": True}, {"lstrip": True, "rstrip": True}, {"single_word": True},
-              {"normalized": True}, {"normalized": True, "lstrip": True, "single_word": True}]:
+for chosen in itertools.product([False, True], repeat=4):
+    flags = {name: True for name, is_chosen in zip(["lstrip", "rstrip", "single_word", "normalized"], chosen) if is_chosen}
     tokens = [added(0, "<s>"), added(1, "</s>", rstrip="rstrip" in flags), added(B, "<mask>", **flags),
               added(B + 1, "tool", special=False, **flags), added(B + 2, "Hello w", special=False, **flags)]
     case("added " + " ".join(flags), "bytes", added_tokens=tokens)
@@ -266,6 +267,8 @@ for flags in [{"lstrip": True}, {"rstrip": True}, {"lstrip": True, "rstrip": Tru
 case("added overlapping", "bytes", added_tokens=[
     added(0, "<s>"), added(1, "</s>"), added(B, "He"), added(B + 1, "Hello", special=False), added(B + 2, "ello world"),
     added(B + 3, "  ", special=False), added(B + 4, "\n\n", special=False)])
+case("added white space", "bytes", added_tokens=[
+    added(0, "<s>"), added(1, "</s>"), added(B, "\n", rstrip=True), added(B + 1, "\t"), added(B + 2, "\r", lstrip=True, rstrip=True)])
 case("added with the id of the vocabulary", "bytes", added_tokens=[added(0, "<s>"), added(1, "</s>"), added(B, "H", special=False)])
 case("added with ids out of order", "bytes", added_tokens=[
     added(0, "<s>"), added(1, "</s>"), added(B + 2, "<mask>"), added(B + 1, "tool"), added(B, "tool", special=False)])
@@ -311,7 +314,8 @@ case("decoder WordPiece", "characters", decoder={"type": "WordPiece", "prefix": 
 case("post-processor of pairs", "bytes", post_processor={"type": "Unknown"})
 
 # The library shows the normalized text of an added token, and the names of bytes without ByteFallback.
-OWN_DECODING = ["unigram with bytes", "added, lowercase normalized", "llama legacy, normalized", "metaspace other mark"]
+OWN_DECODING = [name for name in cases if name.startswith("added, lowercase") and "normalized" in name] + [
+    "unigram with bytes", "llama legacy, normalized", "metaspace other mark"]
 
 # What the runtime refuses, each with its message.
 REFUSED = json.load(open(os.path.join(here, "refused.json")))
