@@ -25,23 +25,32 @@ final class Aarch64Tests: XCTestCase {
         let program = products.url.appendingPathComponent("tinysparse").path
         for name in ["tiny-llama", "tiny-opt-gelu"] {
             let path = packageFolder.appendingPathComponent("Tests/EndToEndTests/Reference/fixtures/\(name).gguf").path
-            let here = try text(of: path)
+            let cache = products.url.appendingPathComponent("\(name).cache").path
+            let here = try text(of: path, keepingThePromptIn: cache)
             for processor in Self.processors {
-                let there = try runProcess(
-                    qemu, ["-cpu", processor, program, "run", "-m", path, "-n", "24", "--seed", "7", "Once upon"])
-                XCTAssertEqual(there.status, 0, there.errors)
-                XCTAssertEqual(there.output, here + "\n", "\(name) on \(processor)")
+                for options in [[], ["-v", "--prompt-cache", cache, "--prompt-cache-read-only"]] {
+                    let there = try runProcess(
+                        qemu,
+                        ["-cpu", processor, program, "run", "-m", path, "-n", "24", "--seed", "7"] + options
+                            + ["Once upon"])
+                    XCTAssertEqual(there.status, 0, there.errors)
+                    XCTAssertEqual(there.output, here + "\n", "\(name) on \(processor)")
+                    XCTAssertEqual(there.errors.contains("tokens from the prompt cache"), !options.isEmpty)
+                }
             }
         }
     }
 
     /// What this machine writes, by the options that the command line has by default.
-    private func text(of path: String) throws -> String {
+    /// - Parameter cache: a file for what it has read of the prompt.
+    private func text(of path: String, keepingThePromptIn cache: String) throws -> String {
         var options = GenerationOptions()
         options.maxTokens = 24
         options.sampling.seed = 7
         var text = ""
-        try Session(Model(path: path)).generate("Once upon", options) { piece in
+        let session = try Session(Model(path: path))
+        try session.generate("Once upon", options) { piece in
+            if text.isEmpty { try session.save(to: cache) }
             text += piece
             return true
         }
