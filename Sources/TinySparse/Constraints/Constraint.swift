@@ -12,7 +12,9 @@ import TinySupport
 public struct Constraint: Sendable {
     let network: TransitionNetwork
 
-    init(_ grammar: Grammar) throws(ConstraintError) { network = try NetworkBuilder.network(of: grammar) }
+    /// A text of a grammar.
+    /// - Throws: `ConstraintError` for one that cannot be run: no text matches, left recursion, or too large.
+    package init(_ grammar: Grammar) throws(ConstraintError) { network = try NetworkBuilder.network(of: grammar) }
 
     /// A JSON document that a schema describes (JSON Schema, draft 2020-12 and, where they agree, earlier ones).
     /// - Parameter schema: the schema's text.

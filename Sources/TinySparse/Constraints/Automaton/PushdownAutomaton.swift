@@ -27,6 +27,8 @@ final class PushdownAutomaton {
     private let classes: Int
     private var frames: [Frame] = []
     private var frameNumbers: [UInt64: Int32] = [:]
+    /// Frames from which on it is time to forget: more where a single state needs many.
+    private var mostFrames = ConstraintLimits.keptFrames
     private var states: [[Int32]] = []
     private var stateNumbers: [[Int32]: State] = [:]
     /// By state and class of byte.
@@ -158,7 +160,7 @@ final class PushdownAutomaton {
     // MARK: - Forgetting
 
     /// Whether so much is remembered that it should be forgotten.
-    var isFull: Bool { states.count > ConstraintLimits.keptStates || frames.count > ConstraintLimits.keptFrames }
+    var isFull: Bool { states.count > ConstraintLimits.keptStates || frames.count > mostFrames }
 
     /// Forgets all states but one.
     /// - Returns: its new number.
@@ -183,6 +185,7 @@ final class PushdownAutomaton {
                 numbers[frame] = number(Frame(node: node, parent: numbers[parent] ?? Self.bottom))
             }
         }
+        mostFrames = 2 * frames.count + ConstraintLimits.keptFrames
         stacks = kept.map { numbers[$0] ?? Self.bottom }
         return try closeState()
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a piece of text may be.
-indirect enum Pattern: Sendable {
+package indirect enum Pattern: Sendable {
     /// Exactly these bytes.
     case bytes([UInt8])
     /// One character, in UTF-8.
@@ -15,7 +15,7 @@ indirect enum Pattern: Sendable {
     /// What the rule of this number says.
     case rule(Int)
 
-    static let empty = Pattern.sequence([])
+    package static let empty = Pattern.sequence([])
 
     static func text(_ text: String) -> Pattern { .bytes(Array(text.utf8)) }
     static func optional(_ pattern: Pattern) -> Pattern { .repeated(pattern, minimum: 0, maximum: 1) }
@@ -25,13 +25,21 @@ indirect enum Pattern: Sendable {
 
 /// Rules that refer to one another, and the first of which says what a text may be: a context-free grammar whose
 /// terminals are characters and bytes.
-struct Grammar: Sendable {
+package struct Grammar: Sendable {
     /// A rule and where it stands, for errors.
-    struct Rule: Sendable {
-        var name: String
-        var place: ConstraintError.Place
-        var pattern: Pattern
+    package struct Rule: Sendable {
+        package var name: String
+        package var place: ConstraintError.Place
+        package var pattern: Pattern
+
+        package init(name: String, place: ConstraintError.Place, pattern: Pattern) {
+            self.name = name
+            self.place = place
+            self.pattern = pattern
+        }
     }
 
-    var rules: [Rule] = []
+    package var rules: [Rule]
+
+    package init(rules: [Rule] = []) { self.rules = rules }
 }

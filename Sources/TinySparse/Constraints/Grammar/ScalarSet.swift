@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A set of Unicode scalars: ascending ranges that do not touch. Surrogates are in none.
-struct ScalarSet: Hashable, Sendable {
-    private(set) var ranges: [ClosedRange<UInt32>]
+package struct ScalarSet: Hashable, Sendable {
+    package private(set) var ranges: [ClosedRange<UInt32>]
 
     static let none = ScalarSet([])
     static let all = ScalarSet([0...0x10FFFF])
 
     /// Ranges in any order, which may overlap. O(n log n).
-    init(_ ranges: [ClosedRange<UInt32>]) {
+    package init(_ ranges: [ClosedRange<UInt32>]) {
         self.ranges = []
         for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
             add(range, within: 0...0xD7FF)
@@ -33,13 +33,13 @@ struct ScalarSet: Hashable, Sendable {
 
     var isEmpty: Bool { ranges.isEmpty }
 
-    func contains(_ code: UInt32) -> Bool { ranges.contains { $0.contains(code) } }
+    package func contains(_ code: UInt32) -> Bool { ranges.contains { $0.contains(code) } }
 
-    func union(_ other: ScalarSet) -> ScalarSet { ScalarSet(ranges + other.ranges) }
+    package func union(_ other: ScalarSet) -> ScalarSet { ScalarSet(ranges + other.ranges) }
 
-    func subtracting(_ other: ScalarSet) -> ScalarSet { other.inverted.intersection(self) }
+    package func subtracting(_ other: ScalarSet) -> ScalarSet { other.inverted.intersection(self) }
 
-    var inverted: ScalarSet {
+    package var inverted: ScalarSet {
         var gaps: [ClosedRange<UInt32>] = []
         var start: UInt32 = 0
         for range in ranges {
@@ -50,7 +50,7 @@ struct ScalarSet: Hashable, Sendable {
         return ScalarSet(gaps)
     }
 
-    func intersection(_ other: ScalarSet) -> ScalarSet {
+    package func intersection(_ other: ScalarSet) -> ScalarSet {
         var common: [ClosedRange<UInt32>] = []
         var (i, j) = (0, 0)
         while i < ranges.count, j < other.ranges.count {
@@ -65,12 +65,12 @@ struct ScalarSet: Hashable, Sendable {
 // MARK: - UTF-8
 
 /// The ranges that the bytes of a character can have, one after the other: one to four.
-typealias ByteRanges = [ClosedRange<UInt8>]
+package typealias ByteRanges = [ClosedRange<UInt8>]
 
 extension ScalarSet {
     /// The UTF-8 of all characters of the set, as sequences of byte ranges, ascending. The first ranges of two sequences
     /// are equal or disjoint.
-    var utf8: [ByteRanges] {
+    package var utf8: [ByteRanges] {
         var result: [ByteRanges] = []
         for range in ranges {
             // The lengths of UTF-8 change here.

@@ -2,8 +2,8 @@
 
 /// JSON as it is generated: RFC 8259, with bounds for white space and digits, so that a text cannot go on with them forever.
 ///
-/// White space stands after opening brackets, commas and colons and before closing brackets: nothing, a space, or a line
-/// break and at most 20 spaces.
+/// White space stands after opening brackets and commas and before closing brackets: nothing, a space, or a line break and
+/// at most 20 spaces. After colons there can be a space.
 enum JSONText {
     /// Digits of a whole number, of the fraction of a number, and of its exponent.
     static let integerDigits = 16, fractionDigits = 15, exponentDigits = 2
@@ -12,6 +12,8 @@ enum JSONText {
         .optional(.text(" ")),
         .sequence([.text("\n"), .repeated(.text(" "), minimum: 0, maximum: 20)]),
     ])
+
+    static let colon = Pattern.sequence([.text(":"), .optional(.text(" "))])
 
     static let integer = Pattern.sequence([.optional(.text("-")), natural])
 

@@ -79,7 +79,7 @@ struct SchemaCompiler {
     var anyObject: Pattern {
         mutating get {
             json("object") {
-                let member = Pattern.sequence([$0.string, .text(":"), $0.space, $0.anyValue])
+                let member = Pattern.sequence([$0.string, JSONText.colon, $0.anyValue])
                 return .sequence([.text("{"), $0.space, $0.list(member, minimum: 0, maximum: nil), .text("}")])
             }
         }

@@ -22,7 +22,7 @@ extension SchemaCompiler {
         if additional.bool != false {
             let value = rule(of: additional, at: SchemaNode.pointer(node.pointer, "additionalProperties"))
             let key = otherKey(than: properties.map { $0.name }, in: node)
-            other = .sequence([key, .text(":"), space, value])
+            other = .sequence([key, JSONText.colon, value])
         }
         return .sequence([.text("{"), space, members(properties, other, in: node)])
     }
@@ -74,7 +74,7 @@ extension SchemaCompiler {
         for (i, property) in properties.enumerated().reversed() {
             let value = rule(of: property.schema, at: property.pointer)
             let rest = rule(next, in: node)
-            let member = Pattern.sequence([.text(JSON.quoted(property.name) + ":"), space, value, rest])
+            let member = Pattern.sequence([.text(JSON.quoted(property.name)), JSONText.colon, value, rest])
             let after = Pattern.sequence([comma, member])
             next = property.isRequired ? after : .alternatives([after, rest])
             // Without a member before, the required ones before this one were left out.

@@ -13,7 +13,7 @@ enum SchemaReference {
         }
         var (pointer, schema) = ("#", root)
         for step in try percentDecoded(text, node).split(separator: "/", omittingEmptySubsequences: false).dropFirst() {
-            let key = unescaped(step)
+            let key = try unescaped(step, node)
             pointer = SchemaNode.pointer(pointer, key)
             let next =
                 switch schema {
@@ -27,20 +27,16 @@ enum SchemaReference {
     }
 
     /// `~1` stands for a slash, `~0` for a tilde.
-    private static func unescaped(_ step: Substring) -> String {
-        var key = String.UnicodeScalarView()
-        var isEscape = false
-        for scalar in step.unicodeScalars {
-            if isEscape {
-                key.append(scalar == "1" ? "/" : "~")
-                isEscape = false
-            } else if scalar == "~" {
-                isEscape = true
-            } else {
-                key.append(scalar)
+    private static func unescaped(_ step: Substring, _ node: SchemaNode) throws(ConstraintError) -> String {
+        let parts = step.split(separator: "~", omittingEmptySubsequences: false)
+        var key = String(parts[0])
+        for part in parts.dropFirst() {
+            guard let escape = part.first, escape == "0" || escape == "1" else {
+                throw node.error("after '~', 0 or 1 is needed", in: "$ref")
             }
+            key += (escape == "1" ? "/" : "~") + part.dropFirst()
         }
-        return String(key)
+        return key
     }
 
     private static func percentDecoded(_ text: String, _ node: SchemaNode) throws(ConstraintError) -> String {
