@@ -77,6 +77,8 @@ struct ReferenceMatcher {
             return all
         case .rule(let rule):
             if let known = known[[rule, start]] { return known }
+            // A rule that gets back here without reading anything is part of what nothing matches.
+            known[[rule, start]] = []
             let found = ends(of: grammar.rules[rule].pattern, from: start)
             known[[rule, start]] = found
             return found

@@ -14,7 +14,7 @@ final class ConstraintTests: XCTestCase {
             ("(?:ab){2,3}", ["abab", "ababab"], ["ab", "abababab"]), ("a{2}", ["aa"], ["a", "aaa"]),
             ("a{2,}", ["aa", "aaaaa"], ["a"]), ("(?<name>x|y)z", ["xz", "yz"], ["z"]), ("a+?b*?", ["a", "aab"], ["b"]),
             ("[a-cx]", ["a", "b", "x"], ["d", "", "aa"]), ("[^a-c]", ["d", "é", "\n", "\u{1F600}"], ["a", ""]),
-            ("[-a]", ["-", "a"], ["b"]), ("[a-]", ["-", "a"], ["b"]), ("[\\w-.]", ["-", "a", "."], ["+"]),
+            ("[-a]", ["-", "a"], ["b"]), ("[a-]", ["-", "a"], ["b"]), ("[\\w.-]", ["-", "a", "."], ["+"]),
             ("[\\]\\\\^]", ["]", "\\", "^"], ["a"]), ("[[]", ["["], ["]"]),
             (".", ["a", "é", "\t"], ["\n", "\r", "\u{2028}", ""]), ("\\d\\D", ["1a", "0é"], ["11", "\u{0661}a"]),
             ("\\w\\W", ["_-", "Z "], ["é ", "ab"]), ("\\s\\S", [" a", "\u{3000}b"], ["ab", "  "]),
@@ -46,7 +46,7 @@ final class ConstraintTests: XCTestCase {
         check(try .regularExpression("a\nb("), failsAt: "line 2, column 2", "the second line")
         let deep = String(repeating: "(", count: 10_000)
         check(try .regularExpression(deep), failsAt: "line 1, column 66", "groups in groups")
-        XCTAssertThrowsError(try Constraint.regularExpression("((a{60000}b){60000}c){60000}")) {
+        XCTAssertThrowsError(try Constraint.regularExpression(String(repeating: "a{60000}", count: 10))) {
             XCTAssertFalse("\($0)".isEmpty)
         }
         XCTAssertThrowsError(try Constraint.regularExpression(String(repeating: "ab", count: 1 << 20)))
@@ -90,7 +90,7 @@ final class ConstraintTests: XCTestCase {
             ("root ::= \"\\q\"", "line 1, column 11"), ("root ::= [z-a]", "line 1, column 11"),
             ("root ::= \"a\"{3,2}", "line 1, column 13"),
             ("root ::= \"a\"{}", "line 1, column 13"), ("root ::= <think>", "line 1, column 10"),
-            ("root ::= \"\\uD800\"", "line 1, column 12"),
+            ("root ::= \"\\uD800\"", "line 1, column 13"),
             // Left recursion, also by way of others and after what can be empty.
             ("root ::= root \"a\" | \"b\"", "line 1, column 1"),
             ("root ::= x\nx ::= y \"a\"\ny ::= x | \"b\"", "line 2, column 1"),

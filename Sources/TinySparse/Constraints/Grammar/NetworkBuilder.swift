@@ -8,6 +8,9 @@ struct NetworkBuilder {
     /// The rules of the grammar itself; further ones are parts that occur often.
     private let facts: GrammarFacts
     private var ruleOfSet: [ScalarSet: Int] = [:]
+    /// Nodes by what they are: equal ones are one, so that texts are read in fewer ways.
+    private var byteNodes: [[TransitionNetwork.Edge]: Int32] = [:]
+    private var callNodes: [[Int32]: Int32] = [:]
     private let place: ConstraintError.Place
 
     /// - Throws: `ConstraintError` for a grammar that cannot be run: no text matches, left recursion, or too large.
@@ -62,16 +65,28 @@ struct NetworkBuilder {
         case .repeated(let part, let minimum, let maximum):
             guard facts.matchesSome(part) else { return next }
             return try addRepetition(part, minimum, maximum, before: next)
-        case .rule(let rule): return try append(.call(rule: Int32(rule), next: next))
+        case .rule(let rule): return try addCall(rule, before: next)
         }
     }
 
     private mutating func addEdges(_ edges: [(ClosedRange<UInt8>, Int32)]) throws(ConstraintError) -> Int32 {
-        let first = Int32(network.edges.count)
-        for (range, target) in edges {
-            network.edges.append(.init(low: range.lowerBound, high: range.upperBound, target: target))
+        let edges = edges.map {
+            TransitionNetwork.Edge(low: $0.0.lowerBound, high: $0.0.upperBound, target: $0.1)
         }
-        return try append(.bytes(first..<Int32(network.edges.count)))
+        if let known = byteNodes[edges] { return known }
+        let first = Int32(network.edges.count)
+        network.edges += edges
+        let node = try append(.bytes(first..<Int32(network.edges.count)))
+        byteNodes[edges] = node
+        return node
+    }
+
+    private mutating func addCall(_ rule: Int, before next: Int32) throws(ConstraintError) -> Int32 {
+        let key = [Int32(rule), next]
+        if let known = callNodes[key] { return known }
+        let node = try append(.call(rule: Int32(rule), next: next))
+        callNodes[key] = node
+        return node
     }
 
     private mutating func addSplit(_ entries: [Int32]) throws(ConstraintError) -> Int32 {
@@ -125,7 +140,7 @@ struct NetworkBuilder {
         // A rule whose pattern is the set is where the nodes are; all other places call it.
         if let rule = ruleOfSet[set] {
             if rule != network.entries.count || next != TransitionNetwork.end {
-                return try append(.call(rule: Int32(rule), next: next))
+                return try addCall(rule, before: next)
             }
         } else {
             ruleOfSet[set] = addRule(.scalar(set))

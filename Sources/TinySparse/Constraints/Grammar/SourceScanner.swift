@@ -5,10 +5,15 @@ import TinySupport
 /// A text that is read scalar by scalar, and knows its lines.
 struct SourceScanner {
     private let scalars: [Unicode.Scalar]
+    /// Where lines begin.
+    private let lines: [Int]
     private(set) var position = 0
     private var depth = 0
 
-    init(_ text: String) { scalars = Array(text.unicodeScalars) }
+    init(_ text: String) {
+        scalars = Array(text.unicodeScalars)
+        lines = [0] + scalars.indices.filter { [scalars] in scalars[$0] == "\n" }.map { $0 + 1 }
+    }
 
     var peek: Unicode.Scalar? { position < scalars.count ? scalars[position] : nil }
 
@@ -93,9 +98,12 @@ struct SourceScanner {
     }
 
     func place(of position: Int) -> ConstraintError.Place {
-        let before = scalars[..<min(position, scalars.count)]
-        let start = before.lastIndex(of: "\n").map { $0 + 1 } ?? 0
-        return .line(before.count { $0 == "\n" } + 1, column: position - start + 1)
+        var (line, after) = (0, lines.count)
+        while after - line > 1 {
+            let middle = (line + after) / 2
+            if lines[middle] <= position { line = middle } else { after = middle }
+        }
+        return .line(line + 1, column: position - lines[line] + 1)
     }
 
     /// What comes next, for messages.

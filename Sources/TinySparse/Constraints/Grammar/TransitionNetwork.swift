@@ -5,7 +5,7 @@
 ///
 /// Source: Woods: Transition network grammars for natural language analysis, 1970 (doi:10.1145/355598.362773).
 struct TransitionNetwork: Sendable {
-    enum Node {
+    enum Node: Sendable {
         /// Reads a byte, by one of these `edges`.
         case bytes(Range<Int32>)
         /// Reads nothing, and goes on at each of these `targets`.
@@ -16,7 +16,7 @@ struct TransitionNetwork: Sendable {
         case end
     }
 
-    struct Edge {
+    struct Edge: Hashable, Sendable {
         var low: UInt8
         var high: UInt8
         var target: Int32

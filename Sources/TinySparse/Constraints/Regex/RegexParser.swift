@@ -40,7 +40,10 @@ struct RegexParser {
         repeat {
             let isAtStart = parser.scanner.skip("^")
             let pattern = try parser.sequence()
+            let end = parser.scanner.position
             let isAtEnd = parser.scanner.skip("$")
+            // What follows a '$' is an error of the '$'.
+            if isAtEnd, let next = parser.scanner.peek, next != "|" { parser.scanner.back(to: end) }
             alternatives.append(Alternative(pattern: pattern, isAtStart: isAtStart, isAtEnd: isAtEnd))
         } while parser.scanner.skip("|")
         guard parser.scanner.peek == nil else { throw parser.misplaced() }
