@@ -120,7 +120,7 @@ final class ConstraintTests: XCTestCase {
             "arithmetic.gbnf": "1+2*(x-3)=y\n", "chess.gbnf": "1. e4 e5\n2. Nf3 Nc6\n", "english.gbnf": "Hello, world!",
             "json.gbnf": "{\"a\": [1, true, \"\\u00e9\"]}", "json_arr.gbnf": "[\n1,\n{}]",
             "japanese.gbnf": "ひらがな、カタカナ。",
-            "list.gbnf": "- one\n- two\n", "c.gbnf": "int main(){int x=1;}",
+            "list.gbnf": "- one\n- two\n", "c.gbnf": "int main(){int x = 1;}",
         ]
         for name in try FileManager.default.contentsOfDirectory(atPath: folder) where name.hasSuffix(".gbnf") {
             let constraint = try Constraint.grammar(String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8))

@@ -223,6 +223,7 @@ final class SchemaConstraintTests: XCTestCase {
             (#"{"required": ["a"], "properties": {"a": false}}"#, "#"),
             (##"{"required": ["a"], "properties": {"a": {"$ref": "#"}}}"##, "#"),
             (#"{"properties": {"a": {"$id": "x"}}}"#, "#/properties/a/$id"),
+            (##"{"type": "object", "anyOf": [{"$ref": "#"}, {"$ref": "#"}]}"##, "#/anyOf/1/anyOf/1/"),
             ("{\n \"type\": x}", "line 2, column 10"), ("", "line 1, column 1"),
         ]
         for (schema, place) in cases { check(try .jsonSchema(schema), failsAt: place, schema) }

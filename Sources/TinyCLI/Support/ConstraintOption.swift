@@ -52,7 +52,7 @@ extension Constraint {
             default: self = try .grammar(source)
             }
         } catch {
-            throw .problem("\(place): \(escaped(error.description))")
+            throw .problem("\(place): \(error.description)")
         }
     }
 }

@@ -40,6 +40,10 @@ enum ConstraintLimits {
     static let sourceBytes = 1 << 20
     /// Groups in groups.
     static let depth = 64
+    /// Steps of a pointer to a schema, with those through schemas that are merged.
+    static let steps = 512
+    /// Passes over a grammar until nothing new is known of its rules.
+    static let passes = 1000
     /// The largest bound of a repetition.
     static let repetitions = 1 << 16
     /// Rules, with those that are made of parts.
@@ -54,7 +58,7 @@ enum ConstraintLimits {
     static let keptStates = 1 << 10
     static let keptFrames = 1 << 16
     /// States that one token may lead to.
-    static let states = 1 << 16
+    static let states = 1 << 14
     /// Tokens in the lists that are kept.
-    static let keptTokens = 1 << 20
+    static let keptTokens = 1 << 18
 }

@@ -9,24 +9,35 @@ struct GrammarFacts {
     /// Whether any text matches: a rule that needs itself has none.
     private(set) var matchesSome: [Bool]
 
-    /// - Complexity: O(size of the grammar) for each rule that another one has to wait for; mostly two passes.
+    /// - Complexity: O(size of the grammar) for each change of direction in a chain of rules; mostly a few passes.
     /// - Throws: `ConstraintError` for a grammar that no text matches or that is left-recursive.
     init(_ grammar: Grammar) throws(ConstraintError) {
         canBeEmpty = Array(repeating: false, count: grammar.rules.count)
         matchesSome = canBeEmpty
-        var isSettled = false
-        while !isSettled {
-            isSettled = true
-            // Rules mostly refer to later ones.
-            for (i, rule) in grammar.rules.enumerated().reversed() {
-                if !canBeEmpty[i], canBeEmpty(rule.pattern) { (canBeEmpty[i], isSettled) = (true, false) }
-                if !matchesSome[i], matchesSome(rule.pattern) { (matchesSome[i], isSettled) = (true, false) }
+        var passes = 0
+        while learn(grammar, backward: passes % 2 == 0) {
+            passes += 1
+            guard passes < ConstraintLimits.passes else {
+                throw ConstraintError(grammar.rules[0].place, "too long chains of rules that refer to one another")
             }
         }
         guard matchesSome[0] else {
             throw ConstraintError(grammar.rules[0].place, "no text can match: what is required never ends")
         }
         try refuseLeftRecursion(grammar)
+    }
+
+    /// One pass over the rules, from the last one, because rules mostly refer to later ones, or from the first one.
+    /// - Returns: whether there was anything new.
+    private mutating func learn(_ grammar: Grammar, backward: Bool) -> Bool {
+        var isNew = false
+        for place in grammar.rules.indices {
+            let i = backward ? grammar.rules.count - 1 - place : place
+            let pattern = grammar.rules[i].pattern
+            if !canBeEmpty[i], canBeEmpty(pattern) { (canBeEmpty[i], isNew) = (true, true) }
+            if !matchesSome[i], matchesSome(pattern) { (matchesSome[i], isNew) = (true, true) }
+        }
+        return isNew
     }
 
     func canBeEmpty(_ pattern: Pattern) -> Bool {

@@ -114,6 +114,10 @@ struct SchemaCompiler {
     // MARK: - Schemas
 
     private mutating func pattern(of schema: JSON, at pointer: String) throws(ConstraintError) -> Pattern {
+        // Schemas that are merged with themselves have no end.
+        guard pointer.utf8.count(where: { $0 == UInt8(ascii: "/") }) <= ConstraintLimits.steps else {
+            throw ConstraintError(.pointer(pointer), "nested too deep, or a part of itself")
+        }
         switch schema {
         case .bool(true): return anyValue
         case .bool(false): return .alternatives([])

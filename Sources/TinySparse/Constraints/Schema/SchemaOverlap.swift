@@ -7,13 +7,29 @@ struct SchemaOverlap {
     let root: JSON
     private static let maximumAlternatives = 256, maximumDepth = 4
 
+    /// One of the schemas.
+    private struct Alternative {
+        /// Whether no value fits it.
+        let isImpossible: Bool
+        /// The schema without references; nil if it says nothing that is understood here.
+        let node: SchemaNode?
+
+        init(_ schema: JSON, _ root: JSON) {
+            isImpossible = schema.bool == false
+            let node = schema.object.flatMap { try? SchemaNode($0, at: "#") }
+            self.node = node.flatMap { try? SchemaMerge(root: root).flattened($0) }
+        }
+    }
+
     /// - Throws: `ConstraintError` if two alternatives may overlap.
     func refuse(in schemas: [JSON], of node: SchemaNode) throws(ConstraintError) {
         guard schemas.count <= Self.maximumAlternatives else {
             throw node.error("more than \(Self.maximumAlternatives) alternatives; use anyOf", in: "oneOf")
         }
-        for i in schemas.indices {
-            for j in schemas.indices.dropFirst(i + 1) where !areDisjoint(schemas[i], schemas[j], depth: 0) {
+        let alternatives = schemas.map { Alternative($0, root) }
+        for (i, alternative) in alternatives.enumerated() {
+            for (j, other) in alternatives.enumerated().dropFirst(i + 1)
+            where !areDisjoint(alternative, other, depth: 0) {
                 throw node.error(
                     "alternatives \(i) and \(j) may both fit a value; use anyOf, or give them types, constants or required "
                         + "properties that exclude one another", in: "oneOf")
@@ -22,9 +38,9 @@ struct SchemaOverlap {
     }
 
     /// Whether it is certain that no value fits both.
-    private func areDisjoint(_ a: JSON, _ b: JSON, depth: Int) -> Bool {
-        if a.bool == false || b.bool == false { return true }
-        guard depth < Self.maximumDepth, let a = flattened(a), let b = flattened(b) else { return false }
+    private func areDisjoint(_ a: Alternative, _ b: Alternative, depth: Int) -> Bool {
+        if a.isImpossible || b.isImpossible { return true }
+        guard depth < Self.maximumDepth, let a = a.node, let b = b.node else { return false }
         if let first = types(a), let second = types(b) {
             // A whole number is a number, too.
             let numbers = ["integer", "number"]
@@ -41,7 +57,7 @@ struct SchemaOverlap {
         let (first, second) = (properties(a), properties(b))
         for (name, schema) in first where isRequired(name, a) && isRequired(name, b) {
             guard let other = second.first(where: { $0.key == name })?.value else { continue }
-            if areDisjoint(schema, other, depth: depth + 1) { return true }
+            if areDisjoint(Alternative(schema, root), Alternative(other, root), depth: depth + 1) { return true }
         }
         return excludes(a, b) || excludes(b, a)
     }
@@ -51,11 +67,6 @@ struct SchemaOverlap {
         guard a["additionalProperties"]?.bool == false else { return false }
         let names = properties(a).map { $0.key }
         return (b["required"]?.array ?? []).contains { name in name.string.map { !names.contains($0) } ?? false }
-    }
-
-    private func flattened(_ schema: JSON) -> SchemaNode? {
-        guard case .object(let members) = schema, let node = try? SchemaNode(members, at: "#") else { return nil }
-        return try? SchemaMerge(root: root).flattened(node)
     }
 
     private func types(_ node: SchemaNode) -> [String]? {
