@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import TinySparse
 import XCTest
 
@@ -50,6 +51,25 @@ final class ConstraintTests: XCTestCase {
             XCTAssertFalse("\($0)".isEmpty)
         }
         XCTAssertThrowsError(try Constraint.regularExpression(String(repeating: "ab", count: 1 << 20)))
+    }
+
+    /// Random expressions match what they match in Python: as a whole, and anywhere in a string of JSON.
+    func testRandomExpressionsMatchAsInPython() throws {
+        struct Case: Decodable {
+            let source: String
+            let whole: [String], found: [String], none: [String]
+        }
+        let file = Tool.root + "/Tests/EndToEndTests/Fixtures/constraints/regexes.json"
+        let cases = try JSONDecoder().decode([Case].self, from: Data(contentsOf: URL(fileURLWithPath: file)))
+        XCTAssertEqual(cases.count, 400)
+        for one in cases {
+            let what = one.source
+            check(try .regularExpression(what), accepts: one.whole, refuses: one.found + one.none, what)
+            let schema = "{\"type\": \"string\", \"pattern\": \(JSON.quoted(what))}"
+            check(
+                try .jsonSchema(schema), accepts: (one.whole + one.found).map { JSON.quoted($0) },
+                refuses: one.none.map { JSON.quoted($0) }, schema)
+        }
     }
 
     func testNestedRepetitionsAreShared() throws {
