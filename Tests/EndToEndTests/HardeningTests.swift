@@ -36,7 +36,7 @@ final class HardeningTests: XCTestCase {
         try Tool.need(driver, "swift build --product TinyFuzz makes the drivers")
         for (target, count) in [
             ("gguf", 2000), ("native", 1000), ("safetensors", 20_000), ("folder", 5000), ("tokenizer", 2000),
-            ("template", 50_000), ("prompt", 500),
+            ("template", 50_000), ("schema", 20_000), ("regex", 20_000), ("grammar", 20_000), ("prompt", 500),
         ] {
             let folder = Tool.root + "/Tests/EndToEndTests/FuzzCorpus/" + target
             let files = try FileManager.default.contentsOfDirectory(atPath: folder).sorted().map { folder + "/" + $0 }

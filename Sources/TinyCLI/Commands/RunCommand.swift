@@ -4,6 +4,10 @@ import TinyFormats
 import TinyRuntime
 import TinyTokenizer
 
+#if !hasFeature(Embedded)
+import TinySparse
+#endif
+
 extension Command {
     static let run = Command(
         name: "run", summary: "complete a prompt",
@@ -33,6 +37,7 @@ extension Command {
             ("-n 100 --greedy --stop \".\" \"The moon is\"", "one sentence, the same every time"),
             ("--seed 7 - < prompt.txt", "a prompt from a file"),
             ("--prompt-cache prompt.cache - < prompt.txt", "the same, read only the first time"),
+            ("--chat --json-schema person.json \"Invent a person.\"", "JSON that a schema describes"),
         ],
         run: runCommand)
 }
@@ -91,6 +96,9 @@ extension GenerationOptions {
         sampling.repeatPenalty =
             try arguments.number("repeat-penalty", in: Float.leastNonzeroMagnitude...100) ?? sampling.repeatPenalty
         sampling.seed = try arguments.integer("seed", in: 0...UInt64.max) ?? UInt64.random(in: 0...0xFFFF_FFFF)
+        #if !hasFeature(Embedded)
+        constraint = try Constraint(arguments)
+        #endif
     }
 }
 

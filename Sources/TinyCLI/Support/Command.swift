@@ -86,19 +86,21 @@ extension Option {
     static let running = [model, threads, kernels, sparsity, headSparsity, lmHeadScreen, cache, memoryLimit, noVerify]
 
     /// How tokens are chosen.
-    static let sampling = [
-        Option("max-tokens", "n", value: "N", "tokens to generate at most (default: 256)"),
-        Option("temperature", value: "X", "sampling temperature, 0 = greedy (default: 0.7)"),
-        Option("greedy", "the same as --temperature 0"),
-        Option("top-k", value: "N", "sample from the N most likely tokens, 0 = all (default: 40)"),
-        Option(
-            "top-p", value: "X", "sample from the most likely tokens with total probability X, 1 = all (default: 0.95)"),
-        Option("min-p", value: "X", "drop tokens below X times the highest probability, 0 = none (default: 0.05)"),
-        Option("repeat-penalty", value: "X", "repetition penalty, 1 = off (default: 1)"),
-        Option("seed", value: "N", "the same seed gives the same text on every machine (default: random)"),
-        Option("ignore-eos", "go on after end-of-text tokens"),
-        Option("stop", value: "TEXT", "stop before this text, taken as it is but for --escape; can be repeated"),
-    ]
+    static let sampling =
+        [
+            Option("max-tokens", "n", value: "N", "tokens to generate at most (default: 256)"),
+            Option("temperature", value: "X", "sampling temperature, 0 = greedy (default: 0.7)"),
+            Option("greedy", "the same as --temperature 0"),
+            Option("top-k", value: "N", "sample from the N most likely tokens, 0 = all (default: 40)"),
+            Option(
+                "top-p", value: "X",
+                "sample from the most likely tokens with total probability X, 1 = all (default: 0.95)"),
+            Option("min-p", value: "X", "drop tokens below X times the highest probability, 0 = none (default: 0.05)"),
+            Option("repeat-penalty", value: "X", "repetition penalty, 1 = off (default: 1)"),
+            Option("seed", value: "N", "the same seed gives the same text on every machine (default: random)"),
+            Option("ignore-eos", "go on after end-of-text tokens"),
+            Option("stop", value: "TEXT", "stop before this text, taken as it is but for --escape; can be repeated"),
+        ] + constraints
 
     /// For texts of the command line.
     static let escape = Option(

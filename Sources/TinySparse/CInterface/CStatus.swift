@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyConstraints
 import TinyRuntime
 import TinySupport
 import TinyTemplates
@@ -16,6 +17,7 @@ enum CStatus: Int32 {
             case let error as TemplateError: error.kind == .input || error.kind == .raised ? .badOption : .badFile
             case is RequestError: .badOption
             case is Stopped: .stopped
+            case is ConstraintError, RuntimeError.constraint: .badOption
             case RuntimeError.badOption, RuntimeError.emptyInput, RuntimeError.tokenOutOfRange: .badOption
             case RuntimeError.contextFull: .contextFull
             case RuntimeError.outOfMemory: .noMemory

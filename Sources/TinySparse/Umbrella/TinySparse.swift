@@ -2,6 +2,7 @@
 
 // The one module that users import: everything it shows is declared in the modules below it.
 
+@_exported import TinyConstraints
 @_exported import TinyConversion
 @_exported import TinyFormats
 @_exported import TinyRuntime

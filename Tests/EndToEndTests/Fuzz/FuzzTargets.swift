@@ -15,6 +15,8 @@ enum FuzzTarget: String, CaseIterable {
     case tokenizer
     /// A chat template and, after a zero, a conversation in JSON.
     case template
+    /// A JSON schema, a regular expression or a grammar, then a text of it.
+    case schema, regex, grammar
     /// Bytes as a prompt, as JSON options, and as token ids, for a model that is good.
     case prompt
 
@@ -41,6 +43,9 @@ enum FuzzTarget: String, CaseIterable {
             case .tokenizer:
                 try use(Tokenizer(TokenizerSpec(huggingFaceTokenizerJSON: input)))
             case .template: try render(input.split(separator: 0, maxSplits: 1))
+            case .schema: try follow(.jsonSchema(String(decoding: input, as: UTF8.self)))
+            case .regex: try follow(.regularExpression(String(decoding: input, as: UTF8.self)))
+            case .grammar: try follow(.grammar(String(decoding: input, as: UTF8.self)))
             case .prompt: try prompt(input)
             }
         } catch is FormatError {
@@ -49,6 +54,7 @@ enum FuzzTarget: String, CaseIterable {
         } catch is JSONError {
         } catch is RuntimeError {
         } catch is RequestError {
+        } catch is ConstraintError {
         } catch {
             fatalError("an error of another type: \(error)")
         }
@@ -105,6 +111,22 @@ enum FuzzTarget: String, CaseIterable {
                  "add_generation_prompt": true, "bos_token": "<s>", "x": "text", "list": [3, 1, 2], "keyed": {"b": 2, "a": 1}}
                 """#.utf8))
     }
+
+    /// Goes on with bytes that can come next; every way has to lead to an end or on.
+    private func follow(_ constraint: Constraint) throws {
+        let matcher = try ConstraintMatcher(constraint, Self.bytes, allowsEnd: false)
+        for step in 0..<64 {
+            let next = try matcher.allowed()
+            guard !next.isEmpty else {
+                guard matcher.accepts else { fatalError("a text that nothing can complete") }
+                return
+            }
+            try matcher.advance(next[step * 7 % next.count])
+        }
+    }
+
+    /// A vocabulary whose tokens are the bytes.
+    private static let bytes = TokenBytes((0..<256).map { [UInt8($0)] }, ends: [])
 
     private func prompt(_ bytes: [UInt8]) throws {
         let tokenizer = Self.good.tokenizer

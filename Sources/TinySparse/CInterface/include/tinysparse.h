@@ -125,6 +125,9 @@ typedef int (*tinysparse_callback)(const char *piece, size_t size, void *context
  * "ignore_eos": false, "context_shift": false}. The same seed gives the same text on every machine. With "context_shift", a full context
  * keeps its beginning-of-text token and the newer half of the rest. `reason` may be NULL.
  *
+ * One of "json_schema" (an object, or a string of JSON), "regex", "grammar" (GBNF) and OpenAI's "response_format" says what
+ * the text has to be: docs/CONSTRAINTS.md.
+ *
  * Instead of a prompt, whose size is then 0, the options can hold a conversation: {"messages": [{"role": "user", "content":
  * "Hi"}], "tools": [...], "documents": [...], "add_generation_prompt": true, "template_args": {"enable_thinking": false},
  * "chat_template": "..."}. The model's chat template, or the Jinja source given, makes the prompt of it; what the session has

@@ -5,6 +5,10 @@ import TinyFormats
 import TinySupport
 import TinyTokenizer
 
+#if !hasFeature(Embedded)
+import TinyConstraints
+#endif
+
 /// A model, read-only: weights, configuration and tokenizer. Sessions on any number of threads may
 /// share one.
 ///
@@ -19,6 +23,11 @@ public final class Model: Sendable {
     /// Where the weights are; kept for their lifetime.
     package let file: NativeModelFile
     package let weights: Weights
+    #if !hasFeature(Embedded)
+    private let lazyTokenBytes = LazyTokenBytes()
+    /// What constraints need to know of the vocabulary.
+    package var tokenBytes: TokenBytes { lazyTokenBytes.value(tokenizer, size: config.vocabularySize) }
+    #endif
 
     /// Uses a file that is open already.
     /// - Throws: `FormatError`, also for a vocabulary that cannot be used.

@@ -71,6 +71,12 @@ package struct Sampler {
         let id: Int32
         let logit: Float
 
+        @inline(__always)
+        init(_ id: Int32, _ logits: UnsafeBufferPointer<Float>, _ penalized: [Int32: Float]) {
+            self.id = id
+            logit = penalized.isEmpty ? logits[Int(id)] : penalized[id] ?? logits[Int(id)]
+        }
+
         /// More likely first; of equals, the lower id.
         static func precedes(_ a: Candidate, _ b: Candidate) -> Bool {
             a.logit != b.logit ? a.logit > b.logit : a.id < b.id
@@ -83,22 +89,45 @@ package struct Sampler {
         _ logits: UnsafeBufferPointer<Float>, history: [Int32]
     ) throws(RuntimeError) -> Int32 {
         guard areFinite(logits) else { throw .nonFiniteLogits(position: history.count - 1) }
-        let penalized =
-            options.repeatPenalty == 1 ? [:] : penalties(logits, Set(history.suffix(options.repeatWindow)))
-        func logit(_ id: Int) -> Float {
-            penalized.isEmpty ? logits[id] : penalized[Int32(id)] ?? logits[id]
+        let penalized = penalties(logits, history)
+        if isGreedy, penalized.isEmpty { return Int32(argmax(logits.baseAddress!, logits.count)) }
+        return choose(of: mostLikely(wanted(of: logits.count), logits, penalized))
+    }
+
+    /// The same among some tokens, as if the logits of all others were minus infinity.
+    /// - Parameter ids: at least one, each once.
+    package mutating func next(
+        _ logits: UnsafeBufferPointer<Float>, history: [Int32], among ids: [Int32]
+    ) throws(RuntimeError) -> Int32 {
+        guard areFinite(logits) else { throw .nonFiniteLogits(position: history.count - 1) }
+        let penalized = penalties(logits, history)
+        let k = wanted(of: ids.count)
+        var best: [Candidate] = []
+        if k <= Self.mostInserted {
+            for id in ids { Self.insert(Candidate(id, logits, penalized), into: &best, k) }
+        } else {
+            best = ids.map { Candidate($0, logits, penalized) }.sorted(by: Candidate.precedes)
+            best.removeSubrange(k...)
         }
-        if options.temperature == 0 || options.topK == 1 {
-            if penalized.isEmpty { return Int32(argmax(logits.baseAddress!, logits.count)) }
-            var best = 0
-            var largest = logit(0)
-            for id in 1..<logits.count {
-                let value = logit(id)
-                if value > largest { (best, largest) = (id, value) }
-            }
-            return Int32(best)
-        }
-        var candidates = mostLikely(logits, isPenalized: !penalized.isEmpty, logit)
+        return choose(of: best)
+    }
+
+    /// The `count` most likely tokens after `history`, the most likely one first.
+    package func mostLikely(_ count: Int, _ logits: UnsafeBufferPointer<Float>, history: [Int32]) -> [Int32] {
+        mostLikely(min(count, logits.count), logits, penalties(logits, history)).map { $0.id }
+    }
+
+    private var isGreedy: Bool { options.temperature == 0 || options.topK == 1 }
+
+    /// How many of so many candidates are looked at.
+    private func wanted(of count: Int) -> Int {
+        isGreedy ? min(1, count) : options.topK == 0 ? count : min(options.topK, count)
+    }
+
+    /// Chooses one of the top-k candidates, sorted.
+    private mutating func choose(of candidates: [Candidate]) -> Int32 {
+        if isGreedy { return candidates[0].id }
+        var candidates = candidates
         cut(&candidates)
         let largest = candidates[0].logit
         let weights = candidates.map {
@@ -112,9 +141,11 @@ package struct Sampler {
         return candidates[candidates.count - 1].id
     }
 
-    private func penalties(_ logits: UnsafeBufferPointer<Float>, _ seen: Set<Int32>) -> [Int32: Float] {
+    /// The logits of the tokens that are penalized.
+    private func penalties(_ logits: UnsafeBufferPointer<Float>, _ history: [Int32]) -> [Int32: Float] {
+        guard options.repeatPenalty != 1 else { return [:] }
         var result: [Int32: Float] = [:]
-        for id in seen {
+        for id in Set(history.suffix(options.repeatWindow)) {
             let logit = logits[Int(id)]
             let penalized = logit > 0 ? logit / options.repeatPenalty : logit * options.repeatPenalty
             result[id] = min(max(penalized, -.greatestFiniteMagnitude), .greatestFiniteMagnitude)
@@ -122,43 +153,46 @@ package struct Sampler {
         return result
     }
 
-    /// The top-k candidates, sorted.
-    /// - Parameter isPenalized: whether `logit` is anything but `logits`.
+    /// More candidates are sorted; fewer are inserted into an ordered list of the best so far.
+    private static let mostInserted = 1024
+
+    /// The k most likely candidates, sorted.
     private func mostLikely(
-        _ logits: UnsafeBufferPointer<Float>, isPenalized: Bool, _ logit: (Int) -> Float
+        _ k: Int, _ logits: UnsafeBufferPointer<Float>, _ penalized: [Int32: Float]
     ) -> [Candidate] {
         let count = logits.count
-        let k = options.topK == 0 ? count : min(options.topK, count)
-        guard k < count, k <= 1024 else {
-            let all = (0..<count).map { Candidate(id: Int32($0), logit: logit($0)) }
+        guard k < count, k <= Self.mostInserted else {
+            let all = (0..<count).map { Candidate(Int32($0), logits, penalized) }
             return Array(all.sorted(by: Candidate.precedes).prefix(k))
         }
-        // Few of many: an ordered list of the best so far, which a new one rarely enters.
         var best: [Candidate] = []
         best.reserveCapacity(k + 1)
         var next = 0
         while next < count {
             // Sixteen at a time are passed over if none of them enters.
-            if best.count == k, !isPenalized, next + 16 <= count,
+            if best.count == k, penalized.isEmpty, next + 16 <= count,
                 !any(sixteen(logits.baseAddress! + next) .> best[k - 1].logit)
             {
                 next += 16
                 continue
             }
-            let id = next
+            Self.insert(Candidate(Int32(next), logits, penalized), into: &best, k)
             next += 1
-            let value = logit(id)
-            if best.count == k, value <= best[k - 1].logit { continue }
-            let candidate = Candidate(id: Int32(id), logit: value)
-            var low = 0, high = best.count
-            while low < high {
-                let middle = (low + high) / 2
-                if Candidate.precedes(best[middle], candidate) { low = middle + 1 } else { high = middle }
-            }
-            best.insert(candidate, at: low)
-            if best.count > k { best.removeLast() }
         }
         return best
+    }
+
+    /// Inserts a candidate into the k best so far, which a new one rarely enters.
+    @inline(__always)
+    private static func insert(_ candidate: Candidate, into best: inout [Candidate], _ k: Int) {
+        if best.count == k, !Candidate.precedes(candidate, best[k - 1]) { return }
+        var low = 0, high = best.count
+        while low < high {
+            let middle = (low + high) / 2
+            if Candidate.precedes(best[middle], candidate) { low = middle + 1 } else { high = middle }
+        }
+        best.insert(candidate, at: low)
+        if best.count > k { best.removeLast() }
     }
 
     /// Top-p and min-p; at least one candidate stays.

@@ -102,7 +102,7 @@ public final class Batch {
         guard !prompt.isEmpty else { throw .emptyPrompt }
         guard prompt.count <= contextLimit else { throw .contextFull(limit: contextLimit) }
         nextID += 1
-        waiting.append(Request(id: nextID - 1, prompt: prompt, state: try GenerationState(options)))
+        waiting.append(Request(id: nextID - 1, prompt: prompt, state: try GenerationState(options, model)))
         return nextID - 1
     }
 

@@ -2,6 +2,10 @@
 
 import TinyTokenizer
 
+#if !hasFeature(Embedded)
+import TinyConstraints
+#endif
+
 /// What to generate and when to stop.
 public struct GenerationOptions: Sendable {
     /// Most tokens to generate.
@@ -12,6 +16,12 @@ public struct GenerationOptions: Sendable {
     public var stop: [String] = []
     /// Whether tokens that end a text are like others, and the text goes on to `maxTokens`.
     public var ignoresEndOfText = false
+    #if !hasFeature(Embedded)
+    /// What the text has to be; nil for anything. It ends where the constraint is met and either the model says so or
+    /// nothing can follow. What ends it otherwise (`maxTokens`, `stop`, a full context) leaves the beginning of such a text.
+    /// With `ignoresEndOfText`, it goes on as long as anything can follow.
+    public var constraint: Constraint?
+    #endif
     /// When the context is full: evaluate its first `keep` tokens and the newer half of the rest anew and go
     /// on, instead of stopping. The text goes on exactly as if only those tokens had been there. A beginning-of-text
     /// token at the beginning is kept in any case.
@@ -52,7 +62,7 @@ public struct Generation {
     init(
         _ session: Session, prompt: [Int32], _ options: GenerationOptions, while shouldContinue: () -> Bool
     ) throws(RuntimeError) {
-        state = try GenerationState(options)
+        state = try GenerationState(options, session.model)
         guard session.tokens.count + prompt.count > 0 else { throw .emptyPrompt }
         self.session = session
         if try !session.prefill(prompt, topK: state.topK, while: shouldContinue) { state.cancel() }

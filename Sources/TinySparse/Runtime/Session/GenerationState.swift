@@ -5,9 +5,10 @@ import TinyTokenizer
 /// The choosing of tokens, one after another, and what text they make: a generation without what computes the logits.
 struct GenerationState {
     let options: GenerationOptions
-    /// How many of the largest logits the sampler looks at; 0 for all.
-    var topK: Int { sampler.topLogits }
     private(set) var sampler: Sampler
+    #if !hasFeature(Embedded)
+    private let constraint: ConstrainedChoice?
+    #endif
     private var decoder = StreamingDecoder()
     private var stops: StopStrings
     /// Tokens chosen so far.
@@ -15,13 +16,21 @@ struct GenerationState {
     /// Set when the text has ended.
     private(set) var reason: StopReason?
 
-    /// - Throws: `RuntimeError.badOption`.
-    init(_ options: GenerationOptions) throws(RuntimeError) {
+    /// - Throws: `RuntimeError.badOption`, `RuntimeError.constraint`.
+    init(_ options: GenerationOptions, _ model: Model) throws(RuntimeError) {
         guard options.maxTokens >= 0 else { throw .badOption("\(options.maxTokens) tokens cannot be generated") }
         sampler = try Sampler(options.sampling)
         stops = StopStrings(options.stop)
         self.options = options
+        #if !hasFeature(Embedded)
+        constraint = try options.constraint.map { (constraint) throws(RuntimeError) in
+            try ConstrainedChoice(constraint, options, model.tokenBytes)
+        }
+        #endif
     }
+
+    /// How many of the largest logits have to be exact; 0 for all.
+    var topK: Int { isConstrained ? 0 : sampler.topLogits }
 
     /// How many tokens may still be chosen.
     var remaining: Int { max(options.maxTokens - generated.count, 0) }
@@ -31,18 +40,40 @@ struct GenerationState {
     /// Chooses a token.
     /// - Parameter history: the tokens whose last one the logits belong to.
     /// - Returns: its text, which may be empty; nil if the text has ended without any.
-    /// - Throws: `RuntimeError.nonFiniteLogits`.
+    /// - Throws: `RuntimeError.nonFiniteLogits`, `RuntimeError.constraint`.
     mutating func choose(
         _ logits: UnsafeBufferPointer<Float>, history: [Int32], _ tokenizer: Tokenizer
     ) throws(RuntimeError) -> String? {
-        let token = try sampler.next(logits, history: history)
+        guard let token = try nextToken(logits, history) else { return finish(.endOfText) }
         if !options.ignoresEndOfText, tokenizer.isEndOfGeneration(token) { return finish(.endOfText) }
         generated.append(token)
         let text = tokenizer.isControl(token) ? "" : decoder.feed(token, of: tokenizer)
         let output = stops.feed(text)
         if let stop = output.stop { reason = .stopString(stop) }
-        return output.text
+        // Nothing can follow: the model need not say that the text ends.
+        return isAtEnd && reason == nil ? output.text + (finish(.endOfText) ?? "") : output.text
     }
+
+    #if hasFeature(Embedded)
+    private let isConstrained = false, isAtEnd = false
+
+    private mutating func nextToken(
+        _ logits: UnsafeBufferPointer<Float>, _ history: [Int32]
+    ) throws(RuntimeError) -> Int32? {
+        try sampler.next(logits, history: history)
+    }
+    #else
+    private var isConstrained: Bool { constraint != nil }
+    private var isAtEnd: Bool { constraint?.isAtEnd ?? false }
+
+    /// nil if the text ends because a constraint lets nothing follow.
+    private mutating func nextToken(
+        _ logits: UnsafeBufferPointer<Float>, _ history: [Int32]
+    ) throws(RuntimeError) -> Int32? {
+        guard let constraint else { return try sampler.next(logits, history: history) }
+        return try constraint.next(&sampler, logits, history: history)
+    }
+    #endif
 
     /// Ends the text; returns what is left of it, or nil.
     mutating func finish(_ why: StopReason) -> String? {

@@ -4,6 +4,10 @@ import TinySupport
 import TinyTemplates
 import TinyTokenizer
 
+#if !hasFeature(Embedded)
+import TinyConstraints
+#endif
+
 /// A JSON object of options, as C callers and `tinysparse batch` give them.
 ///
 /// Every member has to be asked for: one that nobody knows is more often a slip than a wish.
@@ -128,8 +132,13 @@ extension GenerationOptions {
 
     /// Options out of a request; what it does not name stays as in `defaults`.
     package init(request: Request, also keys: [String] = [], defaults: Self = .init()) throws(RequestError) {
-        try request.limitKeys(to: Self.requestKeys + keys)
         self = defaults
+        #if hasFeature(Embedded)
+        try request.limitKeys(to: Self.requestKeys + keys)
+        #else
+        try request.limitKeys(to: Self.requestKeys + Constraint.requestKeys + keys)
+        constraint = try Constraint.requested(request) ?? constraint
+        #endif
         maxTokens = try request.integer("max_tokens", in: 0...Int.max) ?? maxTokens
         sampling.temperature = try request.number("temperature", in: 0...100) ?? sampling.temperature
         sampling.topK = try request.integer("top_k", in: 0...Int.max) ?? sampling.topK

@@ -11,6 +11,8 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     case outOfMemory(bytes: Int)
     /// An option has an invalid value.
     case badOption(String)
+    /// A text cannot be what it has to be: the constraint is too ambiguous to be followed, or the vocabulary too small for it.
+    case constraint(String)
     /// There is nothing to work on.
     case emptyInput(String)
 
@@ -26,6 +28,7 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
                 + "get or convert the model again"
         case .outOfMemory(let bytes): "cannot get \(bytes) bytes of memory; ask for a smaller context"
         case .badOption(let text): text
+        case .constraint(let text): "the constraint: \(text)"
         case .emptyInput(let text): text
         }
     }
