@@ -20,7 +20,7 @@ extension Command {
         options: Option.running + [
             .context, .speculate,
             Option("system", value: "TEXT", "the system message"),
-        ] + Option.chat + Option.promptCache + Option.sampling + [.escape, .verbose],
+        ] + Option.chat + [.thinking] + Option.promptCache + Option.sampling + [.escape, .verbose],
         examples: [
             ("smollm2.gguf", "a conversation"),
             ("-m smollm2.gguf --system \"You are a pirate.\"", "with a system message"),
@@ -35,6 +35,7 @@ private func chatCommand(_ arguments: Arguments) throws(Failure) {
     let options = try GenerationOptions(arguments)
     var sessionOptions = try Session.Options(arguments)
     let cache = try PromptCache(arguments)
+    let display = try ThinkingDisplay(arguments, standard: .show)
 
     let model = try Model.open(path, arguments)
     guard let chat = try ChatSetup(arguments, model.tokenizer) else {
@@ -46,7 +47,7 @@ private func chatCommand(_ arguments: Arguments) throws(Failure) {
     let session = try Session.open(model, sessionOptions)
     var loop = ChatLoop(
         session: session, chat: chat, options: options, system: arguments.systemMessage, cache: cache,
-        isVerbose: arguments.has("verbose"))
+        display: display, isVerbose: arguments.has("verbose"))
     try loop.run()
 }
 
@@ -64,6 +65,7 @@ private struct ChatLoop {
     var options: GenerationOptions
     var system: String?
     let cache: PromptCache?
+    let display: ThinkingDisplay
     let isVerbose: Bool
 
     private var messages: [ChatMessage] = []
@@ -71,13 +73,14 @@ private struct ChatLoop {
 
     init(
         session: Session, chat: ChatSetup, options: GenerationOptions, system: String?, cache: PromptCache?,
-        isVerbose: Bool
+        display: ThinkingDisplay, isVerbose: Bool
     ) {
         self.session = session
         self.chat = chat
         self.options = options
         self.system = system
         self.cache = cache
+        self.display = display
         self.isVerbose = isVerbose
     }
 
@@ -158,10 +161,12 @@ private struct ChatLoop {
         while common < min(ids.count - 1, session.tokens.count), ids[common] == session.tokens[common] { common += 1 }
         session.rewind(to: common)
 
-        let printer = AnswerPrinter(session: session)
+        let printer = AnswerPrinter(session: session, display)
         try printer.answer(Array(ids[common...]), options, session.tokens.isEmpty ? cache : nil)
         try Console.writeLine()
-        messages.append(ChatMessage(role: "assistant", content: printer.text))
+        messages.append(
+            ChatMessage(
+                role: "assistant", content: printer.text, reasoning: printer.thinking.isEmpty ? nil : printer.thinking))
         if isVerbose { printer.printStatistics(seed: options.sampling.seed) }
         // Each answer has its own random numbers.
         options.sampling.seed &+= 1

@@ -27,7 +27,7 @@ extension Command {
             Option("raw", "complete the prompt as it is (default)"),
             Option("chat", "the prompt is a user message; the model answers"),
             Option("system", value: "TEXT", "with --chat: the system message"),
-        ] + Option.chat + Option.promptCache + [
+        ] + Option.chat + [.thinking] + Option.promptCache + [
             Option("echo", "print the prompt, too"),
             .verbose,
         ],
@@ -45,13 +45,15 @@ extension Command {
 private func runCommand(_ arguments: Arguments) throws(Failure) {
     let (path, operand) = try arguments.modelAndOperand("the prompt", hint: "; put the prompt in quotes")
     try arguments.exclude("raw", "chat")
-    for option in ["system", "template", "template-arg"] where arguments.has(option) && !arguments.has("chat") {
+    for option in ["system", "template", "template-arg", "thinking"]
+    where arguments.has(option) && !arguments.has("chat") {
         throw Failure.usage("--\(option) needs --chat")
     }
     var options = try GenerationOptions(arguments)
     options.shiftsContext = arguments.has("context-shift")
     var sessionOptions = try Session.Options(arguments)
     let cache = try PromptCache(arguments)
+    let display = try ThinkingDisplay(arguments, standard: .raw)
 
     let prompt = operand == "-" ? try readAll("-") : arguments.text(operand)
     let model = try Model.open(path, arguments)
@@ -60,7 +62,7 @@ private func runCommand(_ arguments: Arguments) throws(Failure) {
     let ids = try promptIDs(prompt, model, arguments)
     if arguments.has("echo") { try Console.writeGenerated(String(decoding: prompt, as: UTF8.self)) }
 
-    let printer = AnswerPrinter(session: session)
+    let printer = AnswerPrinter(session: session, display)
     try printer.answer(ids, options, cache)
     try Console.writeLine()
     if arguments.has("verbose") || Console.errorIsTerminal { printer.printStatistics(seed: options.sampling.seed) }
@@ -105,59 +107,4 @@ extension GenerationOptions {
 extension Arguments {
     /// The value of --system.
     var systemMessage: String? { string("system").map { String(decoding: text($0), as: UTF8.self) } }
-}
-
-/// Prefills a prompt and prints the generated text, until it ends or a signal arrives.
-final class AnswerPrinter {
-    private let session: Session
-    private var promptTokens = 0
-    private var cachedTokens = 0
-    private var prefillSeconds = 0.0
-    private var decodeSeconds = 0.0
-    /// The generated text.
-    private(set) var text = ""
-    private(set) var tokens: [Int32] = []
-    private(set) var reason = StopReason.cancelled
-
-    init(session: Session) { self.session = session }
-
-    /// - Parameter cache: has parts of the prompt, or gets it; for a session that has read nothing.
-    /// - Throws: `Failure`, but a signal only ends the text; `reason` is then `cancelled`.
-    func answer(_ ids: [Int32], _ options: GenerationOptions, _ cache: PromptCache? = nil) throws(Failure) {
-        let start = ContinuousClock.now
-        if let cache { cachedTokens = try cache.restore(session, for: ids) }
-        var generation = try session.begin(Array(ids[cachedTokens...]), options)
-        promptTokens = ids.count - cachedTokens
-        prefillSeconds = seconds(since: start)
-        while Signals.pending == 0, let piece = try generation.nextPiece() {
-            text += piece
-            if !piece.isEmpty { try Console.writeGenerated(piece) }
-            // The first token, which is shown by now, did not have to wait for it.
-            cache?.save(session)
-        }
-        if generation.reason != .cancelled { cache?.save(session) }
-        tokens = generation.generated
-        reason = generation.reason ?? .cancelled
-        decodeSeconds = seconds(since: start) - prefillSeconds
-    }
-
-    func printStatistics(seed: UInt64) {
-        let end =
-            switch reason {
-            case .endOfText: "end of text"
-            case .maxTokens: "--max-tokens reached"
-            case .stopString(let text): "stopped before \"\(escaped(text, limit: 40))\""
-            case .contextFull: "context full (--context-shift continues)"
-            case .cancelled: "interrupted"
-            }
-        func speed(_ count: Int, _ seconds: Double) -> String {
-            "\(count) tokens" + (count > 0 && seconds > 0 ? ", \(fixed(Double(count) / seconds, 1)) tokens/s" : "")
-        }
-        Console.note(
-            "[" + (cachedTokens > 0 ? "\(cachedTokens) tokens from the prompt cache; " : "")
-                + "prefill \(speed(promptTokens, prefillSeconds)); decode \(speed(tokens.count, decodeSeconds)); "
-                + (session.screenActivity.map { $0.tokens > 0 ? $0.text + "; " : "" } ?? "")
-                + (session.speculationActivity.map { $0.drafted > 0 ? $0.text + "; " : "" } ?? "")
-                + "\(session.threads) threads, \(session.kernelName); seed \(seed); \(end)]")
-    }
 }

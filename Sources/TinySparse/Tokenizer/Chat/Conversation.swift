@@ -14,6 +14,12 @@ public struct ChatMessage: Sendable {
         members = [("role", .string(role)), ("content", .string(content))]
     }
 
+    /// The same with what a thinking model thought before, which templates show or leave out.
+    public init(role: String, content: String, reasoning: String?) {
+        let thought = reasoning.map { [("reasoning_content", JSON.string($0))] } ?? []
+        members = [("role", .string(role)), ("content", .string(content))] + thought
+    }
+
     init(_ members: [(key: String, value: JSON)]) { self.members = members }
 }
 
