@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TinyPlatform
+import TinyFormats
 import TinyRuntime
 import TinySupport
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyFormats
+import TinyTokenizer
+
 /// Where a session takes drafts from: tokens that may come next, evaluated together with the token that was chosen, because
 /// a block of tokens costs little more than one. What is chosen, and with which random numbers, stays the same to the bit;
 /// a draft that is wrong costs time only (Leviathan et al.: Fast inference from transformers via speculative decoding,

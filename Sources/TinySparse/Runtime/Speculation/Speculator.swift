@@ -57,7 +57,7 @@ final class Speculator {
         expected = draft[...]
         let count = fixedLength == nil ? planner.length(of: draft) : draft.count
         (made, making) = (draft.count, Double(Stopwatch.now - start) * 1e-9)
-        return draft.prefix(count).map(\.id)
+        return draft.prefix(count).map { $0.id }
     }
 
     /// A token was evaluated with a draft of `count` tokens.
