@@ -19,62 +19,66 @@ public struct ThinkingSplitter: Sendable {
 
     private enum State { case beginning, thinking, beforeAnswer, answer }
 
-    private static let open = "<think>", close = "</think>"
+    private static let open = Array("<think>".utf8), close = Array("</think>".utf8)
     private var state: State
-    /// What may be the beginning of a tag, and white space that may be at a border.
-    private var held = ""
+    /// Bytes that may be the beginning of a tag, and white space that may be at a border.
+    private var held: [UInt8] = []
 
     /// - Parameter prompt: what the text follows; its end decides whether the text begins with thinking.
     public init(after prompt: String) {
-        let end = prompt.reversed().drop { $0.isWhitespace }.prefix(Self.open.count)
-        state = end.elementsEqual(Self.open.reversed()) ? .thinking : .beginning
+        var end = Array(prompt.utf8)
+        while let last = end.last, Self.isSpace(last) { end.removeLast() }
+        state = end.suffix(Self.open.count).elementsEqual(Self.open) ? .thinking : .beginning
     }
 
     /// The parts of the next piece, as far as they are certain. O(piece).
+    /// - Parameter piece: whole characters.
     public mutating func feed(_ piece: String) -> Parts {
-        held += piece
+        held += piece.utf8
         var parts = Parts()
         if state == .beginning { begin() }
         if state == .thinking { parts.thinking = think() }
         if state == .beforeAnswer {
-            held = String(held.drop { $0.isWhitespace })
+            held.removeFirst(held.prefix { Self.isSpace($0) }.count)
             if !held.isEmpty { state = .answer }
         }
-        if state == .answer {
-            parts.answer = held
-            held = ""
-        }
+        if state == .answer { parts.answer = take(held.count) }
         return parts
     }
 
     /// What is left when the text has ended.
     public mutating func finish() -> Parts {
-        defer { held = "" }
-        return state == .thinking ? Parts(thinking: held) : state == .beforeAnswer ? Parts() : Parts(answer: held)
+        let rest = take(held.count)
+        return state == .thinking ? Parts(thinking: rest) : state == .beforeAnswer ? Parts() : Parts(answer: rest)
     }
 
     private mutating func begin() {
-        let text = held.drop { $0.isWhitespace }
-        if text.hasPrefix(Self.open) {
+        let spaces = held.prefix { Self.isSpace($0) }.count, text = held[spaces...]
+        if text.starts(with: Self.open) {
             state = .thinking
-            held = String(text.dropFirst(Self.open.count))
-        } else if !Self.open.hasPrefix(text) {
+            held.removeFirst(spaces + Self.open.count)
+        } else if !Self.open.starts(with: text) {
             state = .answer
         }
     }
 
     /// Takes out of what is held the thinking that is certain.
     private mutating func think() -> String {
-        let bytes = Array(held.utf8), close = Array(Self.close.utf8)
-        var at = 0
-        while at < bytes.count, !close.starts(with: bytes[at...].prefix(close.count)) { at += 1 }
-        let rest = bytes[at...]
-        if rest.count >= close.count {
+        var count = 0
+        while count < held.count, !Self.close.starts(with: held[count...].prefix(Self.close.count)) { count += 1 }
+        let thinking = take(count)
+        if held.count >= Self.close.count {
+            held.removeFirst(Self.close.count)
             state = .beforeAnswer
-            held = String(decoding: rest.dropFirst(close.count), as: UTF8.self)
-        } else {
-            held = String(decoding: rest, as: UTF8.self)
         }
-        return String(decoding: bytes[..<at], as: UTF8.self)
+        return thinking
     }
+
+    /// The first bytes of what is held.
+    private mutating func take(_ count: Int) -> String {
+        defer { held.removeFirst(count) }
+        return String(decoding: held.prefix(count), as: UTF8.self)
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || 0x09...0x0D ~= byte }
 }
