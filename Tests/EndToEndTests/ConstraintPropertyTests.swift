@@ -121,7 +121,7 @@ final class ConstraintPropertyTests: XCTestCase {
     /// Texts of any length take bounded memory, and grammars that are too ambiguous end in an error.
     func testBounds() throws {
         let nested = try Constraint.grammar("root ::= \"[\" root \"]\" | \"x\"")
-        let depth = TestTier.count(1_000_000)
+        let depth = TestTier.count(100_000)
         let text = Array(repeating: UInt8(ascii: "["), count: depth) + [UInt8(ascii: "x")]
         XCTAssertTrue(try ByteMatcher.accepts(nested, text + Array(repeating: UInt8(ascii: "]"), count: depth)))
         XCTAssertFalse(try ByteMatcher.accepts(nested, text + Array(repeating: UInt8(ascii: "]"), count: depth - 1)))

@@ -16,8 +16,9 @@ public struct ChatMessage: Sendable {
 
     /// The same with what a thinking model thought before, which templates show or leave out.
     public init(role: String, content: String, reasoning: String?) {
-        let thought = reasoning.map { [("reasoning_content", JSON.string($0))] } ?? []
-        members = [("role", .string(role)), ("content", .string(content))] + thought
+        var members: [(key: String, value: JSON)] = [("role", .string(role)), ("content", .string(content))]
+        if let reasoning { members.append(("reasoning_content", .string(reasoning))) }
+        self.members = members
     }
 
     init(_ members: [(key: String, value: JSON)]) { self.members = members }
