@@ -126,7 +126,7 @@ private func benchSequences(
         model: model, options: options, promptCount: promptCount, decodeCount: decodeCount, repetitions: repetitions,
         ids: try tokens(max(promptCount, most), of: arguments.string("text"), model))
     var progress = Console.Progress()
-    var results: [(Int, Speeds)] = []
+    var results: [(sequences: Int, speeds: Speeds)] = []
     for count in counts.compactMap({ $0 }) {
         progress.show("\(count) sequences")
         results.append((count, try benchmark.speeds(of: count)))

@@ -31,7 +31,7 @@ final class AnswerPrinter {
         var generation = try session.begin(Array(ids[cachedTokens...]), options)
         promptTokens = ids.count - cachedTokens
         prefillSeconds = seconds(since: start)
-        let end = session.model.tokenizer.decode(ids.suffix(16), skipSpecial: false)
+        let end = session.model.tokenizer.decode(Array(ids.suffix(16)), skipSpecial: false)
         var splitter = ThinkingSplitter(after: end)
         var hasThought = false
         func show(_ parts: ThinkingSplitter.Parts) throws(Failure) {
