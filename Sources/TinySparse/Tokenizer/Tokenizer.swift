@@ -249,10 +249,9 @@ public final class Tokenizer: Sendable {
         let stripsFirst = if case .spaceMark(_, true) = decoding { true } else { false }
         for id in ids {
             if skipSpecial, isControl(id) { continue }
-            let piece = piece(of: id)
-            let hasPrefix =
-                isFirst && skipSpecial && stripsFirst && piece.first == UInt8(ascii: " ")
-            bytes += hasPrefix ? piece.dropFirst() : piece[...]
+            var piece = piece(of: id)
+            if isFirst, skipSpecial, stripsFirst, piece.first == UInt8(ascii: " ") { piece.removeFirst() }
+            bytes += piece
             isFirst = false
         }
         return bytes
