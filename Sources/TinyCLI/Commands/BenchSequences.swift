@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import TinyPlatform
 import TinyFormats
+import TinyPlatform
 import TinyRuntime
 import TinySupport
 
