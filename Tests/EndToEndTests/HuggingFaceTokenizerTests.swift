@@ -93,7 +93,7 @@ final class HuggingFaceTokenizerTests: XCTestCase {
 
     func testMutatedSentencePieceModelsNeverTrap() throws {
         let texts = try list("texts").compactMap { $0.string }
-        var random = SplitMix(seed: 6)
+        var random = SplitMix64(state: 6)
         var accepted = 0
         for json in try list("models") {
             let original = [UInt8](try XCTUnwrap(Data(base64Encoded: json["model"]?.string ?? "")))
@@ -258,7 +258,7 @@ final class HuggingFaceTokenizerTests: XCTestCase {
     func testMutatedSettingsNeverTrap() throws {
         let texts = try list("texts").compactMap { $0.string }
         let cases = try list("cases").filter { $0["refused"] == nil }
-        var random = SplitMix(seed: 5)
+        var random = SplitMix64(state: 5)
         var accepted = 0
         for json in cases {
             var spec = try spec(merged(base(json["base"]?.string ?? ""), json["change"]))

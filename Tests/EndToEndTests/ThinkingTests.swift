@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import TinySparse
 import XCTest
 
@@ -59,6 +60,12 @@ final class ThinkingTests: CommandLineTestCase {
         XCTAssertGreaterThan(raw.count, 3)
         XCTAssertEqual(try text("show"), raw)
         XCTAssertEqual(try text("hide"), "\n")
+        // The second prompt is all but its last token in the cache already.
+        let chat = try tinysparse(
+            ["chat", "-m", Self.model, "--template", template, "--greedy", "-n", "12", "--thinking", "hide"],
+            input: Data("the cat\n/reset\nthe cat\n".utf8))
+        XCTAssertEqual(chat.status, 0, chat.errors)
+        XCTAssertEqual(chat.output, "\n\n")
         let refused = try tinysparse("run", "-m", Self.model, "--chat", "--thinking", "aloud", "x")
         XCTAssertEqual(refused.status, 2)
         XCTAssert(refused.errors.contains("show, hide or raw"), refused.errors)

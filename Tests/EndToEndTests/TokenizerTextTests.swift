@@ -7,7 +7,7 @@ import XCTest
 final class TokenizerTextTests: XCTestCase {
     // MARK: - Streaming
 
-    private func pieces<Element>(_ whole: [Element], _ random: inout SplitMix) -> [[Element]] {
+    private func pieces<Element>(_ whole: [Element], _ random: inout SplitMix64) -> [[Element]] {
         var rest = whole[...]
         var pieces: [[Element]] = []
         while !rest.isEmpty {
@@ -19,7 +19,7 @@ final class TokenizerTextTests: XCTestCase {
     }
 
     func testStreamingEqualsDecodingTheWhole() {
-        var random = SplitMix(seed: 3)
+        var random = SplitMix64(state: 3)
         // Bytes that are interesting to UTF-8, and whole characters.
         let parts: [[UInt8]] =
             [
@@ -87,7 +87,7 @@ final class TokenizerTextTests: XCTestCase {
     }
 
     func testStopStringsDoNotDependOnTheCuts() {
-        var random = SplitMix(seed: 4)
+        var random = SplitMix64(state: 4)
         for _ in 0..<3000 {
             let text = (0..<Int.random(in: 0...12, using: &random)).map { _ in
                 ["a", "b", "é"].randomElement(using: &random)!

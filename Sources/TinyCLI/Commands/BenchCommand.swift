@@ -108,32 +108,22 @@ private func benchCommand(_ arguments: Arguments) throws(Failure) {
 private func benchSequences(
     _ arguments: Arguments, _ path: String?, _ promptCount: Int, _ decodeCount: Int, _ repetitions: Int
 ) throws(Failure) {
-    let counts = arguments.string("sequences")!.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
-    guard counts.allSatisfy({ $0.map { 1...256 ~= $0 } ?? false }) else {
+    let words = arguments.string("sequences")!.split(separator: ",", omittingEmptySubsequences: false)
+    let counts = words.compactMap { Int($0) }.filter { 1...256 ~= $0 }
+    guard counts.count == words.count, let most = counts.max() else {
         throw arguments.invalid("sequences", "numbers from 1 to 256 with commas between them")
     }
     guard promptCount > 0, decodeCount > 0 else {
         throw Failure.usage("--sequences needs --prompt-tokens and --generate above 0")
     }
-    for option in ["depth", "stages", "limit"] where arguments.has(option) {
-        throw Failure.usage("--\(option) and --sequences cannot be combined")
-    }
+    for option in ["depth", "stages", "limit"] { try arguments.exclude(option, "sequences") }
     let options = try Session.Options(arguments)
     let model = try Model.open(path, arguments)
-    let session = try Session.open(model, options)
-    let most = counts.compactMap { $0 }.max()! * (repetitions + 1)
+    try options.requirePredictors(of: model)
     let benchmark = SequencesBenchmark(
         model: model, options: options, promptCount: promptCount, decodeCount: decodeCount, repetitions: repetitions,
-        ids: try tokens(max(promptCount, most), of: arguments.string("text"), model))
-    var progress = Console.Progress()
-    var results: [(sequences: Int, speeds: Speeds)] = []
-    for count in counts.compactMap({ $0 }) {
-        progress.show("\(count) sequences")
-        results.append((count, try benchmark.speeds(of: count)))
-    }
-    progress.clear()
-    let report = SequencesReport(
-        model: model, kernels: session.kernelName, threads: session.threads, speeds: results)
+        ids: try tokens(max(promptCount, most * (repetitions + 1)), of: arguments.string("text"), model))
+    let report = try benchmark.run(counts)
     try Console.writeLine(arguments.has("json") ? report.json.text() : report.text)
 }
 

@@ -13,24 +13,37 @@ struct SequencesBenchmark {
     /// Tokens to take prompts from, at least `promptCount`.
     let ids: [Int32]
 
-    /// Tokens per second of `count` sequences in all, while all of them decode.
+    /// Measures one number of sequences after another.
     /// - Throws: `Failure`.
-    func speeds(of count: Int) throws(Failure) -> Speeds {
+    func run(_ counts: [Int]) throws(Failure) -> SequencesReport {
+        var progress = Console.Progress()
+        defer { progress.clear() }
+        var report = SequencesReport(model: model)
         do throws(RuntimeError) {
-            var options = options
-            // The first sequences decode while the last prompts are read.
-            let reading = promptCount * count / Batch.prefillPiece + 1
-            options.context = min(promptCount + reading + decodeCount + 1, model.config.contextLength)
-            let batch = try Batch(model, places: count, options)
-            var speeds: [Double] = []
-            for repetition in 0...repetitions {
-                let speed = try speed(of: count, batch, repetition)
-                if repetition > 0 { speeds.append(speed) }
+            for count in counts {
+                progress.show("\(count) sequences")
+                try measure(count, &report)
             }
-            return Speeds(speeds, [])
         } catch {
             throw Failure(error)
         }
+        return report
+    }
+
+    /// Tokens per second of `count` sequences in all, while all of them decode.
+    private func measure(_ count: Int, _ report: inout SequencesReport) throws(RuntimeError) {
+        var options = options
+        // The first sequences decode while the last prompts are read.
+        let reading = promptCount * count / Batch.prefillPiece + 1
+        options.context = min(promptCount + reading + decodeCount + 1, model.config.contextLength)
+        let batch = try Batch(model, places: count, options)
+        var speeds: [Double] = []
+        for repetition in 0...repetitions {
+            let speed = try speed(of: count, batch, repetition)
+            if repetition > 0 { speeds.append(speed) }
+        }
+        (report.kernels, report.threads) = (batch.kernelName, batch.threads)
+        report.speeds.append((count, Speeds(speeds, [])))
     }
 
     private func speed(of count: Int, _ batch: Batch, _ repetition: Int) throws(RuntimeError) -> Double {
@@ -64,9 +77,9 @@ struct SequencesBenchmark {
 /// What `bench --sequences` found.
 struct SequencesReport {
     let model: Model
-    let kernels: String
-    let threads: Int
-    let speeds: [(sequences: Int, speeds: Speeds)]
+    var kernels = ""
+    var threads = 0
+    var speeds: [(sequences: Int, speeds: Speeds)] = []
 
     var text: String {
         let lines = speeds.map { count, speeds in

@@ -155,14 +155,9 @@ private struct ChatLoop {
             )
             return
         }
-        // The KV cache of the common prefix is kept. The last token is always computed: its logits choose the first
-        // token of the answer.
-        var common = 0
-        while common < min(ids.count - 1, session.tokens.count), ids[common] == session.tokens[common] { common += 1 }
-        session.rewind(to: common)
-
+        let rest = session.keepBeginning(of: ids)
         let printer = AnswerPrinter(session: session, display)
-        try printer.answer(Array(ids[common...]), options, session.tokens.isEmpty ? cache : nil)
+        try printer.answer(Array(rest), options, session.tokens.isEmpty ? cache : nil)
         try Console.writeLine()
         messages.append(
             ChatMessage(

@@ -18,7 +18,7 @@ final class AnswerPrinter {
 
     private let display: ThinkingDisplay
 
-    init(session: Session, _ display: ThinkingDisplay = .raw) {
+    init(session: Session, _ display: ThinkingDisplay) {
         self.session = session
         self.display = display
     }
@@ -31,8 +31,9 @@ final class AnswerPrinter {
         var generation = try session.begin(Array(ids[cachedTokens...]), options)
         promptTokens = ids.count - cachedTokens
         prefillSeconds = seconds(since: start)
-        let end = session.model.tokenizer.decode(Array(ids.suffix(16)), skipSpecial: false)
-        var splitter = ThinkingSplitter(after: end)
+        // The prompt's end may have been evaluated before, and then is not among `ids`.
+        let end = session.model.tokenizer.decode(Array(session.tokens.suffix(16)), skipSpecial: false)
+        var splitter = display == .raw ? nil : ThinkingSplitter(after: end)
         var hasThought = false
         func show(_ parts: ThinkingSplitter.Parts) throws(Failure) {
             text += parts.answer
@@ -40,16 +41,11 @@ final class AnswerPrinter {
             try display.show(parts, &hasThought)
         }
         while Signals.pending == 0, let piece = try generation.nextPiece() {
-            if display == .raw {
-                text += piece
-                if !piece.isEmpty { try Console.writeGenerated(piece) }
-            } else {
-                try show(splitter.feed(piece))
-            }
+            try show(splitter?.feed(piece) ?? ThinkingSplitter.Parts(answer: piece))
             // The first token, which is shown by now, did not have to wait for it.
             cache?.save(session)
         }
-        if display != .raw { try show(splitter.finish()) }
+        if let rest = splitter?.finish() { try show(rest) }
         if generation.reason != .cancelled { cache?.save(session) }
         tokens = generation.generated
         reason = generation.reason ?? .cancelled

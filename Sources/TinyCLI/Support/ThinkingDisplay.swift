@@ -26,7 +26,7 @@ enum ThinkingDisplay: String {
         self = mode
     }
 
-    /// Writes parts of a text; not for `raw`.
+    /// Writes parts of a text.
     /// - Parameter hasThought: whether thinking was shown that the answer is to be parted from.
     func show(_ parts: ThinkingSplitter.Parts, _ hasThought: inout Bool) throws(Failure) {
         if self == .show, !parts.thinking.isEmpty {
@@ -39,6 +39,6 @@ enum ThinkingDisplay: String {
             try Console.write("\n\n")
             hasThought = false
         }
-        try Console.writeGenerated(parts.answer)
+        if !parts.answer.isEmpty { try Console.writeGenerated(parts.answer) }
     }
 }

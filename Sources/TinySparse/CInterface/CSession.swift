@@ -108,7 +108,7 @@ public func tinysparseGenerate(
         let tokenizer = session.model.tokenizer
         let ids =
             if let conversation = try request.encodedConversation(tokenizer) {
-                forget(allBut: conversation, session)
+                session.keepBeginning(of: conversation)
             } else {
                 tokenizer.encode(request.prompt, addSpecial: session.tokens.isEmpty)[...]
             }
@@ -123,13 +123,4 @@ public func tinysparseGenerate(
         }
         reason?.pointee = (generation.reason ?? .cancelled).code
     }
-}
-
-/// Forgets what a conversation does not begin with.
-/// - Returns: The tokens of the conversation that are still to be read.
-private func forget(allBut ids: [Int32], _ session: Session) -> ArraySlice<Int32> {
-    // The last token is always computed: its logits choose the first of the answer.
-    let common = zip(ids.dropLast(), session.tokens).prefix { $0 == $1 }.count
-    session.rewind(to: common)
-    return ids[common...]
 }

@@ -51,7 +51,7 @@ enum FuzzMain {
         do {
             let seeds = try arguments[3...].map { try MappedFile(path: $0).contents }
             for seed in seeds { target.read(seed) }
-            var random = Mutator(state: 1)
+            var random = SplitMix64(state: 1)
             for number in 0..<count { target.read(random.mutation(of: seeds[number % seeds.count])) }
             print("\(target.rawValue): \(seeds.count) files and \(count) mutations, no crash")
         } catch {
@@ -61,18 +61,8 @@ enum FuzzMain {
     }
 }
 
-/// Deterministic damage.
-struct Mutator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SplitMix64 {
+    /// Deterministic damage.
     mutating func mutation(of input: [UInt8]) -> [UInt8] {
         var bytes = input
         for _ in 0..<Int.random(in: 1...4, using: &self) where bytes.count > 1 {

@@ -17,7 +17,7 @@ struct Arrivals {
     private let model: Model
     private let seconds: Double
     private let context: Int
-    private var random = SoakRandom(state: 70)
+    private var random = SplitMix64(state: 70)
     private var open: [Batch.ID: Open] = [:]
     private var firstTokens: [Double] = []
     private var betweenTokens: [Double] = []

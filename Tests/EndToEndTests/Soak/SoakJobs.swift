@@ -2,18 +2,7 @@
 
 import TinySparse
 
-/// Numbers that are the same in every run (splitmix64).
-struct SoakRandom: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SplitMix64 {
     /// Whether something happens that does so once in `n` times.
     mutating func once(in n: Int) -> Bool { Int.random(in: 0..<n, using: &self) == 0 }
 }
@@ -26,7 +15,7 @@ struct SoakJob {
     /// - Parameters:
     ///   - prompts: how many tokens prompts have.
     ///   - lengths: how many tokens are generated at most.
-    init(_ model: Model, prompts: ClosedRange<Int>, lengths: ClosedRange<Int>, _ random: inout SoakRandom) {
+    init(_ model: Model, prompts: ClosedRange<Int>, lengths: ClosedRange<Int>, _ random: inout SplitMix64) {
         let vocabulary = model.config.vocabularySize, count = Int.random(in: prompts, using: &random)
         // Half of them begin alike.
         let shared = Bool.random(using: &random) ? Int.random(in: 0...count, using: &random) : 0

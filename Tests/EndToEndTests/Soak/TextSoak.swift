@@ -21,7 +21,7 @@ struct TextSoak {
     private let count: Int
     private let context: Int
     private let batch: Batch
-    private var random = SoakRandom(state: 16)
+    private var random = SplitMix64(state: 16)
     private var jobs: [(job: SoakJob, alone: Answer)] = []
     private var open: [Batch.ID: Open] = [:]
     private var added = 0, finished = 0, cancelled = 0, refused = 0, full = 0, tokens = 0

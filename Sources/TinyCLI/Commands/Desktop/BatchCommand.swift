@@ -14,8 +14,9 @@ extension Command {
               {"id": "a", "prompt": "Once", "max_tokens": 20, "temperature": 0, "seed": 7, "stop": ["."]}
               {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 20}
             Only a prompt or messages are required; further members are top_k, top_p, min_p, repeat_penalty,
-            context_shift, and one of json_schema, regex, grammar and OpenAI's response_format; with messages, also tools, documents, add_generation_prompt, and template_args, an object of
-            the chat template's variables. Messages have the members that the template reads.
+            ignore_eos, context_shift, and one of json_schema, regex, grammar and OpenAI's response_format; with
+            messages, also tools, documents, add_generation_prompt, and template_args, an object of the chat
+            template's variables. Messages have the members that the template reads.
             Defaults are the options below; the default id is the line number. An id is a string or a number and comes
             back as it was written. Every line is answered by a line, written as soon as it is finished:
               {"id": "a", "text": " upon a time.", "tokens": 5, "prompt_tokens": 1, "reason": "stop"}

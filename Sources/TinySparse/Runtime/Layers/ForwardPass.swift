@@ -137,6 +137,18 @@ package final class ForwardPass {
         }
     }
 
+    /// The same of some tokens, ascending: `out[places.count, vocabularySize]`. Tokens that follow one another and need all
+    /// logits read the matrix together.
+    func logits(_ places: [Int], topK: [Int], into out: UnsafeMutablePointer<Float>) {
+        let isScreened = screen != nil && topK.contains { LMHeadScreen.possible.contains($0) }
+        if let first = places.first, places.last == first + places.count - 1, !isScreened {
+            return logits(first, places.count, into: out)
+        }
+        for (i, place) in places.enumerated() {
+            logits(place, topK: topK[i], into: out + i * config.vocabularySize)
+        }
+    }
+
     /// What the LM head multiplies.
     package func output(of first: Int, _ count: Int) -> Activations {
         context.normalize(

@@ -50,6 +50,10 @@ public final class Batch {
     public let contextLimit: Int
     /// Most sequences at a time; more wait.
     public let places: Int
+    /// The kernel set in use.
+    public let kernelName: String
+    /// Shares that work is cut into; no more threads run than there are cores.
+    public var threads: Int { pool.threads }
     /// Tokens of prompts that were found in the caches of others, and not evaluated again.
     public private(set) var sharedTokens = 0
 
@@ -83,6 +87,7 @@ public final class Batch {
         pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
         let memory = SessionMemory()
         let kernels = try options.kernelTable()
+        kernelName = kernels.name
         let buffers = try options.buffers(
             model, context: context, blockSize: blockSize, places: places, kernels, pool, in: memory)
         (forward, logits) = (buffers.forward, buffers.logits)
@@ -222,13 +227,7 @@ public final class Batch {
     /// Chooses a token for each of some sequences, whose last tokens are at `places`, ascending, of the block that ran.
     private func choose(_ sequences: [BatchSequence], at places: [Int]) {
         let vocabulary = model.config.vocabularySize, tokenizer = model.tokenizer
-        if places.last == places.count - 1, forward.screen == nil {
-            forward.logits(0, places.count, into: logits.pointer)
-        } else {
-            for (i, place) in places.enumerated() {
-                forward.logits(place, topK: sequences[i].state.topK, into: logits.pointer + i * vocabulary)
-            }
-        }
+        forward.logits(places, topK: sequences.map { $0.state.topK }, into: logits.pointer)
         pool.run(sequences.count) { i, _ in
             sequences[i].choose(
                 UnsafeBufferPointer(start: logits.pointer + i * vocabulary, count: vocabulary), tokenizer)

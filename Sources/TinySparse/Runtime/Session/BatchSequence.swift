@@ -113,8 +113,6 @@ final class BatchPlace {
 
     /// How many tokens of a prompt are here already, evaluated as a prompt is; the last one has to be evaluated in any case.
     func shared(with prompt: [Int32]) -> Int {
-        var count = 0
-        while count < min(denseTokens, prompt.count - 1), tokens[count] == prompt[count] { count += 1 }
-        return count
+        tokens.prefix(denseTokens).commonPrefix(with: prompt.dropLast())
     }
 }

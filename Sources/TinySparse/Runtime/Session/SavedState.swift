@@ -55,7 +55,7 @@ public struct SavedState {
     }
 
     /// How many tokens a prompt and this file have in common at their beginnings.
-    public func common(with prompt: [Int32]) -> Int { zip(tokens, prompt).prefix { $0 == $1 }.count }
+    public func common(with prompt: [Int32]) -> Int { tokens.commonPrefix(with: prompt) }
 
     /// Reads the keys and values of the first `count` tokens.
     /// - Throws: `FormatError` for a file of another type of cache, or one that is damaged; some positions of the session's

@@ -240,13 +240,9 @@ public final class Session {
     private func decode(_ token: Int32, before draft: [Int32], topK: Int) throws(RuntimeError) {
         guard !draft.isEmpty else { return try decode(token, topK: topK) }
         guard tokens.count + draft.count < contextLimit else { throw .contextFull(limit: contextLimit) }
-        let rows = draft.count + 1, vocabulary = model.config.vocabularySize
         forward.run(TokenBlock([token] + draft, at: tokens.count, cache), dense: isDense)
-        if forward.screen == nil || isDense {
-            forward.logits(0, rows, into: lastLogits.pointer)
-        } else {
-            for row in 0..<rows { forward.logits(row, topK: topK, into: lastLogits.pointer + row * vocabulary) }
-        }
+        let rows = [Int](0...draft.count)
+        forward.logits(rows, topK: rows.map { _ in isDense ? 0 : topK }, into: lastLogits.pointer)
         (ahead, aheadTopK, logitsRow) = (draft[...], topK, 0)
         append(CollectionOfOne(token))
         try check(logits, from: tokens.count - 1, rewindingTo: tokens.count - 1)

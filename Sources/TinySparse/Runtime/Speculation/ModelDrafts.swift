@@ -20,12 +20,10 @@ final class ModelDrafts: DraftSource {
     func begin(_ tokens: [Int32], _ last: Int32, _ sampler: Sampler) {
         self.sampler = nil
         pending = nil
-        var common = 0
-        while common < min(session.tokens.count, tokens.count), session.tokens[common] == tokens[common] { common += 1 }
-        session.rewind(to: common)
+        let rest = session.keepBeginning(of: tokens + [last])
         let choice = DraftSampler(sampler)
         // Where its context is full it has nothing to say.
-        guard (try? session.prefill(tokens[common...] + [last], topK: choice.topK)) == true else { return }
+        guard (try? session.prefill(rest, topK: choice.topK)) == true else { return }
         self.sampler = choice
     }
 
