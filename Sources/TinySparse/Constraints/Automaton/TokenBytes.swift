@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinySupport
+
 /// The texts of a vocabulary's tokens, as a tree: tokens that begin alike share nodes, so that a byte which cannot come
 /// rules all of them out at once. Immutable; made once for a model.
 package final class TokenBytes: Sendable {
@@ -44,7 +46,7 @@ package final class TokenBytes: Sendable {
         }
         for (i, token) in tokens.enumerated() {
             let text = texts[token], last = i > 0 ? texts[tokens[i - 1]] : []
-            let common = zip(text, last).prefix { $0 == $1 }.count
+            let common = text.commonPrefix(with: last)
             close(to: common)
             for depth in common..<text.count {
                 path.append(nodes.count)

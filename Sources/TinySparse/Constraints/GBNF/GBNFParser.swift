@@ -137,9 +137,7 @@ struct GBNFParser {
     }
 
     private mutating func bounds() throws(ConstraintError) -> (minimum: Int, maximum: Int?)? {
-        if scanner.skip("*") { return (0, nil) }
-        if scanner.skip("+") { return (1, nil) }
-        if scanner.skip("?") { return (0, 1) }
+        if let bounds = scanner.shortBounds() { return bounds }
         let start = scanner.position
         guard scanner.skip("{") else { return nil }
         skipSpace(andLines: true)

@@ -90,6 +90,13 @@ struct SourceScanner {
         return number
     }
 
+    /// How often the signs `*`, `+` and `?` let something repeat; nil if none comes next.
+    mutating func shortBounds() -> (minimum: Int, maximum: Int?)? {
+        if skip("*") { return (0, nil) }
+        if skip("+") { return (1, nil) }
+        return skip("?") ? (0, 1) : nil
+    }
+
     // MARK: - Errors
 
     /// An error at a position; nil for that of the next scalar.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinySupport
 import TinyTokenizer
 
 /// One text of a batch.

@@ -3,6 +3,7 @@
 import SIMDKernels
 import TinyFormats
 import TinyPlatform
+import TinySupport
 
 /// A decoding session: one sequence, its KV cache, and a pool of threads.
 ///
@@ -280,6 +281,14 @@ public final class Session {
         forgetDraft()
         tokens.removeLast(max(tokens.count - max(count, 0), 0))
         denseTokens = min(denseTokens, tokens.count)
+    }
+
+    /// Forgets what a prompt does not begin with.
+    /// - Returns: what of the prompt is still to be evaluated: at least its last token, whose logits choose the next.
+    package func keepBeginning(of prompt: [Int32]) -> ArraySlice<Int32> {
+        let common = tokens.commonPrefix(with: prompt.dropLast())
+        rewind(to: common)
+        return prompt[common...]
     }
 
     /// Calls `body` after the embedding and every layer of each block evaluated from now on; nil ends it.

@@ -44,10 +44,8 @@ struct DraftSampler {
     /// nil if the logits are not finite. O(vocabulary).
     mutating func choose(_ logits: UnsafeBufferPointer<Float>, history: [Int32]) -> DraftToken? {
         guard let id = try? sampler.next(logits, history: history) else { return nil }
-        let chosen = logits[Int(id)]
-        var other = -Float.infinity
-        for i in logits.indices where i != Int(id) { other = max(other, logits[i]) }
-        let margin = chosen - other
+        let best = sampler.mostLikely(2, logits, history: history)
+        let margin = logits[Int(id)] - logits[Int(best[0] == id ? best[best.count - 1] : best[0])]
         return DraftToken(id: id, evidence: Self.margins.count { margin >= $0 })
     }
 }
