@@ -79,7 +79,10 @@ final class BatchedDecodingTests: XCTestCase {
                 options.threads = 1 + random.below(3)
                 options.blockSize = [4, 16, 64][random.below(3)]
                 options.kernels = kernelSets[(turn + number) % kernelSets.count]
-                let batch = try Batch(model, places: 1 + random.below(9), options)
+                let places = 1 + random.below(9)
+                let kept = random.below(2) * (context + random.below(places * context))
+                let batch = try Batch(
+                    model, places: places, cachedTokens: kept, pageSize: [16, 32, 64][random.below(3)], options)
                 var open: [Batch.ID: (job: Job, answer: Answer)] = [:]
                 var left = 3 + random.below(12)
                 while left > 0 || !batch.isIdle {
@@ -131,13 +134,54 @@ final class BatchedDecodingTests: XCTestCase {
                 if turn % 2 == 0 { continue }
                 while !batch.isIdle { for output in batch.step() { texts[output.id, default: ""] += output.text } }
             }
-            XCTAssertGreaterThanOrEqual(batch.sharedTokens, 4 * 60)
+            // The second of the first pair waits for the first.
+            XCTAssertGreaterThanOrEqual(batch.sharedTokens, 5 * 60)
             for turn in 0..<6 {
                 let session = try Session(model, options)
                 var alone = try session.generation(prompt: prompt + [Int32(turn)], greedy)
                 var text = ""
                 while let piece = try alone.next() { text += piece }
                 XCTAssertEqual(texts[turn], text, "\(cache), \(turn)")
+            }
+        }
+    }
+
+    /// What several texts begin with is kept once: eight of 56 tokens each are at work where three would fit by themselves.
+    func testBeginningsAreKeptOnce() throws {
+        let model = try model("tiny-llama")
+        let beginning = (0..<48).map { Int32($0 * 11 % 300) }
+        var greedy = GenerationOptions()
+        greedy.sampling.temperature = 0
+        greedy.ignoresEndOfText = true
+        greedy.maxTokens = 8
+        for cache in CacheType.allCases {
+            let options = Session.Options(threads: 1, context: 64, cacheType: cache)
+            let batch = try Batch(model, places: 8, cachedTokens: 11 * 16, pageSize: 16, options)
+            XCTAssertEqual(batch.cachedTokens, 176)
+            for turn in 0..<8 { try batch.add(beginning + [Int32(turn)], greedy) }
+            var texts = Array(repeating: "", count: 8), most = 0
+            while !batch.isIdle {
+                let outputs = batch.step()
+                most = max(most, outputs.count)
+                for output in outputs { texts[output.id] += output.text }
+            }
+            XCTAssertEqual(most, 8)
+            XCTAssertEqual(batch.sharedTokens, 7 * 48)
+            for turn in 0..<8 {
+                let session = try Session(model, options)
+                var alone = try session.generation(prompt: beginning + [Int32(turn)], greedy)
+                var text = ""
+                while let piece = try alone.next() { text += piece }
+                XCTAssertEqual(texts[turn], text, "\(cache), \(turn)")
+            }
+            // What ended stays until its pages are needed, and those go first that were used longest ago.
+            for _ in 0..<2 {
+                let before = batch.sharedTokens
+                try batch.add((0..<50).map { Int32($0 * 5 % 300) }, greedy)
+                while !batch.isIdle { _ = batch.step() }
+                try batch.add(beginning, greedy)
+                while !batch.isIdle { _ = batch.step() }
+                XCTAssertGreaterThanOrEqual(batch.sharedTokens - before, 47)
             }
         }
     }
@@ -154,6 +198,9 @@ final class BatchedDecodingTests: XCTestCase {
         XCTAssertThrowsError(try batch.add([1], options))
         XCTAssertTrue(batch.isIdle)
         XCTAssertEqual(batch.step().count, 0)
+        for tokens in [-1, 15, 1 << 50] {
+            XCTAssertThrowsError(try Batch(model, places: 2, cachedTokens: tokens, Session.Options(context: 16)))
+        }
         for places in [0, -1, 257] { XCTAssertThrowsError(try Batch(model, places: places)) }
         // One that is full.
         options.maxTokens = 100

@@ -133,7 +133,7 @@ private func attention(_ set: KernelTable, _ folder: String, _ tally: inout Tall
                         counts: SIMD4(count, 0, 0, 0))
                     set.attentionScores(tile, keys, 1 / Float(d).squareRoot(), &number)
                     number = set.softmaxWeights(tile.scores, 0, count, number)
-                    set.weightedValues(tile, values, &number, &out)
+                    set.weightedValues(tile, values, true, &number, &out)
                 }
             }
             got += out.prefix(d)

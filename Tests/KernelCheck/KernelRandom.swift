@@ -115,7 +115,7 @@ private func attention(_ set: KernelTable, _ plain: KernelTable, _ random: inout
                     numbers[i] = set.softmaxWeights(row, 0, tile.counts[i], numbers[i])
                     for t in tile.counts[i]..<stride { row[t] = 0 }
                 }
-                set.weightedValues(tile, v, numbers, &out)
+                set.weightedValues(tile, v, true, numbers, &out)
             }
         }
         return out + scores + numbers

@@ -308,8 +308,10 @@ final class KernelElementTests: XCTestCase {
                             let s = set.scores(queries, counts, keys: blocks(halves[0], width), width, 0.125)
                             let b = set.scores(
                                 queries, counts, keys: blocks(bytes[0], width), scales: scales[0], width, 0.125)
-                            let v = set.weighted(weights, values: halves[1], width, totals)
-                            let w = set.weighted(weights, values: bytes[1], scales: scales[1], width, totals)
+                            // In one call, or in two.
+                            let cut = random.int(0...(most - 1) / QueryTile.keyBlock) * QueryTile.keyBlock
+                            let v = set.weighted(weights, values: halves[1], width, totals, cut: cut)
+                            let w = set.weighted(weights, values: bytes[1], scales: scales[1], width, totals, cut: cut)
                             for i in 0..<rows {
                                 let what = "\(set.name) row \(i) of \(counts), \(width) wide"
                                 assertSameBits(s.scores[i] + [s.largest[i]], alone[i][0], what + ", scores")

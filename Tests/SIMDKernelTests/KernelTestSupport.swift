@@ -319,8 +319,10 @@ extension KernelTable {
     }
 
     /// A tile of weights; the values in bytes if they have scales.
+    /// - Parameter cut: where the positions are cut into two calls; 0 for one call.
     func weighted<Number: FixedWidthInteger & BitwiseCopyable>(
-        _ weights: [[Float]], values: [Number], scales: [Float] = [], _ width: Int, _ totals: [Float]
+        _ weights: [[Float]], values: [Number], scales: [Float] = [], _ width: Int, _ totals: [Float],
+        cut: Int = 0
     ) -> [[Float]] {
         let v = Guarded(values), vs = Guarded(scales), sums = Guarded(totals)
         let counts = weights.map { $0.count }, stride = rowStride(counts, width)
@@ -328,12 +330,20 @@ extension KernelTable {
         for (i, row) in weights.enumerated() { (rows.pointer + i * stride).update(from: row, count: row.count) }
         let out = Output<Float>((weights.count - 1) * stride + width)
         withTile([], counts, rows, width) { tile in
-            if Number.self == Int8.self {
-                let bytes = UnsafeRawPointer(v.pointer).assumingMemoryBound(to: Int8.self)
-                byteValues(tile, bytes, vs.pointer, sums.pointer, out.pointer)
-            } else {
-                let halves = UnsafeRawPointer(v.pointer).assumingMemoryBound(to: UInt16.self)
-                weightedValues(tile, halves, sums.pointer, out.pointer)
+            for first in cut > 0 ? [0, cut] : [0] {
+                let isLast = first == cut
+                var part = tile
+                part.scores += first
+                part.counts &-= first
+                part.counts.clamp(lowerBound: .zero, upperBound: SIMD4(repeating: isLast ? .max : cut))
+                let totals = isLast ? sums.pointer : nil
+                if Number.self == Int8.self {
+                    let bytes = UnsafeRawPointer(v.pointer).assumingMemoryBound(to: Int8.self) + first * width
+                    byteValues(part, bytes, vs.pointer + first, first == 0, totals, out.pointer)
+                } else {
+                    let halves = UnsafeRawPointer(v.pointer).assumingMemoryBound(to: UInt16.self) + first * width
+                    weightedValues(part, halves, first == 0, totals, out.pointer)
+                }
             }
         }
         let all = out.values("\(name) weighted values")

@@ -304,7 +304,7 @@ package typealias ToHalf =
     ) -> Void
 
 /// For every row i of the tile, `scores[t] = laneSum(query * key_t) * scale` for t < counts[i]; up to the next
-/// multiple of 16 the row's scores may be overwritten. `largest[i]` becomes the largest of the row.
+/// multiple of 16 the row's scores may be overwritten. `largest[i]` becomes the largest of the row, -infinity of none.
 package typealias AttentionScores =
     @Sendable (
         _ tile: QueryTile, _ keys: UnsafePointer<UInt16>, _ scale: Float, _ largest: UnsafeMutablePointer<Float>
@@ -318,9 +318,12 @@ package typealias SoftmaxWeights =
 
 /// For every row i of the tile, its scores being weights now,
 /// `out[i * stride + j] = (sum over t < counts[i] of weights[t] * values_t[j]) / totals[i]`.
+///
+/// The positions may come in several calls, in their order: the first one begins the sums, the others add to what is in
+/// `out`, and only the last one has totals to divide by. A count may be 0 in a call.
 package typealias WeightedValues =
     @Sendable (
-        _ tile: QueryTile, _ values: UnsafePointer<UInt16>, _ totals: UnsafePointer<Float>,
+        _ tile: QueryTile, _ values: UnsafePointer<UInt16>, _ isFirst: Bool, _ totals: UnsafePointer<Float>?,
         _ out: UnsafeMutablePointer<Float>
     ) -> Void
 
@@ -341,6 +344,6 @@ package typealias ByteScores =
 /// The sum is over `(weights[t] * valueScales[t]) * values_t[j]`; otherwise as `WeightedValues`.
 package typealias ByteValues =
     @Sendable (
-        _ tile: QueryTile, _ values: UnsafePointer<Int8>, _ valueScales: UnsafePointer<Float>,
-        _ totals: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
+        _ tile: QueryTile, _ values: UnsafePointer<Int8>, _ valueScales: UnsafePointer<Float>, _ isFirst: Bool,
+        _ totals: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<Float>
     ) -> Void

@@ -21,7 +21,7 @@ package struct QueryTile {
     package var width: Int
     /// 1 to `most`.
     package var rows: Int
-    /// Positions that each query sees, ascending and at least 1.
+    /// Positions that each query sees, ascending; the last is at least 1.
     package var counts: SIMD4<Int>
 
     /// Rows of a full tile.

@@ -18,8 +18,10 @@ public func tinysparseBatchOpen(
 ) -> OpaquePointer? {
     CMessage(buffer: message, size: size).handle(status) {
         let request = try request(options)
-        let options = try Session.Options(request: request, also: ["places"])
-        return try Batch(object(model), places: request.integer("places", in: 1...256) ?? 8, options)
+        let options = try Session.Options(request: request, also: ["places", "cached_tokens"])
+        return try Batch(
+            object(model), places: request.integer("places", in: 1...256) ?? 8,
+            cachedTokens: request.integer("cached_tokens", in: 0...1 << 40) ?? 0, options)
     }
 }
 

@@ -89,17 +89,17 @@ private func partWeights(
 }
 
 func weightedValues(
-    _ tile: QueryTile, _ values: UnsafePointer<UInt16>, _ totals: UnsafePointer<Float>,
+    _ tile: QueryTile, _ values: UnsafePointer<UInt16>, _ isFirst: Bool, _ totals: UnsafePointer<Float>?,
     _ out: UnsafeMutablePointer<Float>
 ) {
-    sums(tile, Halves(numbers: values), totals, out)
+    sums(tile, Halves(numbers: values), isFirst, totals, out)
 }
 
 func byteValues(
-    _ tile: QueryTile, _ values: UnsafePointer<Int8>, _ valueScales: UnsafePointer<Float>,
-    _ totals: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
+    _ tile: QueryTile, _ values: UnsafePointer<Int8>, _ valueScales: UnsafePointer<Float>, _ isFirst: Bool,
+    _ totals: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<Float>
 ) {
-    sums(tile, Bytes(numbers: values, scales: valueScales), totals, out)
+    sums(tile, Bytes(numbers: values, scales: valueScales), isFirst, totals, out)
 }
 
 /// Keys or values as a cache keeps them: sixteen numbers as floats, and what a position's numbers are multiplied by.
@@ -277,15 +277,17 @@ private func most(_ best: F16, _ tile: QueryTile, _ i: Int) -> Float {
 
 @inline(__always)
 private func sums<Values: Stored>(
-    _ tile: QueryTile, _ values: Values, _ totals: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
+    _ tile: QueryTile, _ values: Values, _ isFirst: Bool, _ totals: UnsafePointer<Float>?,
+    _ out: UnsafeMutablePointer<Float>
 ) {
+    if isFirst { for i in 0..<tile.rows { (out + i &* tile.stride).update(repeating: 0, count: tile.width) } }
     switch tile.rows {
     case 1: sumRows(One.self, tile, values, out)
     case 2: sumRows(Two.self, tile, values, out)
     case 3: sumRows(Three.self, tile, values, out)
     default: sumRows(Four.self, tile, values, out)
     }
-    for i in 0..<tile.rows { endRow(tile, i, values, totals[i], out + i &* tile.stride) }
+    for i in 0..<tile.rows { endRow(tile, i, values, totals.map { $0[i] }, out + i &* tile.stride) }
 }
 
 /// Sums over the positions that all rows see, as many columns at a time as there are registers for. The positions
@@ -295,7 +297,6 @@ private func sumRows<R: Rows, Values: Stored>(
     _: R.Type, _ tile: QueryTile, _ values: Values, _ out: UnsafeMutablePointer<Float>
 ) {
     let vectors = R.count == 1 || accumulators >= 16 ? 4 : (R.count == 2 ? 2 : 1)
-    for i in 0..<R.count { (out + i &* tile.stride).update(repeating: 0, count: tile.width) }
     var first = 0
     while first < tile.counts[0] {
         let positions = first..<Swift.min(first &+ 64, tile.counts[0])
@@ -342,19 +343,20 @@ private func sumColumns<R: Rows, Values: Stored>(
     if vectors > 3 { d.each { i, sum in store(sum, out + (i &* tile.stride &+ 48)) } }
 }
 
-/// The positions that only this row and later ones see, and the division.
+/// The positions that only this row and later ones see, and the division if these are the last positions.
 @inline(__always)
 private func endRow<Values: Stored>(
-    _ tile: QueryTile, _ i: Int, _ values: Values, _ total: Float, _ out: UnsafeMutablePointer<Float>
+    _ tile: QueryTile, _ i: Int, _ values: Values, _ total: Float?, _ out: UnsafeMutablePointer<Float>
 ) {
     let weights = tile.scores + i &* tile.stride
+    guard total != nil || tile.counts[i] > tile.counts[0] else { return }
     var j = 0
     while j < tile.width {
         var sum = load(out + j)
         for t in tile.counts[0]..<tile.counts[i] {
             sum += values.vector(t &* tile.width &+ j) * (weights[t] * values.factor(t))
         }
-        store(sum / total, out + j)
+        store(total.map { sum / $0 } ?? sum, out + j)
         j &+= 16
     }
 }

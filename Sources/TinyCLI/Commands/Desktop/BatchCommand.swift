@@ -28,8 +28,11 @@ extension Command {
             .context,
             Option(
                 "parallel", "j", value: "N",
-                "generate N texts at a time, which reads the weights once for all of them (default: 16, or as many as fit "
-                    + "a half of the free memory)"),
+                "generate N texts at a time, which reads the weights once for all of them (default: 16)"),
+            Option(
+                "cache-tokens", value: "N",
+                "keep at most N tokens of all texts together, and of ended ones for texts that begin alike; a text waits "
+                    + "until it fits (default: the contexts of all, or as many as fit a half of the free memory)"),
             Option("in-order", "answers in the order of the input, and not as they are finished"),
             Option(
                 "resume", value: "FILE", "skip the ids that FILE, output of an earlier run, answers without an error"),
@@ -71,27 +74,31 @@ private func runBatch(_ arguments: Arguments) throws {
     let options = try Session.Options(arguments)
     let model = try Model.open(path, arguments)
     try options.requirePredictors(of: model)
-    let places = try parallel ?? placesThatFit(model, options)
+    let places = parallel ?? 16
+    let cachedTokens = try arguments.integer("cache-tokens", in: 1...1 << 40) ?? tokensThatFit(model, options, places)
     // A model without a template answers prompts, and one whose template cannot be run: messages get the error.
     let chat = Result { try ChatSetup(arguments, model.tokenizer) }
     if arguments.has("template") || arguments.has("template-arg") { _ = try chat.get() }
     let runner = BatchRunner(
-        try Batch(model, places: places, options), defaults: defaults, answered: answered, chat: chat,
+        try Batch(model, places: places, cachedTokens: cachedTokens, options), defaults: defaults, answered: answered,
+        chat: chat,
         inOrder: arguments.has("in-order") || places == 1)
     try runner.run()
     try Signals.check()
 }
 
-/// As many places as fit the memory limit, or a half of the free memory, 16 at most.
-private func placesThatFit(_ model: Model, _ options: Session.Options) throws -> Int {
-    let shared = Session.Options.modelBytes(model)
-    let limit = options.memoryLimit ?? shared + freeMemory() / 2
+/// As many contexts as fit a half of the free memory; 0 for those of all places, or if there is a memory limit, which is
+/// kept otherwise.
+private func tokensThatFit(_ model: Model, _ options: Session.Options, _ places: Int) throws -> Int {
+    guard options.memoryLimit == nil else { return 0 }
+    let limit = Session.Options.modelBytes(model) + freeMemory() / 2
     let context = options.wantedContext(model)
-    for places in [16, 8, 4, 2] {
-        let needed = try options.memoryNeeded(model, context: context, blockSize: options.blockSize, places: places)
-        if needed <= limit { return places }
+    for contexts in sequence(first: places, next: { $0 > 1 ? $0 / 2 : nil }) {
+        let needed = try options.memoryNeeded(
+            model, context: context, blockSize: options.blockSize, places: places, cachedTokens: contexts * context)
+        if needed <= limit { return contexts * context }
     }
-    return 1
+    return context
 }
 
 /// The ids that an earlier output answers. If this output is appended to it, an incomplete last line is removed.

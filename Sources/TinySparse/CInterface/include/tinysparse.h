@@ -138,7 +138,9 @@ int tinysparse_generate(
 
 /* Several texts at a time: the weights are read once for all of them. Each text is the one that it is alone, whatever its
  * company. `options` is a JSON object or NULL: as for a session, whose context is that of each text, and {"places": 8}, how
- * many texts are at work at a time, 1 to 256; others wait. */
+ * many texts are at work at a time, 1 to 256; others wait. {"cached_tokens": N}: most tokens that are kept of all texts
+ * together, those that several begin with once, and of ended ones for texts that begin alike; at least a context. 0, the
+ * default, stands for the contexts of all places. A text waits until all the tokens that it may come to fit. */
 tinysparse_batch *tinysparse_batch_open(
     const tinysparse_model *model, const char *options, int *status, char *message, size_t message_size);
 

@@ -49,7 +49,7 @@ final class Attention {
         heads = try AlignedBuffer(capacity * config.dQuery, in: memory)
         quantized = try Activations(width: config.dQuery, capacity: capacity, in: memory)
         paddedWidth = paddedHead(config.headDim)
-        stride = 2 * paddedWidth + KVCache.room(contextLimit) + QueryTile.keyBlock
+        stride = 2 * paddedWidth + KVPages.room(contextLimit) + QueryTile.keyBlock
         scratchSize = QueryTile.most * stride + 16
         scratch = try AlignedBuffer(context.pool.threads * scratchSize, in: memory)
     }

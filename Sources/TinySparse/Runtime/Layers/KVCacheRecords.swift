@@ -9,19 +9,22 @@
 // Little-endian, without padding.
 
 extension KVCache {
+    private var heads: Int { pages.heads }
+    private var headDim: Int { pages.headDim }
+
     /// Bytes of a record of `count` positions.
     func recordBytes(_ count: Int) -> Int {
-        let rows = 2 * heads * count
-        return switch keys {
-        case .half: rows * headDim * MemoryLayout<UInt16>.stride
-        case .int8: rows * (headDim + MemoryLayout<Float>.stride)
+        let rows = 2 * pages.heads * count
+        return switch pages.type {
+        case .half: rows * pages.headDim * MemoryLayout<UInt16>.stride
+        case .int8: rows * (pages.headDim + MemoryLayout<Float>.stride)
         }
     }
 
     /// Copies some positions of a layer to a record.
     /// - Parameter record: `recordBytes(positions.count)` bytes, aligned for `Float`.
     func write(_ layer: Int, _ positions: Range<Int>, to record: UnsafeMutableRawPointer) {
-        switch (keys, values) {
+        switch (pages.keys, pages.values) {
         case (.half(let k), .half(let v)):
             pack(
                 k, v, layer, positions,
@@ -30,9 +33,11 @@ extension KVCache {
             let count = positions.count, rows = heads * count
             let scales = record.bindMemory(to: Float.self, capacity: 2 * rows)
             for head in 0..<heads {
-                let place = place(layer, head, positions.lowerBound)
-                (scales + head * count).update(from: keyScales + place, count: count)
-                (scales + rows + head * count).update(from: valueScales + place, count: count)
+                for (i, position) in positions.enumerated() {
+                    let place = place(layer, head, position)
+                    scales[head * count + i] = keyScales[place]
+                    scales[rows + head * count + i] = valueScales[place]
+                }
             }
             pack(
                 k, v, layer, positions,
@@ -44,7 +49,7 @@ extension KVCache {
     /// Takes over some positions of a layer from a record, whose first ones they are.
     /// - Parameter stored: how many positions the record has.
     func read(_ layer: Int, _ positions: Range<Int>, stored: Int, from record: UnsafeRawPointer) {
-        switch (keys, values) {
+        switch (pages.keys, pages.values) {
         case (.half(let k), .half(let v)):
             unpack(
                 record.bindMemory(to: UInt16.self, capacity: 2 * heads * stored * headDim), stored, layer, positions,
@@ -53,9 +58,11 @@ extension KVCache {
             let rows = heads * stored
             let scales = record.bindMemory(to: Float.self, capacity: 2 * rows)
             for head in 0..<heads {
-                let place = place(layer, head, positions.lowerBound)
-                (keyScales + place).update(from: scales + head * stored, count: positions.count)
-                (valueScales + place).update(from: scales + rows + head * stored, count: positions.count)
+                for (i, position) in positions.enumerated() {
+                    let place = place(layer, head, position)
+                    keyScales[place] = scales[head * stored + i]
+                    valueScales[place] = scales[rows + head * stored + i]
+                }
             }
             let numbers = UnsafeRawPointer(scales + 2 * rows).bindMemory(to: Int8.self, capacity: 2 * rows * headDim)
             unpack(numbers, stored, layer, positions, to: k, v)
@@ -69,7 +76,7 @@ extension KVCache {
         let rows = 2 * heads * count
         // Without branches, which would keep the loops from vectors.
         var found: UInt32 = 0
-        switch keys {
+        switch pages.type {
         case .half:
             let halfs = record.bindMemory(to: UInt16.self, capacity: rows * headDim)
             for i in 0..<rows * headDim { found |= halfs[i] & 0x7C00 == 0x7C00 ? 1 : 0 }
@@ -90,11 +97,10 @@ extension KVCache {
     ) {
         let valueNumbers = numbers + heads * positions.count * headDim
         for head in 0..<heads {
-            let first = place(layer, head, positions.lowerBound)
-            for i in 0..<positions.count {
-                let row = (head * positions.count + i) * headDim
-                gather(keys, first + i, into: numbers + row)
-                (valueNumbers + row).update(from: values + (first + i) * width, count: headDim)
+            for (i, position) in positions.enumerated() {
+                let row = (head * positions.count + i) * headDim, place = place(layer, head, position)
+                pages.gather(keys, place, into: numbers + row)
+                (valueNumbers + row).update(from: values + place * pages.width, count: headDim)
             }
         }
     }
@@ -105,11 +111,10 @@ extension KVCache {
     ) {
         let valueNumbers = numbers + heads * stored * headDim
         for head in 0..<heads {
-            let first = place(layer, head, positions.lowerBound)
-            for i in 0..<positions.count {
-                let row = (head * stored + i) * headDim
-                spread(numbers + row, into: keys, first + i)
-                (values + (first + i) * width).update(from: valueNumbers + row, count: headDim)
+            for (i, position) in positions.enumerated() {
+                let row = (head * stored + i) * headDim, place = place(layer, head, position)
+                pages.spread(numbers + row, into: keys, place)
+                (values + place * pages.width).update(from: valueNumbers + row, count: headDim)
             }
         }
     }

@@ -3,6 +3,7 @@
 import SIMDKernels
 import TinyFormats
 import TinyPlatform
+import TinySupport
 import TinyTokenizer
 
 /// Several texts of one model, generated together: the weights are read once for all of them at every step, which is what
@@ -50,11 +51,13 @@ public final class Batch {
     public let contextLimit: Int
     /// Most sequences at a time; more wait.
     public let places: Int
+    /// Most tokens whose keys and values are kept, of all sequences together: those that several read alike count once.
+    public var cachedTokens: Int { pages.count * pages.positions }
     /// The kernel set in use.
     public let kernelName: String
     /// Shares that work is cut into; no more threads run than there are cores.
     public var threads: Int { pool.threads }
-    /// Tokens of prompts that were found in the caches of others, and not evaluated again.
+    /// Tokens of prompts that others had read, and that were not evaluated again.
     public private(set) var sharedTokens = 0
 
     /// Whether decoding leaves neurons or heads out.
@@ -62,25 +65,42 @@ public final class Batch {
     private let pool: WorkerPool
     private let forward: ForwardPass
     private let logits: AlignedBuffer<Float>
-    private var free: [BatchPlace]
+    private let pages: KVPages
+    private let tree: PrefixTree
+    /// The page tables of places without a sequence.
+    private var free: [KVCache]
     private var waiting: [Request] = []
     private var running: [BatchSequence] = []
     private var nextID = 0
-    private var steps = 0
     /// Tokens of prompts evaluated in one step while others decode, which wait for it.
     package static let prefillPiece = 64
+    /// Tokens of a beginning that a sequence waits for another to read.
+    private static let worthWaiting = 16
 
     /// - Parameters:
     ///   - places: most sequences at a time, 1 to 256.
+    ///   - cachedTokens: most tokens whose keys and values are kept, of all sequences together, rounded up to pages; at
+    ///     least a context. A sequence waits until all it may need is there. 0 for the contexts of all places, or less if
+    ///     the options have a limit to the memory.
     ///   - options: as of a session; the context is that of each sequence.
     /// - Throws: `RuntimeError` for invalid options, or memory that is not there.
-    public init(_ model: Model, places: Int, _ options: Session.Options = Session.Options()) throws(RuntimeError) {
+    public convenience init(
+        _ model: Model, places: Int, cachedTokens: Int = 0, _ options: Session.Options = Session.Options()
+    ) throws(RuntimeError) {
+        try self.init(model, places: places, cachedTokens: cachedTokens, pageSize: BatchShape.pageSize, options)
+    }
+
+    /// - Parameter pageSize: positions in a page.
+    package init(
+        _ model: Model, places: Int, cachedTokens: Int = 0, pageSize: Int, _ options: Session.Options
+    ) throws(RuntimeError) {
         guard 1...256 ~= places else { throw .badOption("\(places) places; 1 to 256 are possible") }
         if case .off = options.speculation {
         } else {
             throw .badOption("a batch makes no drafts: it has blocks of many sequences")
         }
-        let (context, blockSize) = try options.fitted(to: model, places: places)
+        let wanted = BatchShape(places: places, cachedTokens: cachedTokens, pageSize: pageSize)
+        let (context, blockSize, shape) = try options.fitted(to: model, wanted)
         self.model = model
         self.places = places
         contextLimit = context
@@ -89,9 +109,11 @@ public final class Batch {
         let kernels = try options.kernelTable()
         kernelName = kernels.name
         let buffers = try options.buffers(
-            model, context: context, blockSize: blockSize, places: places, kernels, pool, in: memory)
+            model, context: context, blockSize: blockSize, shape, kernels, pool, in: memory)
         (forward, logits) = (buffers.forward, buffers.logits)
-        free = buffers.caches.map { BatchPlace($0) }
+        pages = buffers.caches[0].pages
+        tree = PrefixTree(pages: pages.count, positions: pages.positions)
+        free = buffers.caches
         isSparse = options.sparsity.isOn
     }
 
@@ -126,7 +148,6 @@ public final class Batch {
     /// - Returns: what came of those, in the order in which they were added.
     /// - Complexity: O(weights + the contexts of the sequences).
     public func step() -> [Output] {
-        steps += 1
         var outputs = dropCancelled()
         admit()
         let before = running.map { $0.state.generated.count }
@@ -149,32 +170,31 @@ public final class Batch {
         return cancelled.map { Output(id: $0.id, text: "", tokens: 0, reason: $0.state.reason, error: nil) }
     }
 
-    /// Gives places to sequences that wait, and to each what others have of its prompt.
+    /// Gives places to sequences that wait, in their order, while all the pages that they may need can be had. What another
+    /// is reading of a beginning that they share is waited for, too.
     private func admit() {
-        while !waiting.isEmpty, !free.isEmpty {
-            let request = waiting.removeFirst()
-            // The place that has most of the prompt; of equals, what was used longest ago.
-            let best = free.indices.max { a, b in
-                let (x, y) = (free[a].shared(with: request.prompt), free[b].shared(with: request.prompt))
-                return x != y ? x < y : free[a].age > free[b].age
-            }!
-            let place = free.remove(at: best)
-            var shared = place.shared(with: request.prompt)
-            let others = (free + running.map { $0.place }).map { ($0, $0.shared(with: request.prompt)) }
-            if let (other, count) = others.max(by: { $0.1 < $1.1 }), count > shared {
-                place.copy(count, from: other)
-                shared = count
-            }
-            place.keep(shared)
-            sharedTokens += shared
-            running.append(BatchSequence(request, place))
+        while let request = waiting.first, let cache = free.last, !isBeingRead(request.prompt) {
+            let place = SequenceCache(cache, tree, request, limit: contextLimit)
+            guard place.begin(request.prompt, beside: running.reduce(0) { $0 + $1.cache.reserved }) else { return }
+            sharedTokens += place.tokens.count
+            free.removeLast()
+            running.append(BatchSequence(waiting.removeFirst(), place))
+        }
+    }
+
+    /// Whether a sequence is reading what a prompt begins with: soon that need not be read again.
+    private func isBeingRead(_ prompt: [Int32]) -> Bool {
+        let text = prompt.dropLast(), known = tree.match(text).count
+        return running.contains { other in
+            guard !other.prompt.isEmpty, !other.hasEnded else { return false }
+            return (other.cache.tokens + other.prompt).commonPrefix(with: text) >= known + Self.worthWaiting
         }
     }
 
     private func release() {
         for sequence in running where sequence.hasEnded {
-            sequence.place.age = steps
-            free.append(sequence.place)
+            sequence.cache.end()
+            free.append(sequence.cache.cache)
         }
         running.removeAll { $0.hasEnded }
     }
@@ -188,8 +208,9 @@ public final class Batch {
             let some = Array(ready[first..<min(first + forward.blockSize, ready.count)])
             var block = TokenBlock()
             for sequence in some {
+                sequence.cache.makeRoom(for: 1)
                 block.append(
-                    CollectionOfOne(sequence.pending!), at: sequence.place.tokens.count, sequence.place.cache)
+                    CollectionOfOne(sequence.pending!), at: sequence.cache.tokens.count, sequence.cache.cache)
             }
             forward.run(block)
             for sequence in some { sequence.evaluatedPending(dense: !isSparse) }
@@ -205,7 +226,8 @@ public final class Batch {
         var room = isDecoding ? min(Self.prefillPiece, forward.blockSize) : forward.blockSize
         for sequence in running where !sequence.prompt.isEmpty && !sequence.hasEnded && room > 0 {
             let count = min(sequence.prompt.count, room)
-            block.append(sequence.prompt.prefix(count), at: sequence.place.tokens.count, sequence.place.cache)
+            sequence.cache.makeRoom(for: count)
+            block.append(sequence.prompt.prefix(count), at: sequence.cache.tokens.count, sequence.cache.cache)
             parts.append((sequence, count))
             room -= count
         }

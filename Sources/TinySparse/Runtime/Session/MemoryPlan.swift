@@ -15,33 +15,66 @@ struct SessionBuffers {
     let speculator: Speculator?
 }
 
+/// How many sequences a batch has, and their pages.
+struct BatchShape {
+    /// Positions in a page: enough that attention reads long runs, and few enough that little of the last one is left over.
+    static let pageSize = 64
+
+    let places: Int
+    /// Tokens whose keys and values are kept; 0 for some contexts.
+    let cachedTokens: Int
+    let pageSize: Int
+    /// How many contexts are kept if `cachedTokens` is 0.
+    var contexts: Int
+
+    init(places: Int, cachedTokens: Int = 0, pageSize: Int = Self.pageSize) {
+        (self.places, self.cachedTokens, self.pageSize) = (places, cachedTokens, pageSize)
+        contexts = places
+    }
+
+    /// Pages that a batch of this shape has.
+    func pages(context: Int) -> Int {
+        func pages(_ tokens: Int) -> Int { (tokens + pageSize - 1) / pageSize }
+        return cachedTokens == 0 ? contexts * pages(context) : pages(cachedTokens)
+    }
+}
+
 extension Session.Options {
     /// What the process takes besides models and sessions: code, stacks, the allocator's rest.
     private static let programBytes = 12 << 20
     /// What a worker's stack takes, about.
     private static let stackBytes = 1 << 16
 
-    /// Bytes that a process needs with this model and one session with these options, all of the context in
+    /// Bytes that a process needs with this model and one session, or `Batch`, with these options, all of the context in
     /// use. The weights count in full: mapped pages can be given back, but a token needs all of them.
     ///
     /// - Parameters:
     ///   - context: most tokens the session can hold.
     ///   - blockSize: most tokens of a prompt that go through a layer together.
-    ///   - places: sequences of a `Batch`, or 1 for a session.
+    ///   - places: sequences of a `Batch`, or nil for a session.
+    ///   - cachedTokens: of a batch; 0 for the contexts of all places.
     /// - Throws: `RuntimeError` for a kernel set that this CPU or build does not have.
     public func memoryNeeded(
-        _ model: Model, context: Int, blockSize: Int, places: Int = 1
+        _ model: Model, context: Int, blockSize: Int, places: Int? = nil, cachedTokens: Int = 0
+    ) throws(RuntimeError) -> Int {
+        try memoryNeeded(
+            model, context: context, blockSize: blockSize,
+            places.map { BatchShape(places: $0, cachedTokens: cachedTokens) })
+    }
+
+    private func memoryNeeded(
+        _ model: Model, context: Int, blockSize: Int, _ shape: BatchShape?
     ) throws(RuntimeError) -> Int {
         let memory = SessionMemory(isPlan: true)
         let threads = threads == 0 ? availableCores : threads
         // A pool of one core starts no threads.
         _ = try buffers(
-            model, context: context, blockSize: blockSize, places: places, kernelTable(),
+            model, context: context, blockSize: blockSize, shape, kernelTable(),
             WorkerPool(threads: threads, cores: 1), in: memory)
         var models = Self.modelBytes(model)
         if case .draftModel(let draft) = speculation { models += Self.modelBytes(draft) - Self.programBytes }
         let (sum, overflow) = memory.bytes.addingReportingOverflow(
-            models + threads * Self.stackBytes + places * context * MemoryLayout<Int32>.stride)
+            models + threads * Self.stackBytes + (shape?.places ?? 1) * context * MemoryLayout<Int32>.stride)
         return overflow ? Int.max : sum
     }
 
@@ -60,24 +93,34 @@ extension Session.Options {
         }
     }
 
-    /// Everything that a session, or a batch of `places` sequences, allocates or plans to.
+    /// Everything that a session, or a batch, allocates or plans to.
+    /// - Parameter shape: of a batch; nil for a session.
     func buffers(
-        _ model: Model, context: Int, blockSize: Int, places: Int = 1, _ kernels: KernelTable, _ pool: WorkerPool,
+        _ model: Model, context: Int, blockSize: Int, _ shape: BatchShape?, _ kernels: KernelTable, _ pool: WorkerPool,
         in memory: SessionMemory,
         selector: ForwardPass.SelectorFactory? = nil
     ) throws(RuntimeError) -> SessionBuffers {
         let forward = try ForwardPass(
             model, kernels: kernels, pool: pool, contextLimit: context, blockSize: blockSize, sparsity: sparsity,
             screensHead: screensHead, in: memory, selector: selector)
-        let caches = try (0..<places).map { _ throws(RuntimeError) in
-            try KVCache(model.config, limit: context, type: cacheType, in: memory)
-        }
+        let caches = try caches(model, context: context, shape, in: memory)
         let speculator = try speculator(
             model, forward, caches[0], context: context, blockSize: blockSize, kernels, pool, in: memory)
-        let rows = speculator == nil ? places : min(Speculation.longest + 1, blockSize)
+        let rows = speculator == nil ? caches.count : min(Speculation.longest + 1, blockSize)
         return SessionBuffers(
             forward: forward, caches: caches, logits: try AlignedBuffer(rows * model.config.vocabularySize, in: memory),
             speculator: speculator)
+    }
+
+    /// A session's cache is one page.
+    private func caches(
+        _ model: Model, context: Int, _ shape: BatchShape?, in memory: SessionMemory
+    ) throws(RuntimeError) -> [KVCache] {
+        let pages = try KVPages(
+            model.config, positions: shape?.pageSize ?? context, count: shape?.pages(context: context) ?? 1,
+            type: cacheType, in: memory)
+        guard let shape else { return [try KVCache(onePage: pages, in: memory)] }
+        return try (0..<shape.places).map { _ throws(RuntimeError) in try KVCache(pages, limit: context, in: memory) }
     }
 
     /// What makes drafts; nil without speculation.
@@ -127,24 +170,33 @@ extension Session.Options {
         context == 0 ? min(model.config.contextLength, 8192) : context
     }
 
-    /// The context and block size to use: those asked for, or less if there is a limit to the memory.
+    /// The context and block size to use, and a batch's shape: those asked for, or less if there is a limit to the memory.
+    /// - Parameter shape: of a batch; nil for a session.
     /// - Throws: `RuntimeError.badOption` for numbers out of range, or if nothing useful fits.
-    func fitted(to model: Model, places: Int = 1) throws(RuntimeError) -> (context: Int, blockSize: Int) {
+    func fitted(
+        to model: Model, _ shape: BatchShape? = nil
+    ) throws(RuntimeError) -> (context: Int, blockSize: Int, shape: BatchShape?) {
         try check(model)
-        let most = wantedContext(model)
+        var shape = shape
+        let most = try wantedContext(model, shape)
         let largest = min(blockSize, most)
-        guard let memoryLimit else { return (most, largest) }
+        guard let memoryLimit else { return (most, largest, shape) }
         func fits(_ context: Int, _ block: Int) throws(RuntimeError) -> Bool {
-            try memoryNeeded(model, context: context, blockSize: block, places: places) <= memoryLimit
+            try memoryNeeded(model, context: context, blockSize: block, shape) <= memoryLimit
         }
         // Small blocks cost speed, a short context costs memory of the text: first the blocks, down to where
         // they save nothing any more.
         let blocks = sequence(first: largest) { $0 > 4 ? max($0 / 2, 4) : nil }
-        for block in blocks where try fits(most, block) { return (most, block) }
+        for block in blocks where try fits(most, block) { return (most, block, shape) }
         let smallest = min(largest, 4)
+        // Texts seldom fill their contexts: what all have together goes before what each can have.
+        while let contexts = shape?.contexts, contexts > 1, shape?.cachedTokens == 0 {
+            shape?.contexts = contexts / 2
+            if try fits(most, smallest) { return (most, smallest, shape) }
+        }
         let least = context == 0 ? min(most, 64) : most
         guard try fits(least, smallest) else {
-            let need = try memoryNeeded(model, context: least, blockSize: smallest, places: places)
+            let need = try memoryNeeded(model, context: least, blockSize: smallest, shape)
             throw .badOption(
                 "\(memoryLimit) bytes of memory are too little: a context of \(least) tokens needs \(need)"
                     + (cacheType == .half ? "; a cache of int8 needs less" : "")
@@ -156,11 +208,21 @@ extension Session.Options {
             let middle = (low + high) / 2
             if try fits(middle, smallest) { low = middle } else { high = middle }
         }
-        return (low, smallest)
+        return (low, smallest, shape)
+    }
+
+    /// The context to use if there is no limit to the memory: at most what a batch keeps of all texts.
+    private func wantedContext(_ model: Model, _ shape: BatchShape?) throws(RuntimeError) -> Int {
+        let wanted = wantedContext(model)
+        guard let tokens = shape?.cachedTokens, tokens != 0 else { return wanted }
+        guard max(context, 1)...1 << 40 ~= tokens else {
+            throw .badOption("a cache of \(tokens) tokens for contexts of \(wanted)")
+        }
+        return min(wanted, tokens)
     }
 }
 
 extension ModelConfig {
     /// Bytes of the KV cache that a token takes, in half precision.
-    package var cacheBytesPerToken: Int { KVCache.bytesPerPosition(self) }
+    package var cacheBytesPerToken: Int { KVPages.bytesPerPosition(self) }
 }

@@ -66,14 +66,14 @@ public struct SavedState {
         let record = SavedStateRecord(cache, positions: Self.piece, seed: tokensHash)
         var offset = SavedStateHeader.size + 4 * tokens.count + 8
         let (full, rest) = tokens.count.quotientAndRemainder(dividingBy: Self.piece)
-        let size = offset + cache.layers * (full * record.size(Self.piece) + (rest > 0 ? record.size(rest) : 0))
+        let size = offset + cache.pages.layers * (full * record.size(Self.piece) + (rest > 0 ? record.size(rest) : 0))
         guard file.size == size else {
             throw SavedStateHeader.problem(
                 .truncated, path, "keys and values", "the file has \(file.size) bytes instead of \(size)")
         }
         for start in stride(from: 0, to: count, by: Self.piece) {
             let stored = min(Self.piece, tokens.count - start)
-            for layer in 0..<cache.layers {
+            for layer in 0..<cache.pages.layers {
                 try file.read(into: record.bytes(stored), at: offset)
                 try record.take(layer, start..<min(start + Self.piece, count), stored: stored, path)
                 offset += record.size(stored)
@@ -99,7 +99,7 @@ public struct SavedState {
         var offset = head.count
         for start in stride(from: 0, to: count, by: piece) {
             let positions = start..<min(start + piece, count)
-            for layer in 0..<session.cache.layers {
+            for layer in 0..<session.cache.pages.layers {
                 try record.fill(layer, positions, path)
                 try file.write(UnsafeRawBufferPointer(record.bytes(positions.count)), at: offset)
                 offset += record.size(positions.count)

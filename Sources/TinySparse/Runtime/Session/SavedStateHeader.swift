@@ -42,7 +42,7 @@ struct SavedStateHeader {
         var rotations: UInt32 = 0
         if case .rope(let rope) = config.positions, rope.usesLongFactors(context: context) { rotations |= 1 }
         if let rope = config.localRope, rope.usesLongFactors(context: context) { rotations |= 2 }
-        return (session.cache.type == .half ? 0 : 1, rotations)
+        return (session.cache.pages.type == .half ? 0 : 1, rotations)
     }
 
     /// The bytes of the header.

@@ -94,7 +94,7 @@ public final class Session {
     package convenience init(
         _ model: Model, _ options: Options, selector: ForwardPass.SelectorFactory?
     ) throws(RuntimeError) {
-        let (context, blockSize) = try options.fitted(to: model)
+        let (context, blockSize, _) = try options.fitted(to: model)
         let pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
         try self.init(
             model, options, context: context, blockSize: blockSize, options.kernelTable(), pool, in: SessionMemory(),
@@ -112,7 +112,7 @@ public final class Session {
         contextLimit = context
         kernelName = kernels.name
         let buffers = try options.buffers(
-            model, context: context, blockSize: blockSize, kernels, pool, in: memory, selector: selector)
+            model, context: context, blockSize: blockSize, nil, kernels, pool, in: memory, selector: selector)
         (forward, cache, lastLogits) = (buffers.forward, buffers.caches[0], buffers.logits)
         speculator = buffers.speculator
         isDense = options.speculation.isDense
