@@ -140,7 +140,7 @@ final class FourBitTests: XCTestCase {
         let scalar = try scalarKernels()
         var random = Random(24)
         for turn in 0..<100 {
-            let count = turn % 41 + 1, groups = random.int(1...5), tokens = turn % 8 + 1
+            let count = turn % 41 + 1, groups = random.int(1...5), tokens = turn % 19 + 1
             let total = count + random.int(1...20), first = random.int(0...total - count)
             let w = TestBlocks(&random, rows: total, groups: groups, bias: turn % 2 == 0, extreme: turn % 5 == 0)
             let x = self.tokens(&random, groups: groups, tokens: tokens, extreme: turn % 7 == 0)

@@ -81,7 +81,7 @@ final class KernelEqualityTests: XCTestCase {
         var random = Random(8)
         for turn in 0..<(TestTier.isFull ? 120 : 40) {
             let (a, b, scale) = kinds(turn)
-            let count = turn % 37 + 1, groups = random.int(1...5), tokens = turn % 8 + 1
+            let count = turn % 37 + 1, groups = random.int(1...5), tokens = turn % 19 + 1
             let total = max(count, groups * 64) + random.int(0...9)
             let w = matrix(
                 &random, rows: total, stride: groups * 64, outputs: total, bias: turn % 2 == 0, a, scale)

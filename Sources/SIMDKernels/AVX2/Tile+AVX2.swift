@@ -7,6 +7,7 @@ import _Builtin_intrinsics.intel
 /// A tile is 16 outputs wide: for every four inputs, 16 times the four weights, 64 bytes. A register
 /// holds eight outputs, four broadcast activations meet it in one step, and no sum crosses lanes.
 let tileRows = 16
+let tileTokens = 8
 
 func packRows(
     _ w: WeightRows, _ first: Int, _ count: Int, _ groups: Int, _ tile: UnsafeMutableRawPointer

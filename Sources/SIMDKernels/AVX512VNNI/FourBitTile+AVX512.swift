@@ -7,6 +7,7 @@ import _Builtin_intrinsics.intel
 /// A tile is two blocks, 32 outputs. For each group: eight times the four inputs of both half groups for
 /// both blocks (a byte a weight, 256 bytes), then d and m as floats, half group by half group, block by block.
 let tileBlocks = 2
+let blockTileTokens = 8
 
 private let tileGroupBytes = 2560
 

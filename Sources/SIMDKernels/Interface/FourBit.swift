@@ -17,18 +17,21 @@ package struct FourBitKernels: Sendable {
     package let rowDots: FourBitDots
     /// Blocks in a tile.
     package let tileBlocks: Int
+    /// From how many tokens on tiles are faster than `rowDots`.
+    package let tileTokens: Int
     package let packRows: PackBlocks
     package let tileDots: BlockTileDots
     package let expandRow: ExpandFourBitRow
 
     package init(
-        halfSums: @escaping HalfSums, rowDots: @escaping FourBitDots, tileBlocks: Int,
+        halfSums: @escaping HalfSums, rowDots: @escaping FourBitDots, tileBlocks: Int, tileTokens: Int,
         packRows: @escaping PackBlocks, tileDots: @escaping BlockTileDots,
         expandRow: @escaping ExpandFourBitRow
     ) {
         self.halfSums = halfSums
         self.rowDots = rowDots
         self.tileBlocks = tileBlocks
+        self.tileTokens = tileTokens
         self.packRows = packRows
         self.tileDots = tileDots
         self.expandRow = expandRow

@@ -15,6 +15,8 @@ package final class KernelTable: Sendable {
     package let groupSums: GroupSums
     package let sparseNeuronSums: SparseNeuronSums
     package let tileRows: Int
+    /// From how many tokens on tiles are faster than `rowDots`.
+    package let tileTokens: Int
     package let packRows: PackRows
     package let packColumns: PackColumns
     package let tileDots: TileDots
@@ -48,7 +50,7 @@ package final class KernelTable: Sendable {
     package init(
         name: String, rowDots: @escaping RowDots, neuronSums: @escaping NeuronSums,
         neuronGroups: @escaping NeuronGroups, groupSums: @escaping GroupSums,
-        sparseNeuronSums: @escaping SparseNeuronSums, tileRows: Int,
+        sparseNeuronSums: @escaping SparseNeuronSums, tileRows: Int, tileTokens: Int,
         packRows: @escaping PackRows, packColumns: @escaping PackColumns, tileDots: @escaping TileDots,
         quantize: @escaping Quantize, expandRow: @escaping ExpandRow, add: @escaping Combine,
         rmsNorm: @escaping RMSNorm, layerNorm: @escaping LayerNorm, rope: @escaping Rope,
@@ -69,6 +71,7 @@ package final class KernelTable: Sendable {
         self.groupSums = groupSums
         self.sparseNeuronSums = sparseNeuronSums
         self.tileRows = tileRows
+        self.tileTokens = tileTokens
         self.packRows = packRows
         self.packColumns = packColumns
         self.tileDots = tileDots

@@ -5,6 +5,7 @@
 import KernelTable
 
 let tileRows = 16
+let tileTokens = 8
 
 func rowDots(
     _ w: WeightRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int,

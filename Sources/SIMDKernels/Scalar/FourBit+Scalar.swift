@@ -5,6 +5,7 @@
 import KernelTable
 
 let tileBlocks = 1
+let blockTileTokens = 8
 
 /// What a half group of sixteen rows adds, without the activations' scale.
 @inline(__always)

@@ -7,6 +7,7 @@ import _Builtin_intrinsics.arm.neon
 /// A tile is 16 outputs wide: for every four inputs, four registers of four outputs each, 64 bytes. Four
 /// activations, spread over a register, meet each of them in one step, and no sum crosses lanes.
 let tileRows = 16
+let tileTokens = 8
 
 func packRows(
     _ w: WeightRows, _ first: Int, _ count: Int, _ groups: Int, _ tile: UnsafeMutableRawPointer

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Compiled once in every instruction set's target: what the kernels for 4-bit weights have in common. Each set brings
-// `halfGroup`, what a half group of sixteen rows adds.
+// `halfGroup`, what a half group of sixteen rows adds, and that for AVX-512 `addGroup`, too.
 
 import KernelTable
 
@@ -47,6 +47,9 @@ func fourBitDots(
     _ w: FourBitRows, _ rows: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
     _ halves: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
+    if tokens > 1, rows == nil, first & 15 == 0 {
+        return fewTokens(w, first, count, x, tokens, halves, out, outStride)
+    }
     var i = 0
     while i < count {
         let row = rows.map { Int($0[i]) } ?? first &+ i
@@ -64,6 +67,62 @@ func fourBitDots(
         i &+= stored
     }
 }
+
+/// Several tokens and adjacent rows: what is unpacked of a block serves all tokens.
+private func fewTokens(
+    _ w: FourBitRows, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int, _ halves: UnsafePointer<Float>,
+    _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+) {
+    let zero = F16.zero
+    var scratch = (
+        zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero
+    )
+    withUnsafeMutableBytes(of: &scratch) { scratch in
+        let sums = scratch.baseAddress!.assumingMemoryBound(to: F16.self)
+        var i = 0
+        while i < count {
+            let block = w.blocks + ((first &+ i) &>> 4) &* w.blockBytes
+            var t = 0
+            while t < tokens {
+                let some = Swift.min(tokens &- t, 16)
+                blockDots(block, x.token(t), some, halves + 2 &* t &* x.groups, sums)
+                for k in 0..<some {
+                    finishBlock(sums[k], w, first &+ i, count &- i, out + ((t &+ k) &* outStride &+ i))
+                }
+                t &+= some
+            }
+            i &+= 16
+        }
+    }
+}
+
+/// One block times up to sixteen tokens.
+@inline(__always)
+private func blockDots(
+    _ block: UnsafeRawPointer, _ x: QuantizedRows, _ tokens: Int, _ halves: UnsafePointer<Float>,
+    _ sums: UnsafeMutablePointer<F16>
+) {
+    for t in 0..<tokens { sums[t] = .zero }
+    for g in 0..<x.groups {
+        addGroup(block + 2 &* g &* FourBitRows.recordBytes, x, g, tokens, halves + 2 &* g, to: sums)
+    }
+}
+
+#if !KERNELS_AVX512
+/// Adds a group of sixteen rows times some tokens to the tokens' sums.
+@inline(__always)
+func addGroup(
+    _ record: UnsafeRawPointer, _ x: QuantizedRows, _ g: Int, _ tokens: Int, _ halves: UnsafePointer<Float>,
+    to sums: UnsafeMutablePointer<F16>
+) {
+    for t in 0..<tokens {
+        let values = UnsafeRawPointer(x.values) + (t &* x.groups &+ g) &* groupSize, at = 2 &* t &* x.groups
+        let a = halfGroup(record, values, halves[at])
+        let b = halfGroup(record + FourBitRows.recordBytes, values + halfGroupSize, halves[at &+ 1])
+        sums[t] += (a + b) * x.scales[t &* x.groups &+ g]
+    }
+}
+#endif
 
 /// One block times one token.
 @inline(__always)

@@ -11,7 +11,8 @@ package func kernels() -> KernelTable {
     KernelTable(
         name: setName, rowDots: rowDots, neuronSums: neuronSums,
         neuronGroups: neuronGroups, groupSums: groupSums, sparseNeuronSums: sparseNeuronSums,
-        tileRows: tileRows, packRows: packRows, packColumns: packColumns, tileDots: tileDots, quantize: quantize,
+        tileRows: tileRows, tileTokens: tileTokens, packRows: packRows, packColumns: packColumns,
+        tileDots: tileDots, quantize: quantize,
         expandRow: expandRow, add: add, rmsNorm: rmsNorm, layerNorm: layerNorm, rope: rope,
         indicesAtLeast: indicesAtLeast, relu: relu, silu: silu, gelu: gelu, geluErf: geluErf,
         fatRelu: fatRelu, softCap: softCap, largest: largest, sigmoid: sigmoid, floatDots: floatDots,
@@ -19,8 +20,8 @@ package func kernels() -> KernelTable {
         attentionScores: attentionScores, softmaxWeights: softmaxWeights,
         weightedValues: weightedValues, toBytes: toBytes, byteScores: byteScores, byteValues: byteValues,
         fourBit: FourBitKernels(
-            halfSums: halfSums, rowDots: fourBitDots, tileBlocks: tileBlocks, packRows: packBlocks,
-            tileDots: blockTileDots, expandRow: expandFourBitRow),
+            halfSums: halfSums, rowDots: fourBitDots, tileBlocks: tileBlocks, tileTokens: blockTileTokens,
+            packRows: packBlocks, tileDots: blockTileDots, expandRow: expandFourBitRow),
         limits: LimitProbes(
             readBytes: readBytes, multiplyAdds: multiplyAdds, multiplyAddsPerTurn: multiplyAddsPerTurn))
 }

@@ -10,6 +10,7 @@ import KernelTable
 
 /// For each half group the tile has eight times 64 bytes, the four inputs of sixteen rows, then d and m as floats.
 let tileBlocks = 1
+let blockTileTokens = 8
 
 /// What a half group of sixteen rows adds, without the activations' scale.
 @inline(__always)

@@ -14,9 +14,6 @@ final class MatrixProducts {
     /// Sums of half quantization groups (32) of the activations at hand, for 4-bit weights.
     private let subgroupSums: AlignedBuffer<Float>
 
-    /// Below this many tokens packing tiles costs more than it saves.
-    static let tileThreshold = 8
-
     /// - Parameters:
     ///   - widest: the largest number of inputs of any map.
     ///   - capacity: the largest number of tokens.
@@ -34,12 +31,14 @@ final class MatrixProducts {
     /// `target.out[t] = target.map(x[t])` for every target, in one job; maps with a row for each output.
     func multiply(_ x: QuantizedRows, tokens: Int, _ targets: ProductTarget...) {
         sumSubgroups(x, tokens, targets)
-        if tokens >= Self.tileThreshold {
-            split(targets, into: { ($0.outputs, tileRows) }) { target, first, count, space in
+        let inTiles = { [kernels] (map: Linear) in
+            tokens >= (map.isFourBit ? kernels.fourBit.tileTokens : kernels.tileTokens)
+        }
+        split(targets, into: { ($0.outputs, inTiles($0) ? tileRows : rowsPerTask($0.outputs, $0)) }) {
+            target, first, count, space in
+            if inTiles(target.map) {
                 tile(target, x, tokens, first, count, space)
-            }
-        } else {
-            split(targets, into: { ($0.outputs, rowsPerTask($0.outputs, $0)) }) { target, first, count, _ in
+            } else {
                 rows(target.map, nil, first, count, x, tokens, into: target.out + first)
             }
         }
