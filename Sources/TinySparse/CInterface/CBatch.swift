@@ -3,6 +3,7 @@
 // The functions of include/tinysparse.h about batches. What they do is said there.
 
 import TinyRuntime
+import TinyTokenizer
 
 /// `tinysparse_batch_callback`.
 public typealias CBatchCallback =

@@ -5,6 +5,7 @@
 import TinyFormats
 import TinyRuntime
 import TinySupport
+import TinyTokenizer
 
 #if !hasFeature(Embedded)
 import TinyConversion
