@@ -118,6 +118,27 @@ int main(int argc, char **argv) {
     check(status == TINYSPARSE_OK && (reason == TINYSPARSE_CANCELLED || reason == TINYSPARSE_END_OF_TEXT), "stopping");
     printf("\n");
 
+    /* The same, fetched piece by piece. */
+    tinysparse_rewind(session, 0);
+    check(!tinysparse_text_open(session, "", 0, "{\"seed\": -1}", &status, message, sizeof message), "no such seed");
+    tinysparse_text *fetched = tinysparse_text_open(
+        session, argv[2], strlen(argv[2]), "{\"max_tokens\": 5, \"temperature\": 0}", &status, message, sizeof message);
+    check(fetched != NULL, "a text");
+    printf("fetched: ");
+    do {
+        const char *piece;
+        check(!tinysparse_text_next(fetched, &piece, &size, &reason, message, sizeof message), "a piece");
+        fwrite(piece, 1, size, stdout);
+    } while (reason == TINYSPARSE_GOES_ON);
+    printf("\nreason: %d\n", reason);
+    tinysparse_text_close(fetched);
+    fetched = tinysparse_text_open(session, argv[2], strlen(argv[2]), NULL, &status, message, sizeof message);
+    check(fetched != NULL, "another text");
+    tinysparse_rewind(session, 0);
+    status = tinysparse_text_next(fetched, NULL, NULL, &reason, message, sizeof message);
+    check(status == TINYSPARSE_BAD_OPTION, "a text whose session forgot it");
+    tinysparse_text_close(fetched);
+
     /* What was read of a text is kept in a file, and need not be read again. */
     if (argc == 4) {
         tinysparse_rewind(session, 0);

@@ -10,7 +10,13 @@ func runProgram(_ words: ArraySlice<String>) throws(CommandError) {
     case "--help", "-h": try Console.write(Help.program)
     case "help":
         guard let topic = words.dropFirst().first else { return try Console.write(Help.program) }
+        #if !hasFeature(Embedded)
+        if topic == "--man" { return try Console.write(manualPage(words.dropFirst(2))) }
+        #endif
         try Console.write(Help.of(command(named: topic)))
+    #if !hasFeature(Embedded)
+    case "completions": try Console.write(completions(words.dropFirst()))
+    #endif
     default:
         let command = try command(named: name)
         let arguments = try Arguments(words.dropFirst(), for: command)

@@ -51,7 +51,7 @@ final class CInterfaceTests: XCTestCase {
         let result = try Tool.run(program, [model, "Once", directory.path + "/once.state"])
         XCTAssertEqual(result.code, 0, result.errors)
         let text = try expected(model, "Once", 5)
-        for start in ["\n", "\nbatch: "] {
+        for start in ["\n", "\nfetched: ", "\nbatch: "] {
             XCTAssert(result.output.contains("\(start)\(text)\nreason: 1\n"), result.output)
         }
     }
@@ -121,6 +121,52 @@ final class CInterfaceTests: XCTestCase {
             XCTAssertEqual(outcome.status, status, outcome.message)
             XCTAssert(outcome.message.contains(message), outcome.message)
             XCTAssertEqual(outcome.tokens, plain.tokens)
+        }
+    }
+
+    /// A text fetched piece by piece is the one of the callback, and is not mixed up with what the session does meanwhile.
+    func testTextsThatAreFetched() throws {
+        let model = try XCTUnwrap(tinysparseModelOpen(Tool.fixture("tiny-llama.gguf"), nil, nil, 0))
+        defer { tinysparseModelClose(model) }
+        let session = try XCTUnwrap(tinysparseSessionOpen(model, #"{"threads": 1}"#, nil, nil, 0))
+        let options = #"{"max_tokens": 24, "seed": 7}"#
+        var text = try XCTUnwrap(tinysparseTextOpen(session, "Once", 4, options, nil, nil, 0))
+        // The text keeps its session, and the session its model.
+        tinysparseSessionClose(session)
+        var bytes: [UInt8] = [], reason: Int32 = -1
+        while reason == -1 {
+            var piece: UnsafePointer<CChar>?, size = 0
+            XCTAssertEqual(tinysparseTextNext(text, &piece, &size, &reason, nil, 0), 0)
+            let fetched = UnsafeBufferPointer(start: piece, count: size).map { UInt8(bitPattern: $0) }
+            XCTAssertNotNil(String(validating: fetched, as: UTF8.self))
+            bytes += fetched
+        }
+        // What has ended has no more pieces.
+        var size = 1
+        XCTAssertEqual(tinysparseTextNext(text, nil, &size, nil, nil, 0), 0)
+        XCTAssertEqual(size, 0)
+        tinysparseTextClose(text)
+        var expected = "", sampled = GenerationOptions()
+        (sampled.maxTokens, sampled.sampling.seed) = (24, 7)
+        try Session(Model(path: Tool.fixture("tiny-llama.gguf")), .init(threads: 1)).generate("Once", sampled) {
+            expected += $0
+            return true
+        }
+        XCTAssertEqual(String(decoding: bytes, as: UTF8.self), expected)
+
+        let other = try XCTUnwrap(tinysparseSessionOpen(model, #"{"threads": 1}"#, nil, nil, 0))
+        defer { tinysparseSessionClose(other) }
+        for change in [{ tinysparseRewind(other, 0) }, { _ = tinysparseRead(other, [1], 1, nil, 0) }] {
+            text = try XCTUnwrap(tinysparseTextOpen(other, "Once", 4, options, nil, nil, 0))
+            XCTAssertEqual(tinysparseTextNext(text, nil, nil, nil, nil, 0), 0)
+            change()
+            XCTAssertEqual(tinysparseTextNext(text, nil, nil, nil, nil, 0), 2)
+            tinysparseTextClose(text)
+        }
+        for wrong in [nil, other] {
+            XCTAssertNil(tinysparseTextOpen(wrong == nil ? nil : model, "a", 1, nil, nil, nil, 0))
+            XCTAssertEqual(tinysparseTextNext(wrong, nil, nil, nil, nil, 0), 2)
+            tinysparseTextClose(wrong)
         }
     }
 

@@ -7,6 +7,40 @@ enum Help {
     static let version =
         "tinysparse \(TinySparseVersion.string) (numeric contract \(TinySparseVersion.numericContract))"
 
+    /// What tells more, and how.
+    private static let topics =
+        [
+            ("tinysparse COMMAND --help", "options and examples of a command"),
+            ("tinysparse --version", "version and number of the numeric contract"),
+        ] + desktopTopics
+
+    #if hasFeature(Embedded)
+    private static let desktopTopics: [(String, String)] = []
+    #else
+    private static let desktopTopics = [
+        ("tinysparse help --man", "all of this as a manual page"),
+        ("tinysparse completions SHELL", "completions for bash, zsh or fish"),
+    ]
+    #endif
+
+    static let environment = [
+        ("TINYSPARSE_MODEL", "the default model"),
+        ("TINYSPARSE_KERNELS", "the default kernels: avx512, avx2, neondot, neon or scalar"),
+    ]
+
+    static let exitCodes = [
+        ("0", "success (also when standard output is closed early)"),
+        ("1", "a file or a model cannot be used; the message says why"),
+        ("2", "usage error"),
+        ("130", "interrupted by Ctrl-C"),
+    ]
+
+    /// A table of two columns.
+    private static func rows(_ table: [(String, String)]) -> String {
+        let width = table.map { $0.0.count }.max()! + 3
+        return table.map { "  " + $0.0.padded(to: width) + $0.1 }.joined(separator: "\n")
+    }
+
     static var program: String {
         let width = Command.all.map { $0.name.count }.max()! + 2
         let commands = Command.all.map { "  " + $0.name.padded(to: width) + $0.summary }.joined(separator: "\n")
@@ -17,8 +51,7 @@ enum Help {
 
             \(commands)
 
-              tinysparse COMMAND --help   options and examples of a command
-              tinysparse --version        version and number of the numeric contract
+            \(rows(topics))
 
             examples:
               tinysparse run "Once upon a time"
@@ -28,14 +61,10 @@ enum Help {
             Without a model, models/\(ModelLocation.defaultName) is used.
 
             environment:
-              TINYSPARSE_MODEL     the default model
-              TINYSPARSE_KERNELS   the default kernels: avx512, avx2, neondot, neon or scalar
+            \(rows(environment))
 
             exit codes:
-              0    success (also when standard output is closed early)
-              1    a file or a model cannot be used; the message says why
-              2    usage error
-              130  interrupted by Ctrl-C
+            \(rows(exitCodes))
 
             """
     }

@@ -2,20 +2,21 @@
 
 // The functions of include/tinysparse.h about models. What they do is said there.
 
-import TinyConversion
 import TinyFormats
 import TinyRuntime
 import TinySupport
+import TinyTokenizer
+
+#if !hasFeature(Embedded)
+import TinyConversion
+#endif
 
 @c(tinysparse_model_open)
 public func tinysparseModelOpen(
     _ path: UnsafePointer<CChar>?, _ status: UnsafeMutablePointer<Int32>?,
     _ message: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> OpaquePointer? {
-    CMessage(buffer: message, size: size).handle(status) {
-        guard let path else { throw RequestError("the path is missing") }
-        return try Model(path: String(cString: path))
-    }
+    CMessage(buffer: message, size: size).handle(status) { () throws(CFailure) in try open(text(ofPath: path)) }
 }
 
 @c(tinysparse_model_from_memory)
@@ -23,9 +24,8 @@ public func tinysparseModelFromMemory(
     _ bytes: UnsafeRawPointer?, _ count: Int, _ status: UnsafeMutablePointer<Int32>?,
     _ message: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> OpaquePointer? {
-    CMessage(buffer: message, size: size).handle(status) {
-        let start = bytes?.assumingMemoryBound(to: UInt8.self)
-        return try Model(bytes: UnsafeRawBufferPointer(values(start, count, "model")))
+    CMessage(buffer: message, size: size).handle(status) { () throws(CFailure) in
+        try open(UnsafeRawBufferPointer(values(bytes?.assumingMemoryBound(to: UInt8.self), count, "model")))
     }
 }
 
@@ -34,12 +34,12 @@ public func tinysparseModelClose(_ model: OpaquePointer?) { release(model, as: M
 
 @c(tinysparse_vocabulary_size)
 public func tinysparseVocabularySize(_ model: OpaquePointer?) -> Int32 {
-    Int32((try? object(model, as: Model.self))?.config.vocabularySize ?? 0)
+    Int32(objectIfAny(model, as: Model.self)?.config.vocabularySize ?? 0)
 }
 
 @c(tinysparse_context_length)
 public func tinysparseContextLength(_ model: OpaquePointer?) -> Int32 {
-    Int32((try? object(model, as: Model.self))?.config.contextLength ?? 0)
+    Int32(objectIfAny(model, as: Model.self)?.config.contextLength ?? 0)
 }
 
 @c(tinysparse_tokenize)
@@ -47,10 +47,11 @@ public func tinysparseTokenize(
     _ model: OpaquePointer?, _ bytes: UnsafePointer<CChar>?, _ size: Int, _ addSpecial: Int32,
     _ tokens: UnsafeMutablePointer<Int32>?, _ capacity: Int
 ) -> Int {
-    guard let model = try? object(model, as: Model.self), let text = try? text(bytes, size) else { return 0 }
-    let ids = model.tokenizer.encode(text, addSpecial: addSpecial != 0)
-    copy(ids, tokens, capacity)
-    return ids.count
+    sizeOrZero { () throws(CFailure) in
+        let ids = try object(model, as: Model.self).tokenizer.encode(text(bytes, size), addSpecial: addSpecial != 0)
+        copy(ids, tokens, capacity)
+        return ids.count
+    }
 }
 
 @c(tinysparse_detokenize)
@@ -58,19 +59,46 @@ public func tinysparseDetokenize(
     _ model: OpaquePointer?, _ tokens: UnsafePointer<Int32>?, _ count: Int,
     _ out: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int {
-    guard let model = try? object(model, as: Model.self), let ids = try? values(tokens, count, "list of tokens") else {
-        return 0
+    sizeOrZero { () throws(CFailure) in
+        let tokenizer = try object(model, as: Model.self).tokenizer
+        let known = try values(tokens, count, "list of tokens").filter { $0 >= 0 && Int($0) < tokenizer.vocabularySize }
+        let bytes = tokenizer.decodeBytes(known).map { CChar(bitPattern: $0) }
+        copy(bytes, out, capacity)
+        return bytes.count
     }
-    let tokenizer = model.tokenizer
-    let known = ids.filter { $0 >= 0 && Int($0) < tokenizer.vocabularySize }
-    let bytes = tokenizer.decodeBytes(known).map { CChar(bitPattern: $0) }
-    copy(bytes, out, capacity)
-    return bytes.count
 }
 
 @c(tinysparse_is_end)
 public func tinysparseIsEnd(_ model: OpaquePointer?, _ token: Int32) -> Int32 {
-    (try? object(model, as: Model.self))?.tokenizer.isEndOfGeneration(token) ?? false ? 1 : 0
+    objectIfAny(model, as: Model.self)?.tokenizer.isEndOfGeneration(token) ?? false ? 1 : 0
+}
+
+#if hasFeature(Embedded)  // Boards read native files only.
+private func open(_ path: String) throws(CFailure) -> Model {
+    try reporting { () throws(FormatError) in
+        try Model(NativeModelFile(path: path, verify: true, residence: .automatic))
+    }
+}
+
+private func open(_ bytes: UnsafeRawBufferPointer) throws(CFailure) -> Model {
+    try reporting { () throws(FormatError) in
+        let file = try MappedFile(copying: bytes, named: "memory")
+        return try Model(NativeModelFile(image: file, verify: true))
+    }
+}
+#else
+private func open(_ path: String) throws(CFailure) -> Model {
+    do { return try Model(path: path) } catch { throw CFailure(any: error) }
+}
+
+private func open(_ bytes: UnsafeRawBufferPointer) throws(CFailure) -> Model {
+    do { return try Model(bytes: bytes) } catch { throw CFailure(any: error) }
+}
+#endif
+
+/// What a function without a status returns.
+private func sizeOrZero(_ size: () throws(CFailure) -> Int) -> Int {
+    do throws(CFailure) { return try size() } catch { return 0 }
 }
 
 private func copy<T>(_ values: [T], _ out: UnsafeMutablePointer<T>?, _ capacity: Int) {

@@ -24,6 +24,7 @@ extern "C" {
 
 typedef struct tinysparse_model tinysparse_model;
 typedef struct tinysparse_session tinysparse_session;
+typedef struct tinysparse_text tinysparse_text;
 typedef struct tinysparse_batch tinysparse_batch;
 
 typedef enum {
@@ -45,7 +46,7 @@ typedef enum {
     TINYSPARSE_END_OF_CONTEXT = 3,
     TINYSPARSE_CANCELLED = 4,
     TINYSPARSE_FAILED = 5,    /* of a batch: tinysparse_batch_step returns the status */
-    TINYSPARSE_GOES_ON = -1   /* of a batch: the text has not ended */
+    TINYSPARSE_GOES_ON = -1   /* of a batch, and of tinysparse_text_next: the text has not ended */
 } tinysparse_reason;
 
 /* Opens a model: a native file, a .gguf file or a Hugging Face folder (the last two are converted in
@@ -135,6 +136,21 @@ typedef int (*tinysparse_callback)(const char *piece, size_t size, void *context
 int tinysparse_generate(
     tinysparse_session *session, const char *prompt, size_t size, const char *options,
     tinysparse_callback callback, void *context, int *reason, char *message, size_t message_size);
+
+/* A text whose pieces the caller fetches: what tinysparse_generate does, one step at a time. The prompt is read here. The text
+ * keeps its session, and belongs to the same thread; between two pieces the caller can do something else, or end it by
+ * tinysparse_text_close. NULL on failure. */
+tinysparse_text *tinysparse_text_open(
+    tinysparse_session *session, const char *prompt, size_t size, const char *options, int *status, char *message,
+    size_t message_size);
+
+void tinysparse_text_close(tinysparse_text *text);
+
+/* The next piece of a text: `size` bytes of whole characters, possibly none, without a zero at the end, which last until the next
+ * call. `reason` is TINYSPARSE_GOES_ON, or why the text has ended. If its session has read or forgotten anything else since, the
+ * text cannot go on: TINYSPARSE_BAD_OPTION. */
+int tinysparse_text_next(
+    tinysparse_text *text, const char **piece, size_t *size, int *reason, char *message, size_t message_size);
 
 /* Several texts at a time: the weights are read once for all of them. Each text is the one that it is alone, whatever its
  * company. `options` is a JSON object or NULL: as for a session, whose context is that of each text, and {"places": 8}, how
