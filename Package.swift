@@ -90,7 +90,7 @@ let package = Package(
         layer("TinySparse", "Umbrella", on: ["TinyConstraints", "TinyRuntime", "TinyConversion"]),
         layer("TinySparseC", "CInterface", on: ["TinySparse"], exclude: ["include"]),
         // The editor of chat; boards read plain lines.
-        .target(name: "TinyTerminal"),
+        .target(name: "TinyTerminal", dependencies: ["TinySupport"]),
         .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "TinyTraining", "TinyTerminal"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"], exclude: ["Fixtures"]),
         .testTarget(

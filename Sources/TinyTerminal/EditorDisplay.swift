@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinySupport
+
 /// Draws a message that is being edited: makes the bytes that a terminal needs, and remembers where its cursor is.
 ///
 /// Rows are cut here and not by the terminal, so that this knows where each ends.
@@ -61,7 +63,7 @@ package struct EditorDisplay {
 
     private static func shown(_ character: Character, _ width: Int) -> String {
         if character == "\t" { return String(repeating: " ", count: width) }
-        return character.unicodeScalars.contains { $0.isControl } ? "\u{FFFD}" : String(character)
+        return character.unicodeScalars.contains { $0.isTerminalControl } ? "\u{FFFD}" : String(character)
     }
 
     /// Draws the message over what is shown of it.

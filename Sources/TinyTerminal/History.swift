@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinySupport
+
 /// The messages that were sent, the oldest first, and their form in a file: one a line, with `\n` and `\\` for line breaks
 /// and backslashes.
 package struct History: Equatable, Sendable {
@@ -44,7 +46,7 @@ package struct History: Equatable, Sendable {
     private static func decoded(_ line: String) -> String {
         var result = String.UnicodeScalarView()
         var isEscaped = false
-        for scalar in line.unicodeScalars where isEscaped || scalar == "\t" || !scalar.isControl {
+        for scalar in line.unicodeScalars where isEscaped || scalar == "\t" || !scalar.isTerminalControl {
             if isEscaped {
                 result.append(scalar == "n" ? "\n" : scalar)
                 isEscaped = false

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinySupport
+
 /// What a key asks the editor to do.
 package enum Key: Equatable, Sendable {
     /// One scalar, as typed.
@@ -79,7 +81,7 @@ package struct KeyParser {
         guard bytes.count == length else { return nil }
         state = .ground
         let text = String(decoding: bytes, as: UTF8.self)
-        return text.unicodeScalars.allSatisfy { !$0.isControl } ? .text(text) : nil
+        return text.unicodeScalars.allSatisfy { !$0.isTerminalControl } ? .text(text) : nil
     }
 
     private mutating func escape(_ byte: UInt8) -> Key? {
@@ -162,21 +164,11 @@ package struct KeyParser {
         for scalar in text.unicodeScalars {
             if scalar == "\r" || (scalar == "\n" && previous != "\r") {
                 result.append("\n")
-            } else if scalar == "\t" || !scalar.isControl {
+            } else if scalar == "\t" || !scalar.isTerminalControl {
                 result.append(scalar)
             }
             previous = scalar
         }
         return String(result)
-    }
-}
-
-extension Unicode.Scalar {
-    /// Controls of C0 and C1, and marks that would turn the direction of what follows.
-    var isControl: Bool {
-        switch value {
-        case 0..<0x20, 0x7F..<0xA0, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
-        default: false
-        }
     }
 }
