@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyFormats
 import TinyTokenizer
 
 /// How well a model expects a given continuation of a text.
