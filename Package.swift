@@ -89,11 +89,16 @@ let package = Package(
         layer("TinyTraining", "Training", on: ["TinyRuntime", "TinyFormats"]),
         layer("TinySparse", "Umbrella", on: ["TinyConstraints", "TinyRuntime", "TinyConversion"]),
         layer("TinySparseC", "CInterface", on: ["TinySparse"], exclude: ["include"]),
-        .executableTarget(name: "TinyCLI", dependencies: ["TinySparse", "TinyTraining"]),
+        // The editor of chat; boards read plain lines.
+        .target(name: "TinyTerminal", dependencies: ["TinySupport"], path: "Sources/TinyCLI/Terminal"),
+        .executableTarget(
+            name: "TinyCLI", dependencies: ["TinySparse", "TinyTraining", "TinyTerminal"], exclude: ["Terminal"]),
         .testTarget(name: "SIMDKernelTests", dependencies: ["SIMDKernels", "Quant"], exclude: ["Fixtures"]),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["TinyPlatform", "TinySparse", "TinySparseC", "TinyTraining", "SIMDKernels"],
+            dependencies: [
+                "TinyPlatform", "TinySparse", "TinySparseC", "TinyTerminal", "TinyTraining", "SIMDKernels",
+            ],
             exclude: ["Reference", "Fixtures", "Families", "Fuzz", "FuzzCorpus", "Soak"]),
         // Drivers for libFuzzer: docs/HARDENING.md.
         .executableTarget(name: "TinyFuzz", dependencies: ["TinySparse"], path: "Tests/EndToEndTests/Fuzz"),

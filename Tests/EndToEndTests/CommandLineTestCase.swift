@@ -6,7 +6,8 @@ import XCTest
 /// Runs the executable as a user does.
 class CommandLineTestCase: XCTestCase {
     static let commands = [
-        "run", "chat", "batch", "bench", "perplexity", "logits", "verify", "convert", "inspect", "tokenize", "profile",
+        "run", "chat", "batch", "bench", "perplexity", "score", "logits", "verify", "convert", "inspect", "tokenize",
+        "profile",
         "train-predictors", "sweep",
     ]
 

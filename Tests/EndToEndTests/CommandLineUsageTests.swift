@@ -104,7 +104,7 @@ final class CommandLineUsageTests: CommandLineTestCase {
             ("run", ["-n", "2", "--greedy", "x"]), ("tokenize", ["x"]), ("inspect", []),
             ("chat", ["--template", "plain"]),
             ("perplexity", ["-c", "64", "--chunks", "1", text]), ("verify", ["-n", "1", "-p", "x", "-t", "1"]),
-            ("batch", []), ("profile", ["--tokens", "64", "-c", "32", text]),
+            ("batch", []), ("score", []), ("profile", ["--tokens", "64", "-c", "32", text]),
             ("sweep", ["--chunks", "2", "-c", "32", "--keep", "0.5", "--generate", "0", text]),
         ] {
             let option = try tinysparse([command, "-m", Self.model] + rest)

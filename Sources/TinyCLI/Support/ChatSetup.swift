@@ -50,13 +50,15 @@ struct ChatSetup: Sendable {
         try encode(Conversation(messages), tokenizer)
     }
 
-    /// The ids of a conversation, whose own arguments come before those of the command line.
+    /// The ids of a conversation, whose own arguments come before those of the command line, and of a text after it.
     /// - Throws: `Failure`.
-    func encode(_ conversation: Conversation, _ tokenizer: Tokenizer) throws(Failure) -> [Int32] {
+    func encode(
+        _ conversation: Conversation, _ tokenizer: Tokenizer, continuation: String = ""
+    ) throws(Failure) -> [Int32] {
         do throws(TemplateError) {
             var all = conversation
             for (name, json) in templateArguments { try all.set(name, toJSON: json, isDefault: true) }
-            return try tokenizer.encode(all, template: template)
+            return try tokenizer.encode(all, template: template, continuation: continuation)
         } catch {
             throw Self.failure(error, name)
         }

@@ -44,8 +44,8 @@ struct Command: Sendable {
     static let all = [run, chat, bench, perplexity, verify]
     #else
     static let all = [
-        run, chat, batch, bench, perplexity, logits, verify, convert, inspect, tokenize, profile, trainPredictors,
-        sweep,
+        run, chat, batch, bench, perplexity, score, logits, verify, convert, inspect, tokenize, profile,
+        trainPredictors, sweep,
     ]
     #endif
     static let help = Option("help", "h", "show this help")

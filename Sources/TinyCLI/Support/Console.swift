@@ -7,6 +7,8 @@ enum Console {
     static let outputIsTerminal = isatty(STDOUT_FILENO) == 1
     static let errorIsTerminal = isatty(STDERR_FILENO) == 1
     static let inputIsTerminal = isatty(STDIN_FILENO) == 1
+    /// Whether standard output shows dim text: a terminal, unless NO_COLOR is set (https://no-color.org).
+    static let outputHasStyles = outputIsTerminal && (getenv("NO_COLOR").map { $0.pointee == 0 } ?? true)
 
     /// Fills the places of standard input, output and error that the caller has closed: a file opened later must not
     /// become one of them. Reading from such an input, or writing to such an output, is an error as before.

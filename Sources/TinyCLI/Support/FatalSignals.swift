@@ -13,12 +13,15 @@ enum FatalSignals {
         "tinysparse: error: the Swift runtime ended the program, most likely for lack of memory (see the first line above); use a smaller model or context\n"
 
     static func install() {
-        // Only async-signal-safe calls: a write of constant bytes, and _exit.
+        // Only async-signal-safe calls: writes of constant bytes, tcsetattr, and _exit.
         Signals.handle(SIGBUS) { _ in FatalSignals.end(FatalSignals.lostPages) }
         Signals.handle(SIGABRT) { _ in FatalSignals.end(FatalSignals.aborted) }
     }
 
     private static func end(_ message: StaticString) {
+        #if !hasFeature(Embedded)
+        TerminalMode.restore()
+        #endif
         _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
         _exit(1)
     }

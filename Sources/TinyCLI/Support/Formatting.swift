@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinySupport
+
 // Text and numbers for output.
 
 // MARK: Escaping
 
-/// Whether a terminal may interpret a character: C0 and C1 controls, and marks of bidirectional text.
-func isControl(_ scalar: Unicode.Scalar) -> Bool {
-    switch scalar.value {
-    case 0..<0x20, 0x7F..<0xA0, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
-    default: false
-    }
-}
-
 /// Text from a model for a terminal: without controls other than line breaks and tabs.
 func withoutControls(_ text: String) -> String {
     var result = String.UnicodeScalarView()
-    result.append(contentsOf: text.unicodeScalars.filter { !isControl($0) || $0 == "\n" || $0 == "\t" })
+    result.append(contentsOf: text.unicodeScalars.filter { !$0.isTerminalControl || $0 == "\n" || $0 == "\t" })
     return String(result)
 }
 
@@ -30,7 +24,7 @@ func escaped(_ text: String, limit: Int = .max) -> String {
         case "\t": result += "\\t"
         case "\\": result += "\\\\"
         default:
-            if isControl(scalar) {
+            if scalar.isTerminalControl {
                 result += "\\u{" + String(scalar.value, radix: 16) + "}"
             } else {
                 result.unicodeScalars.append(scalar)

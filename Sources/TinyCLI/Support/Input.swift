@@ -3,7 +3,7 @@
 import TinyPlatform
 import TinySupport
 
-/// Standard input, line by line.
+/// Standard input, or another that is open, line by line.
 ///
 /// The standard library's `readLine` cannot tell the end of the input from a signal; a chat has to.
 struct LineReader {
@@ -14,8 +14,18 @@ struct LineReader {
         case interrupted
     }
 
+    private let descriptor: Int32
+    private let name: String
     private var buffer: [UInt8] = []
     private var start = 0
+
+    init() { (descriptor, name) = (STDIN_FILENO, "standard input") }
+
+    /// The lines of a file, which stays open as long as the program runs.
+    /// - Throws: `Failure.problem`.
+    init(path: String) throws(Failure) {
+        (descriptor, name) = (try openInput(path), escaped(path))
+    }
 
     mutating func next() throws(Failure) -> Line {
         if start > 1 << 16 {
@@ -29,7 +39,7 @@ struct LineReader {
                 return .text(text(upTo: newline))
             }
             searched = buffer.count
-            switch try readBytes(STDIN_FILENO, into: &buffer, name: "standard input") {
+            switch try readBytes(descriptor, into: &buffer, name: name) {
             case .some: continue
             case .end:
                 if start == buffer.count { return .end }
@@ -50,10 +60,7 @@ struct LineReader {
 /// All bytes of a file, or of standard input for "-".
 func readAll(_ path: String) throws(Failure) -> [UInt8] {
     let name = path == "-" ? "standard input" : escaped(path)
-    let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-        throw .problem("\(name): cannot open: \(String(cString: strerror(errno))); check the path")
-    }
+    let descriptor = path == "-" ? STDIN_FILENO : try openInput(path)
     defer { if descriptor != STDIN_FILENO { close(descriptor) } }
     var bytes: [UInt8] = []
     while true {
@@ -63,6 +70,14 @@ func readAll(_ path: String) throws(Failure) -> [UInt8] {
         case .interrupted: throw Signals.failure
         }
     }
+}
+
+private func openInput(_ path: String) throws(Failure) -> Int32 {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+        throw .problem("\(escaped(path)): cannot open: \(String(cString: strerror(errno))); check the path")
+    }
+    return descriptor
 }
 
 private enum ReadResult { case some, end, interrupted }

@@ -15,6 +15,9 @@ enum Signals {
         // Initializes the lazy globals here and not in a handler.
         count.store(0, ordering: .relaxed)
         last.store(0, ordering: .relaxed)
+        #if !hasFeature(Embedded)
+        TerminalMode.restore()
+        #endif
         handle(SIGPIPE) { _ in }
         handle(SIGXFSZ) { _ in }
         handle(SIGINT, with: stop)
@@ -26,7 +29,12 @@ enum Signals {
     private static let stop: @convention(c) (Int32) -> Void = { number in
         Signals.last.store(number, ordering: .relaxed)
         // The third signal terminates immediately.
-        if Signals.count.add(1, ordering: .relaxed).newValue >= 3 { _exit(ExitCode.signal(number)) }
+        if Signals.count.add(1, ordering: .relaxed).newValue >= 3 {
+            #if !hasFeature(Embedded)
+            TerminalMode.restore()
+            #endif
+            _exit(ExitCode.signal(number))
+        }
     }
 
     /// Calls `handler` on a signal; it may do only what is safe in a signal handler.

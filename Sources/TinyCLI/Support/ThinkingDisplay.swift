@@ -30,9 +30,9 @@ enum ThinkingDisplay: String {
     /// - Parameter hasThought: whether thinking was shown that the answer is to be parted from.
     func show(_ parts: ThinkingSplitter.Parts, _ hasThought: inout Bool) throws(Failure) {
         if self == .show, !parts.thinking.isEmpty {
-            if Console.outputIsTerminal { try Console.write("\u{1B}[2m") }
+            if Console.outputHasStyles { try Console.write("\u{1B}[2m") }
             try Console.writeGenerated(parts.thinking)
-            if Console.outputIsTerminal { try Console.write("\u{1B}[0m") }
+            if Console.outputHasStyles { try Console.write("\u{1B}[0m") }
             hasThought = true
         }
         if hasThought, !parts.answer.isEmpty {

@@ -57,7 +57,7 @@ package func isDirectory(_ path: String) -> Bool {
 }
 
 /// True if `path` names a regular file.
-func isRegularFile(_ path: String) -> Bool {
+package func isRegularFile(_ path: String) -> Bool {
     var info = stat()
     return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFREG
 }

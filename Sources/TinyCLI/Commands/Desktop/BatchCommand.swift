@@ -34,8 +34,7 @@ extension Command {
                 "keep at most N tokens of all texts together, and of ended ones for texts that begin alike; a text waits "
                     + "until it fits (default: the contexts of all, or as many as fit a half of the free memory)"),
             Option("in-order", "answers in the order of the input, and not as they are finished"),
-            Option(
-                "resume", value: "FILE", "skip the ids that FILE, output of an earlier run, answers without an error"),
+            .resume,
             Option("json", "print an error that ends the program as JSON, too"),
         ] + Option.chat + Option.sampling.map { $0.long == "seed" ? .batchSeed : $0 } + [.escape],
         examples: [
@@ -69,7 +68,7 @@ private func runBatch(_ arguments: Arguments) throws {
     let parallel = try arguments.integer("parallel", in: 1...256)
     var defaults = try GenerationOptions(arguments)
     if !arguments.has("seed") { defaults.sampling.seed = 0 }
-    let answered = try arguments.string("resume").map(answeredIDs) ?? []
+    let answered = try arguments.string("resume").map(RequestLine.answeredIDs) ?? []
 
     let options = try Session.Options(arguments)
     let model = try Model.open(path, arguments)
@@ -101,48 +100,16 @@ private func tokensThatFit(_ model: Model, _ options: Session.Options, _ places:
     return context
 }
 
-/// The ids that an earlier output answers. If this output is appended to it, an incomplete last line is removed.
-private func answeredIDs(_ path: String) throws -> Set<String> {
-    guard fileExists(path) else { return [] }
-    let bytes = try readAll(path)
-    let complete = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
-    if complete < bytes.count { Console.cutOutput(ifItIs: path, to: complete) }
-    var ids: Set<String> = []
-    for line in bytes[..<complete].split(separator: UInt8(ascii: "\n")) {
-        guard let answer = try? Request(Array(line)), answer["error"] == nil, let id = try? answer.identifier("id")
-        else { continue }
-        ids.insert(id)
-    }
-    return ids
-}
-
 /// One line of the input.
 struct BatchRequest {
-    let line: Int
-    /// The id in the answer, as JSON text.
-    let id: String
-    private let content: Result<Request, RequestError>
-
-    /// nil for an empty line.
-    init?(_ text: String, line: Int) {
-        guard text.contains(where: { !$0.isWhitespace }) else { return nil }
-        self.line = line
-        do throws(RequestError) {
-            let request = try Request(Array(text.utf8))
-            id = try request.identifier("id") ?? "\(line)"
-            content = .success(request)
-        } catch {
-            id = "\(line)"
-            content = .failure(error)
-        }
-    }
+    let line: RequestLine
 
     /// The prompt and how to go on from it.
     /// - Throws: `RequestError` for an invalid request, or what the chat template throws.
     func prompt(
         _ tokenizer: Tokenizer, _ defaults: GenerationOptions, _ chat: Result<ChatSetup?, any Error>
     ) throws -> (ids: [Int32], options: GenerationOptions) {
-        let request = try content.get()
+        let request = try line.request()
         if let conversation = try request.conversation() {
             let options = try GenerationOptions(request: request, also: ["id"] + Request.chatKeys, defaults: defaults)
             guard let chat = try chat.get() else {
@@ -159,17 +126,11 @@ struct BatchRequest {
     ///   - promptTokens: of the prompt.
     ///   - last: the last output of its sequence.
     func answer(_ text: String, promptTokens: Int, _ last: Batch.Output) -> String {
-        if let error = last.error { return failure("\(error)") }
-        return answer([
+        if let error = last.error { return line.failure("\(error)") }
+        return line.answer([
             ("text", .string(text)), ("tokens", .number(last.tokens)), ("prompt_tokens", .number(promptTokens)),
             ("reason", .string(last.reason?.word ?? "cancelled")),
         ])
-    }
-
-    func failure(_ message: String) -> String { answer([("line", .number(line)), ("error", .string(message))]) }
-
-    private func answer(_ members: [(key: String, value: JSON)]) -> String {
-        "{\"id\": " + JSON.escapingControls(id) + ", " + JSON.object(members).text(depth: 0).dropFirst()
     }
 }
 

@@ -4,7 +4,6 @@ import Dispatch
 import Synchronization
 import TinyPlatform
 import TinyRuntime
-import TinySupport
 
 /// Answers the requests of standard input on standard output, many at a time.
 final class BatchRunner: @unchecked Sendable {
@@ -82,21 +81,7 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     private func forEachRequest(_ body: (BatchRequest) throws -> Void) throws {
-        var reader = LineReader()
-        var line = 0
-        while true {
-            try Signals.check()
-            switch try reader.next() {
-            case .end: return
-            case .interrupted: continue
-            case .text(let text):
-                line += 1
-                guard let request = BatchRequest(line == 1 ? text.withoutByteOrderMark : text, line: line) else {
-                    continue
-                }
-                if !answered.contains(request.id) { try body(request) }
-            }
-        }
+        try RequestLine.forEach(of: LineReader(), except: answered) { try body(BatchRequest(line: $0)) }
     }
 
     /// Answers requests until there are no more, or one ends all.
@@ -141,11 +126,11 @@ final class BatchRunner: @unchecked Sendable {
             let (ids, options) = try request.prompt(batch.model.tokenizer, defaults, chat)
             work.open[try batch.add(ids, options)] = (request, number, ids.count, "")
         } catch Failure.problem(let message) {
-            try write(request.failure(message), number, &work)
+            try write(request.line.failure(message), number, &work)
         } catch let error as Failure {
             throw error
         } catch {
-            try write(request.failure("\(error)"), number, &work)
+            try write(request.line.failure("\(error)"), number, &work)
         }
     }
 
@@ -164,23 +149,5 @@ final class BatchRunner: @unchecked Sendable {
             work.written += 1
             try Console.writeLine(next)
         }
-    }
-}
-
-extension String {
-    /// Without the mark that some editors put at the beginning of a text.
-    fileprivate var withoutByteOrderMark: String {
-        unicodeScalars.first == "\u{FEFF}" ? String(unicodeScalars.dropFirst()) : self
-    }
-}
-
-extension Console {
-    /// Truncates standard output to `size` bytes if it is the file `path`.
-    static func cutOutput(ifItIs path: String, to size: Int) {
-        var file = stat(), output = stat()
-        guard stat(path, &file) == 0, fstat(STDOUT_FILENO, &output) == 0,
-            file.st_dev == output.st_dev, file.st_ino == output.st_ino
-        else { return }
-        _ = ftruncate(STDOUT_FILENO, size)
     }
 }

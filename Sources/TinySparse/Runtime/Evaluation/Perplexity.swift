@@ -94,7 +94,7 @@ extension Session {
     }
 
     /// -ln softmax(logits)[target]. Overwrites the logits.
-    private func loss(_ logits: UnsafePointer<Float>, _ target: Int) -> Double {
+    func loss(_ logits: UnsafePointer<Float>, _ target: Int) -> Double {
         let logits = UnsafeMutablePointer(mutating: logits)
         let count = model.config.vocabularySize
         let largest = kernels.largest(logits, count)

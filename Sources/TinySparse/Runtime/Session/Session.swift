@@ -66,7 +66,7 @@ public final class Session {
     package let forward: ForwardPass
     let cache: KVCache
     /// Whether decoding leaves neurons or heads out of the text.
-    private let isSparse: Bool
+    let isSparse: Bool
     /// Rows of logits: that of the last token, then those of the tokens in `ahead`.
     private let lastLogits: AlignedBuffer<Float>
     /// The row of the last token.

@@ -91,11 +91,14 @@ extension Tokenizer {
     ///
     /// For a model of a GGUF file the begin token comes first if the model wants it, as in llama.cpp; a Hugging Face folder's
     /// template writes it itself, as in transformers.
+    /// - Parameter continuation: a text after the conversation, in which control tokens are not recognized either.
     /// - Throws: `TemplateError`.
-    public func encode(_ conversation: Conversation, template: ChatTemplate) throws(TemplateError) -> [Int32] {
+    public func encode(
+        _ conversation: Conversation, template: ChatTemplate, continuation: String = ""
+    ) throws(TemplateError) -> [Int32] {
         let rendered = try template.render(conversation, tokens: templateTokens)
         let begins = bos.map { rendered.begins(with: piece(of: $0)) } ?? false
-        return rendered.bytes.withUnsafeBufferPointer {
+        return (rendered.bytes + Array(continuation.utf8)).withUnsafeBufferPointer {
             encode($0, trusted: rendered.own, addSpecial: !isHuggingFace && !begins, isComplete: false)
         }
     }
