@@ -79,8 +79,11 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Keys and values in half precision (half), or half as large and less exact (int8).")
     var cache = CacheType.half
 
-    @Flag(help: "Leave out the neurons and heads that the model's predictors or gates say are not needed.")
-    var sparse = false
+    @Option(
+        help: ArgumentHelp(
+            "auto: leave out the neurons, heads and logits that the model's predictors say are not needed, as tinysparse "
+                + "run does; off: compute all.", valueName: "auto|off"))
+    var sparsity = SparsityOption.auto
 
     /// Opens the model and starts its engine.
     /// - Throws: `ValidationError` with the reason.
@@ -98,7 +101,7 @@ struct ModelOptions: ParsableArguments {
         engineLimits.unreadEvents = limits.unreadPieces
         let options = Session.Options(
             threads: threads, context: context ?? min(model.config.contextLength, 4096),
-            sparsity: sparse ? .predicted() : .off, cacheType: cache)
+            sparsity: sparsity == .auto ? .predicted() : .off, screensHead: sparsity == .auto, cacheType: cache)
         let template = try chatTemplate(model, logger)
         let name = name ?? URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
         do throws(RuntimeError) {
@@ -170,5 +173,6 @@ struct LimitOptions: ParsableArguments {
     }
 }
 
+enum SparsityOption: String, ExpressibleByArgument { case auto, off }
 extension CacheType: @retroactive ExpressibleByArgument {}
 extension Logger.Level: @retroactive ExpressibleByArgument {}

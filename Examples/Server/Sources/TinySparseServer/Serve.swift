@@ -36,18 +36,13 @@ struct Serve: AsyncParsableCommand {
         if settings.apiKey == nil, !["127.0.0.1", "::1", "localhost"].contains(network.host) {
             logger.warning("everybody who reaches \(network.host) can use this server; set TINYSPARSE_API_KEY")
         }
-        let app = Application(
-            router: Routes(served, settings).router(),
-            server: .http1(configuration: .init(idleTimeout: .seconds(Int64(limits.idleTimeout)))),
-            configuration: ApplicationConfiguration(
-                address: .hostname(network.host, port: network.port),
-                availableConnectionsDelegate: .maximum(limits.connections, logger: logger)),
-            onServerRunning: { channel in
-                let address = channel.localAddress
-                let host = (address?.ipAddress ?? network.host).contains(":") ? "[\(network.host)]" : network.host
-                logger.info("serving \(served.name) at http://\(host):\(address?.port ?? network.port)/")
-            },
-            logger: logger)
+        let app = Routes(served, settings).application(
+            at: .hostname(network.host, port: network.port), idleTimeout: .seconds(Int64(limits.idleTimeout)),
+            connections: limits.connections, logger: logger
+        ) { address in
+            let host = network.host.contains(":") ? "[\(network.host)]" : network.host
+            logger.info("serving \(served.name) at http://\(host):\(address?.port ?? network.port)/")
+        }
         let engine = EngineService(served.engine, patience: .seconds(limits.drainTimeout), logger: logger)
         // Services end from the last to the first: the engine's answers, then the server.
         let group = ServiceGroup(

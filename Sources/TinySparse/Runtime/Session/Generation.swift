@@ -23,7 +23,7 @@ public struct GenerationOptions: Sendable {
     public var constraint: Constraint?
     #endif
     /// With each token, say how likely it was, and so many of the most likely tokens; nil for nothing of it. Every logit is
-    /// then computed, which a screen of the LM head otherwise saves.
+    /// then computed, as if there were no screen of the LM head (`Session.Options.screensHead`): the text is that.
     public var logProbabilities: Int?
     /// When the context is full: evaluate its first `keep` tokens and the newer half of the rest anew and go
     /// on, instead of stopping. The text goes on exactly as if only those tokens had been there. A beginning-of-text

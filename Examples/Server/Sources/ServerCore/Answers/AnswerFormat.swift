@@ -3,7 +3,7 @@
 import Foundation
 
 /// How the answers of an endpoint look.
-protocol AnswerFormat {
+protocol AnswerFormat: SendableMetatype {
     /// A choice of a complete answer, and of a part of a stream.
     associatedtype Choice: Encodable
     associatedtype Delta: Encodable

@@ -7,8 +7,7 @@ import TinySparse
 
 /// Generates the texts of a request and sends them, whole or in pieces.
 ///
-/// A client that goes away ends its texts before the next step. Noticing that means reading the connection, so it serves no
-/// request after this one: the answer says `Connection: close`.
+/// A client that goes away ends its texts before the next step.
 struct AnswerResponse<Format: AnswerFormat>: Sendable {
     private let texts: [Job.Text]
     private let generation: GenerationFields
@@ -30,6 +29,9 @@ struct AnswerResponse<Format: AnswerFormat>: Sendable {
     /// - Throws: `EngineError`, `RuntimeError`, `CancellationError` where the client has gone.
     func response(to request: Request, _ context: ServerContext) async throws -> Response {
         let answer = try model.engine.submit(texts)
+        // What is wrong with the request is known before its first token, and can still have a status of its own.
+        var events = answer.events.makeAsyncIterator()
+        _ = try await events.next()
         let deadline = WriteDeadline(channel: context.channel, timeout: clientTimeout)
         return generation.streams
             ? try await stream(answer, request, deadline) : try await whole(answer, request, deadline)
@@ -45,21 +47,11 @@ struct AnswerResponse<Format: AnswerFormat>: Sendable {
     // MARK: Whole
 
     private func whole(_ answer: Answer, _ request: Request, _ deadline: WriteDeadline) async throws -> Response {
-        let body = try await request.body.consumeWithInboundCloseHandler { _ in
-            var reader = reader
-            var choices = texts.indices.map { Piece(index: $0) }
-            for try await case .output(let index, let output) in answer.events {
-                choices[index] += reader.piece(index, output)
-            }
-            return try encoded(
-                head.envelope(Format.object, choices.map(Format.choice), usage: Nullable(reader.usage)))
-        } onInboundClosed: {
-            answer.cancel()
-        }
+        let body = try await ClientWatch.during(deadline.channel, onGone: answer.cancel) { try await collected(answer) }
         return Response(
             status: .ok,
             headers: [
-                .contentType: "application/json", .contentLength: "\(body.readableBytes)", .connection: "close",
+                .contentType: "application/json", .contentLength: "\(body.readableBytes)",
             ],
             body: ResponseBody(contentLength: body.readableBytes) { writer in
                 try await deadline.write(body, to: &writer)
@@ -67,28 +59,33 @@ struct AnswerResponse<Format: AnswerFormat>: Sendable {
             })
     }
 
+    /// The answer when it is complete.
+    private func collected(_ answer: Answer) async throws -> ByteBuffer {
+        var reader = reader
+        var choices = texts.indices.map { Piece(index: $0) }
+        for try await case .output(let index, let output) in answer.events {
+            choices[index] += reader.piece(index, output)
+        }
+        return try encoded(head.envelope(Format.object, choices.map(Format.choice), usage: Nullable(reader.usage)))
+    }
+
     // MARK: In pieces
 
     private func stream(_ answer: Answer, _ request: Request, _ deadline: WriteDeadline) async throws -> Response {
-        // What is wrong with the request is known before its first token, and can still have a status of its own.
-        var events = answer.events.makeAsyncIterator()
-        _ = try await events.next()
-        return Response(
+        Response(
             status: .ok,
             headers: [
-                .contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-cache", .connection: "close",
+                .contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-cache",
             ],
             body: ResponseBody { writer in
-                try await request.body.consumeWithInboundCloseHandler { _ in
-                    defer { answer.cancel() }
-                    do {
+                defer { answer.cancel() }
+                do {
+                    try await ClientWatch.during(deadline.channel, onGone: answer.cancel) {
                         try await send(answer, deadline, to: &writer)
-                    } catch {
-                        guard let error = APIError(ending: error) else { throw error }
-                        try await deadline.write(event(error), to: &writer)
                     }
-                } onInboundClosed: {
-                    answer.cancel()
+                } catch {
+                    guard let error = APIError(ending: error) else { throw error }
+                    try await deadline.write(event(error), to: &writer)
                 }
                 try await writer.finish(nil)
             })

@@ -104,7 +104,10 @@ public struct Routes: Sendable {
             throw APIError.bodyTooLarge
         }
         try model.engine.checkRoom(for: 1)
-        let body = try await request.body.collect(upTo: settings.maxBody)
+        let body: ByteBuffer
+        do { body = try await request.body.collect(upTo: settings.maxBody) } catch is NIOTooManyBytesError {
+            throw APIError.bodyTooLarge
+        }
         // Templates, tokenizers and constraints may take a while, which the tasks of other requests need not wait for.
         return try await NIOThreadPool.singleton.runIfActive { try parse(Array(body.readableBytesView)) }
     }
