@@ -5,7 +5,8 @@
     pip install openai jsonschema playwright
     python Examples/Server/check/run.py --server tinysparse-server --tinysparse tinysparse --model MODEL.gguf
 
-Needs a model without a chat template of its own, or with one. --chromium names a browser; without it the page is not tried.
+The server gets the template `plain`, which every model can follow. --chromium names a browser; without it the page is not
+tried.
 """
 import argparse
 import json
@@ -19,7 +20,7 @@ import support
 from abuse import PROMPT, check_dropped, check_malformed, check_oversized, check_slow_reader
 from client import MESSAGES, check_client, client
 from streams import check_streams
-from support import Server, check, error, request, response
+from support import Server, check, error, read_all, request
 
 
 def check_queue(arguments):
@@ -38,12 +39,12 @@ def check_queue(arguments):
         for answer in refused:
             check("a full queue", error(answer) == (429, "queue_full"), answer)
             check("it says when to come again", int(answer[1].get("retry-after", 0)) > 0, answer[1])
-        found = error(server.ask("/v1/completions", slow | {"n": 6}))
-        check("more texts than there can be", found == (400, None), found)
         check("health is not in the queue", server.ask("/health", method="GET")[0] == 200)
         for thread in threads:
             thread.join()
         check("those before are answered", [answer[0] for answer in answers] == [200] * 5)
+        found = error(server.ask("/v1/completions", slow | {"n": 6}))
+        check("more texts than there can be", found == (400, None), found)
         check("and there is room again", server.ask("/v1/completions", slow | {"max_tokens": 2})[0] == 200)
 
 
@@ -88,7 +89,8 @@ def check_drain(arguments):
             connection.recv(100)
             server.process.send_signal(signal.SIGTERM)
             started = time.monotonic()
-            rest = response(connection)
+            rest = read_all(connection)
+        check("what is still written then is told", b"shutting_down" in rest and b"[DONE]" not in rest, rest[-300:])
         check("patience has an end", server.process.wait(60) == 0 and time.monotonic() - started < 50)
 
 

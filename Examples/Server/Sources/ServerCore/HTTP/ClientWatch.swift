@@ -42,7 +42,12 @@ final class ClientWatch: ChannelInboundHandler, RemovableChannelHandler {
 
     private static func set(_ channel: any Channel, _ onGone: (@Sendable () -> Void)?) {
         channel.eventLoop.execute {
-            try? channel.pipeline.syncOperations.handler(type: ClientWatch.self).watch(onGone)
+            // A connection that is closed has no handlers any more.
+            guard let watch = try? channel.pipeline.syncOperations.handler(type: ClientWatch.self) else {
+                onGone?()
+                return
+            }
+            watch.watch(onGone)
         }
     }
 }
