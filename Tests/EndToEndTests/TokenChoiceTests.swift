@@ -88,14 +88,14 @@ final class TokenChoiceTests: XCTestCase {
         XCTAssertEqual(first.mostLikely.reduce(0) { $0 + exp(Double($1.logProbability)) }, 1, accuracy: 1e-5)
     }
 
-    /// What a batch found of a prompt in the caches of others.
-    func testCachedTokens() throws {
+    /// What a batch had not to read of a prompt again.
+    func testSharedTokens() throws {
         let batch = try Batch(try model(), places: 2)
-        var cached: [Int] = []
+        var shared: [Int] = []
         for _ in 0..<2 {
             try batch.add([5, 6, 7, 8, 9], options(nil))
-            while !batch.isIdle { cached += batch.step().filter { $0.isLast }.map { $0.cachedTokens } }
+            while !batch.isIdle { shared += batch.step().filter { $0.isLast }.map { $0.sharedTokens } }
         }
-        XCTAssertEqual(cached, [0, 4])
+        XCTAssertEqual(shared, [0, 4])
     }
 }

@@ -32,8 +32,8 @@ public final class Batch {
         /// How likely this step's token was, if `GenerationOptions.logProbabilities` asks for it. A token that ends the text
         /// is none.
         public let choice: TokenChoice?
-        /// Tokens of the prompt that were found in the caches of others, and not evaluated again.
-        public let cachedTokens: Int
+        /// Tokens of the prompt that others had read, and that were not evaluated again.
+        public let sharedTokens: Int
         /// Why the text has ended; nil if it goes on.
         public let reason: StopReason?
         /// What ended it without a reason.
@@ -175,7 +175,7 @@ public final class Batch {
         waiting.removeAll { $0.state.reason != nil }
         return cancelled.map {
             Output(
-                id: $0.id, text: "", tokens: 0, choice: nil, cachedTokens: 0, reason: $0.state.reason, error: nil)
+                id: $0.id, text: "", tokens: 0, choice: nil, sharedTokens: 0, reason: $0.state.reason, error: nil)
         }
     }
 

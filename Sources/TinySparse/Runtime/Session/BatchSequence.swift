@@ -17,16 +17,16 @@ final class BatchSequence {
     private(set) var text = ""
     /// How likely that token was, if that was asked for.
     private(set) var choice: TokenChoice?
-    /// How many tokens of the prompt were there already.
-    private let cachedTokens: Int
+    /// How many tokens of the prompt others had read.
+    private let sharedTokens: Int
     private(set) var error: RuntimeError?
 
     init(_ request: Batch.Request, _ cache: SequenceCache) {
         id = request.id
         state = request.state
         self.cache = cache
-        cachedTokens = cache.tokens.count
-        prompt = request.prompt[cachedTokens...]
+        sharedTokens = cache.tokens.count
+        prompt = request.prompt[sharedTokens...]
     }
 
     var reason: StopReason? { state.reason }
@@ -35,7 +35,7 @@ final class BatchSequence {
     /// What the batch tells of it after a step.
     var output: Batch.Output {
         Batch.Output(
-            id: id, text: text, tokens: state.generated.count, choice: choice, cachedTokens: cachedTokens,
+            id: id, text: text, tokens: state.generated.count, choice: choice, sharedTokens: sharedTokens,
             reason: reason,
             error: error)
     }

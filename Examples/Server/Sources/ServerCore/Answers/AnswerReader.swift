@@ -41,7 +41,7 @@ struct AnswerReader {
         guard output.isLast else { return piece }
         piece.reason = output.reason == .maxTokens || output.reason == .contextFull ? .length : .stop
         usage.completionTokens += output.tokens
-        if index % choicesPerPrompt == 0 { usage.cachedTokens += output.cachedTokens }
+        if index % choicesPerPrompt == 0 { usage.cachedTokens += output.sharedTokens }
         return piece
     }
 

@@ -66,7 +66,7 @@ struct EngineLoop {
         engine.update {
             $0.open -= 1
             $0.tokens += output.tokens
-            $0.cachedTokens += output.cachedTokens
+            $0.cachedTokens += output.sharedTokens
         }
         guard jobs[id]!.ids.isEmpty else { return }
         jobs[id] = nil
