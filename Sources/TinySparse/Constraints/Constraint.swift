@@ -34,7 +34,7 @@ public struct Constraint: Sendable {
     }
 
     /// The same for a schema that has been parsed.
-    package static func jsonSchema(_ schema: JSON) throws(ConstraintError) -> Constraint {
+    public static func jsonSchema(_ schema: JSON) throws(ConstraintError) -> Constraint {
         try Constraint(try SchemaCompiler.grammar(of: schema))
     }
 

@@ -4,10 +4,12 @@
 ///
 /// Strings are compared by their UTF-8 bytes, never by Swift's canonical equivalence: a vocabulary
 /// may hold "é" both composed and decomposed, and these are two tokens.
-package indirect enum JSON: Sendable {
+public indirect enum JSON: Sendable {
     case null
     case bool(Bool)
+    /// A number without a fraction or an exponent that fits.
     case integer(Int64)
+    /// Any other number.
     case double(Double)
     case string(String)
     case array([JSON])
@@ -16,11 +18,11 @@ package indirect enum JSON: Sendable {
     case object([(key: String, value: JSON)])
 
     /// The deepest nesting of arrays and objects that `parse` accepts.
-    package static let maximumDepth = 128
+    public static let maximumDepth = 128
 
     /// Parses one JSON document from UTF-8 bytes. Linear in the size of the input.
     /// - Throws: `JSONError` with the byte offset of the first fault.
-    package static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSON {
+    public static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSON {
         try parseWithRanges(bytes).0
     }
 
@@ -49,21 +51,26 @@ package indirect enum JSON: Sendable {
 
     /// The member of an object with this key; nil for a missing key and for anything but an object.
     /// Linear in the number of members: meant for the small objects of a configuration.
-    package subscript(_ key: String) -> JSON? {
+    public subscript(_ key: String) -> JSON? {
         guard case .object(let members) = self else { return nil }
         return members.last { $0.key.utf8.elementsEqual(key.utf8) }?.value
     }
 
-    package var string: String? { if case .string(let value) = self { value } else { nil } }
-    package var array: [JSON]? { if case .array(let value) = self { value } else { nil } }
-    package var object: [(key: String, value: JSON)]? {
+    /// The value of a string, array, object, boolean or whole number; nil for anything else.
+    public var string: String? { if case .string(let value) = self { value } else { nil } }
+    /// See `string`.
+    public var array: [JSON]? { if case .array(let value) = self { value } else { nil } }
+    /// See `string`.
+    public var object: [(key: String, value: JSON)]? {
         if case .object(let value) = self { value } else { nil }
     }
-    package var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
-    package var integer: Int64? { if case .integer(let value) = self { value } else { nil } }
+    /// See `string`.
+    public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+    /// See `string`.
+    public var integer: Int64? { if case .integer(let value) = self { value } else { nil } }
 
     /// Any number as a double.
-    package var double: Double? {
+    public var double: Double? {
         switch self {
         case .integer(let value): Double(value)
         case .double(let value): value
@@ -71,10 +78,11 @@ package indirect enum JSON: Sendable {
         }
     }
 
-    package var isNull: Bool { if case .null = self { true } else { false } }
+    /// Whether this is `null`.
+    public var isNull: Bool { if case .null = self { true } else { false } }
 
     /// The value as JSON without white space. Numbers that are not whole are written as far as Swift shows them.
-    package var compact: String {
+    public var compact: String {
         switch self {
         case .null: "null"
         case .bool(let value): value ? "true" : "false"
@@ -89,7 +97,7 @@ package indirect enum JSON: Sendable {
 
     /// The text as a JSON string literal, quotes included. Escapes what RFC 8259 demands and
     /// nothing else.
-    package static func quoted(_ text: String) -> String {
+    public static func quoted(_ text: String) -> String {
         var out: [UInt8] = [0x22]
         let hex = Array("0123456789abcdef".utf8)
         for byte in text.utf8 {
@@ -110,13 +118,14 @@ package indirect enum JSON: Sendable {
 }
 
 /// A fault in a JSON text.
-package struct JSONError: Error, Equatable, CustomStringConvertible {
+public struct JSONError: Error, Equatable, CustomStringConvertible {
     /// What is wrong.
-    package let message: String
+    public let message: String
     /// The byte of the input at which it was found.
-    package let offset: Int
+    public let offset: Int
 
-    package var description: String { "JSON: \(message) at byte \(offset)" }
+    /// `JSON: message at byte offset`
+    public var description: String { "JSON: \(message) at byte \(offset)" }
 }
 
 /// A recursive-descent parser over raw bytes; the depth limit bounds the recursion.

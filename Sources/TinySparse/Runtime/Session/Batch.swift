@@ -29,6 +29,11 @@ public final class Batch {
         public let text: String
         /// Tokens generated so far.
         public let tokens: Int
+        /// How likely this step's token was, if `GenerationOptions.logProbabilities` asks for it. A token that ends the text
+        /// is none.
+        public let choice: TokenChoice?
+        /// Tokens of the prompt that others had read, and that were not evaluated again.
+        public let sharedTokens: Int
         /// Why the text has ended; nil if it goes on.
         public let reason: StopReason?
         /// What ended it without a reason.
@@ -62,6 +67,7 @@ public final class Batch {
 
     /// Whether decoding leaves neurons or heads out.
     private let isSparse: Bool
+    private let kernels: KernelTable
     private let pool: WorkerPool
     private let forward: ForwardPass
     private let logits: AlignedBuffer<Float>
@@ -106,7 +112,7 @@ public final class Batch {
         contextLimit = context
         pool = WorkerPool(threads: options.threads == 0 ? availableCores : options.threads)
         let memory = SessionMemory()
-        let kernels = try options.kernelTable()
+        kernels = try options.kernelTable()
         kernelName = kernels.name
         let buffers = try options.buffers(
             model, context: context, blockSize: blockSize, shape, kernels, pool, in: memory)
@@ -167,7 +173,10 @@ public final class Batch {
     private func dropCancelled() -> [Output] {
         let cancelled = waiting.filter { $0.state.reason != nil }
         waiting.removeAll { $0.state.reason != nil }
-        return cancelled.map { Output(id: $0.id, text: "", tokens: 0, reason: $0.state.reason, error: nil) }
+        return cancelled.map {
+            Output(
+                id: $0.id, text: "", tokens: 0, choice: nil, sharedTokens: 0, reason: $0.state.reason, error: nil)
+        }
     }
 
     /// Gives places to sequences that wait, in their order, while all the pages that they may need can be had. What another
@@ -252,7 +261,7 @@ public final class Batch {
         forward.logits(places, topK: sequences.map { $0.state.topK }, into: logits.pointer)
         pool.run(sequences.count) { i, _ in
             sequences[i].choose(
-                UnsafeBufferPointer(start: logits.pointer + i * vocabulary, count: vocabulary), tokenizer)
+                UnsafeBufferPointer(start: logits.pointer + i * vocabulary, count: vocabulary), tokenizer, kernels)
         }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SIMDKernels
 import TinyTokenizer
 
 /// One text of a batch.
@@ -14,13 +15,18 @@ final class BatchSequence {
     private(set) var pending: Int32?
     /// What the token chosen last came to.
     private(set) var text = ""
+    /// How likely that token was, if that was asked for.
+    private(set) var choice: TokenChoice?
+    /// How many tokens of the prompt others had read.
+    private let sharedTokens: Int
     private(set) var error: RuntimeError?
 
     init(_ request: Batch.Request, _ cache: SequenceCache) {
         id = request.id
         state = request.state
         self.cache = cache
-        prompt = request.prompt[cache.tokens.count...]
+        sharedTokens = cache.tokens.count
+        prompt = request.prompt[sharedTokens...]
     }
 
     var reason: StopReason? { state.reason }
@@ -28,12 +34,16 @@ final class BatchSequence {
 
     /// What the batch tells of it after a step.
     var output: Batch.Output {
-        Batch.Output(id: id, text: text, tokens: state.generated.count, reason: reason, error: error)
+        Batch.Output(
+            id: id, text: text, tokens: state.generated.count, choice: choice, sharedTokens: sharedTokens,
+            reason: reason,
+            error: error)
     }
 
     /// Before a token is decoded: whether there is one and room for it. The text may end here, or its context begin anew.
     func canDecode(_ limit: Int, _ tokenizer: Tokenizer) -> Bool {
         text = ""
+        choice = nil
         guard !hasEnded, prompt.isEmpty, pending != nil, !endsBeforeNext() else { return false }
         guard cache.tokens.count == limit else { return true }
         guard state.options.shiftsContext else {
@@ -67,10 +77,12 @@ final class BatchSequence {
     }
 
     /// Chooses a token by the logits of the last one evaluated.
-    func choose(_ logits: UnsafeBufferPointer<Float>, _ tokenizer: Tokenizer) {
+    func choose(_ logits: UnsafeBufferPointer<Float>, _ tokenizer: Tokenizer, _ kernels: KernelTable) {
         do throws(RuntimeError) {
+            let count = state.generated.count
             text = try state.choose(logits, history: cache.tokens, tokenizer) ?? ""
             pending = state.generated.last
+            choice = state.generated.count > count ? state.choice(by: logits, kernels) : nil
         } catch {
             text = ""
             self.error = error

@@ -25,14 +25,15 @@ extension Constraint {
                 guard let text = value.string else { throw ConstraintError(.everywhere, "a string is needed") }
                 return key == "regex" ? try .regularExpression(text) : try .grammar(text)
             }
-            return try ofResponseFormat(value)
+            return try responseFormat(value)
         } catch {
             throw RequestError("\(key): \(error.description)")
         }
     }
 
-    /// OpenAI's `response_format`: text, any JSON object, or the JSON of a schema.
-    private static func ofResponseFormat(_ format: JSON) throws(ConstraintError) -> Constraint? {
+    /// OpenAI's `response_format`: text, which is not constrained, any JSON object, or the JSON of a schema.
+    /// - Throws: `ConstraintError` for a format of another type, and for a schema that is not understood.
+    public static func responseFormat(_ format: JSON) throws(ConstraintError) -> Constraint? {
         switch format["type"]?.string {
         case "text": return nil
         case "json_object": return try .jsonSchema(.object([("type", .string("object"))]))

@@ -22,6 +22,9 @@ public struct GenerationOptions: Sendable {
     /// With `ignoresEndOfText`, it goes on as long as anything can follow.
     public var constraint: Constraint?
     #endif
+    /// With each token, say how likely it was, and so many of the most likely tokens; nil for nothing of it. Every logit is
+    /// then computed, as if there were no screen of the LM head (`Session.Options.screensHead`): the text is that.
+    public var logProbabilities: Int?
     /// When the context is full: evaluate its first `keep` tokens and the newer half of the rest anew and go
     /// on, instead of stopping. The text goes on exactly as if only those tokens had been there. A beginning-of-text
     /// token at the beginning is kept in any case.
@@ -55,6 +58,8 @@ public struct Generation {
     public var generated: [Int32] { state.generated }
     /// Set when the text has ended.
     public var reason: StopReason? { state.reason }
+    /// How likely the last token was, if `GenerationOptions.logProbabilities` asks for it. A token that ends the text is none.
+    public private(set) var choice: TokenChoice?
 
     /// Prefills the prompt.
     /// - Parameter shouldContinue: called before each block of the prompt; false cancels the generation.
@@ -85,8 +90,10 @@ public struct Generation {
             }
             try session.decode(token, for: state)
         }
+        let count = generated.count
         let text = try state.choose(session.logits, history: session.tokens, session.model.tokenizer)
         pending = generated.last
+        choice = generated.count > count ? state.choice(by: session.logits, session.kernels) : nil
         return text
     }
 

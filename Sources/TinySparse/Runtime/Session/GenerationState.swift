@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SIMDKernels
 import TinyTokenizer
 
 /// The choosing of tokens, one after another, and what text they make: a generation without what computes the logits.
@@ -19,6 +20,9 @@ struct GenerationState {
     /// - Throws: `RuntimeError.badOption`, `RuntimeError.constraint`.
     init(_ options: GenerationOptions, _ model: Model) throws(RuntimeError) {
         guard options.maxTokens >= 0 else { throw .badOption("\(options.maxTokens) tokens cannot be generated") }
+        if let count = options.logProbabilities, count < 0 {
+            throw .badOption("the probabilities of \(count) tokens cannot be given")
+        }
         sampler = try Sampler(options.sampling)
         stops = StopStrings(options.stop)
         self.options = options
@@ -30,7 +34,7 @@ struct GenerationState {
     }
 
     /// How many of the largest logits have to be exact; 0 for all.
-    var topK: Int { isConstrained ? 0 : sampler.topLogits }
+    var topK: Int { options.logProbabilities != nil || isConstrained ? 0 : sampler.topLogits }
 
     /// How many tokens may still be chosen.
     var remaining: Int { max(options.maxTokens - generated.count, 0) }
@@ -74,6 +78,12 @@ struct GenerationState {
         return try constraint.next(&sampler, logits, history: history)
     }
     #endif
+
+    /// How likely the last token was by the logits it was chosen by; nil if nobody asks.
+    func choice(by logits: UnsafeBufferPointer<Float>, _ kernels: KernelTable) -> TokenChoice? {
+        guard let count = options.logProbabilities, let token = generated.last else { return nil }
+        return TokenChoice(token, mostLikely: count, logits, sampler, kernels)
+    }
 
     /// Ends the text; returns what is left of it, or nil.
     mutating func finish(_ why: StopReason) -> String? {

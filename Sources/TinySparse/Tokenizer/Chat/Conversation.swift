@@ -78,7 +78,9 @@ public struct Conversation: Sendable {
         try set(name, to: value)
     }
 
-    package mutating func set(_ name: String, to value: JSON) throws(TemplateError) {
+    /// Sets something that the template can see, of which the last value counts; or `add_generation_prompt`.
+    /// - Throws: `TemplateError` of the kind `input` for `messages`, and for a value that `add_generation_prompt` cannot have.
+    public mutating func set(_ name: String, to value: JSON) throws(TemplateError) {
         switch name {
         case "messages": throw TemplateError(input: "messages: they are set already")
         case "add_generation_prompt":
