@@ -102,7 +102,7 @@ def reset(connection):
 
 
 def check_slow_reader(server):
-    """A stream that nobody reads ends; needs small limits of the server. Returns how."""
+    """A stream that nobody reads ends; needs small limits of the server."""
     with server.connect(receive_buffer=4096) as connection:
         fields = PROMPT | {"n": 16, "logprobs": 20, "stream": True, "max_tokens": 400}
         connection.sendall(request("/v1/completions", json.dumps(fields).encode()))
@@ -121,7 +121,7 @@ class Crowd:
         self.server = server
         self.count = 0
         self.lock = threading.Lock()
-        self.isOver = threading.Event()
+        self.is_over = threading.Event()
         self.threads = [
             threading.Thread(target=self.repeat, args=(deed, seed))
             for seed, deed in enumerate([self.drop, self.garbage, self.huge, self.dawdle, self.trickle])
@@ -131,17 +131,17 @@ class Crowd:
 
     def repeat(self, deed, seed):
         chance = random.Random(seed)
-        while not self.isOver.is_set():
+        while not self.is_over.is_set():
             try:
                 deed(chance)
             except OSError:
                 pass
             with self.lock:
                 self.count += 1
-            self.isOver.wait(0.05)
+            self.is_over.wait(0.05)
 
     def stop(self):
-        self.isOver.set()
+        self.is_over.set()
         for thread in self.threads:
             thread.join()
 
@@ -176,16 +176,12 @@ class Crowd:
         with self.server.connect(receive_buffer=4096) as connection:
             fields = PROMPT | {"stream": True, "logprobs": 20, "max_tokens": 100}
             connection.sendall(request("/v1/completions", json.dumps(fields).encode()))
-            self.isOver.wait(1 + chance.random())
+            self.is_over.wait(1 + chance.random())
 
     def trickle(self, chance):
         """Sends a request byte by byte, and leaves."""
         with self.server.connect() as connection:
             for byte in request("/v1/completions", b'{"prompt": "a"}')[:40]:
                 connection.sendall(bytes([byte]))
-                if self.isOver.wait(0.02):
+                if self.is_over.wait(0.02):
                     return
-
-
-def misbehave(server):
-    return Crowd(server)

@@ -3,13 +3,11 @@
 import asyncio
 import concurrent.futures
 import json
-import random
-import socket
 import subprocess
 import time
 
 import openai
-from abuse import misbehave
+from abuse import Crowd
 from support import check
 
 STARTS = ["Once upon a time there was", "The king said that", "In the forest", "A wolf and a fox", "She was é🙂 and"]
@@ -46,7 +44,7 @@ def check_streams(server, binary, model, count, tokens):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         expected = list(pool.map(lambda number: alone(binary, model, number, tokens), range(count)))
     for company in (False, True):
-        crowd = misbehave(server) if company else None
+        crowd = Crowd(server) if company else None
         started = time.monotonic()
         answers = asyncio.run(all_streamed(server, count, tokens))
         seconds = time.monotonic() - started

@@ -19,7 +19,7 @@ struct Piece {
     static func += (piece: inout Piece, next: Piece) {
         piece.content += next.content
         piece.reasoning += next.reasoning
-        if let tokens = next.tokens { piece.tokens = (piece.tokens ?? []) + tokens }
+        if piece.tokens == nil { piece.tokens = next.tokens } else { piece.tokens! += next.tokens ?? [] }
         piece.reason = next.reason ?? piece.reason
     }
 }

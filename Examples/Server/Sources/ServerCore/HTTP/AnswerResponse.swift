@@ -27,14 +27,14 @@ struct AnswerResponse<Format: AnswerFormat>: Sendable {
     }
 
     /// - Throws: `EngineError`, `RuntimeError`, `CancellationError` where the client has gone.
-    func response(to request: Request, _ context: ServerContext) async throws -> Response {
+    func response(_ context: ServerContext) async throws -> Response {
         let answer = try model.engine.submit(texts)
         // What is wrong with the request is known before its first token, and can still have a status of its own.
         var events = answer.events.makeAsyncIterator()
         _ = try await events.next()
         let deadline = WriteDeadline(channel: context.channel, timeout: clientTimeout)
         return generation.streams
-            ? try await stream(answer, request, deadline) : try await whole(answer, request, deadline)
+            ? stream(answer, deadline) : try await whole(answer, deadline)
     }
 
     private var reader: AnswerReader {
@@ -46,7 +46,7 @@ struct AnswerResponse<Format: AnswerFormat>: Sendable {
 
     // MARK: Whole
 
-    private func whole(_ answer: Answer, _ request: Request, _ deadline: WriteDeadline) async throws -> Response {
+    private func whole(_ answer: Answer, _ deadline: WriteDeadline) async throws -> Response {
         let body = try await ClientWatch.during(deadline.channel, onGone: answer.cancel) { try await collected(answer) }
         return Response(
             status: .ok,
@@ -71,7 +71,7 @@ struct AnswerResponse<Format: AnswerFormat>: Sendable {
 
     // MARK: In pieces
 
-    private func stream(_ answer: Answer, _ request: Request, _ deadline: WriteDeadline) async throws -> Response {
+    private func stream(_ answer: Answer, _ deadline: WriteDeadline) -> Response {
         Response(
             status: .ok,
             headers: [

@@ -58,12 +58,12 @@ public struct Routes: Sendable {
             let chat = try await read(request) { body throws(APIError) in try ChatRequest(body, model) }
             let response = AnswerResponse<ChatFormat>(
                 [chat.prompt], chat.generation, self, thinkingAfter: chat.promptText)
-            return try await response.response(to: request, context)
+            return try await response.response(context)
         }
         add(.post, "/v1/completions", to: router) { request, context in
             let completion = try await read(request) { body throws(APIError) in try CompletionRequest(body, model) }
             let response = AnswerResponse<CompletionFormat>(completion.prompts, completion.generation, self)
-            return try await response.response(to: request, context)
+            return try await response.response(context)
         }
         return router
     }
