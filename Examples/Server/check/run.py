@@ -13,6 +13,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -118,7 +119,7 @@ def main():
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--chromium")
-    parser.add_argument("--screenshots", default=".")
+    parser.add_argument("--screenshots", default=tempfile.gettempdir())
     arguments = parser.parse_args()
     template = ["--template", "plain"]
     with Server(arguments.server, arguments.model, *template, "--queue", str(arguments.streams + 100)) as server:
