@@ -4,19 +4,10 @@
 import KernelTable
 import _Builtin_intrinsics.intel
 
-/// What a half group of sixteen rows adds, without the activations' scale: eight vpdpbusd. The product of
-/// the sum and m is exact, so that to fuse it with the addition changes nothing.
+/// What a half group of sixteen rows adds, without the activations' scale.
 @inline(__always)
 func halfGroup(_ record: UnsafeRawPointer, _ values: UnsafeRawPointer, _ sum: Float) -> F16 {
-    var products = _mm512_setzero_si512()
-    for k in 0..<4 {
-        let bytes = load64(record + (64 &+ 64 &* k))
-        products = _mm512_dpbusd_epi32(products, low(bytes), broadcast(values + 8 &* k))
-        products = _mm512_dpbusd_epi32(products, high(bytes), broadcast(values + (8 &* k &+ 4)))
-    }
-    let scales = record.assumingMemoryBound(to: UInt16.self)
-    return _mm512_fmadd_ps(
-        loadHalves(scales + 16), F16(repeating: sum), _mm512_cvtepi32_ps(products) * loadHalves(scales))
+    HalfGroup(record).products(values, sum)
 }
 
 /// Adds a group of sixteen rows times some tokens to the tokens' sums. It is unpacked once for all of them.
@@ -37,7 +28,7 @@ func addGroup(
     }
 }
 
-/// A half group of sixteen rows, as `halfGroup` unpacks it.
+/// A half group of sixteen rows, unpacked.
 private struct HalfGroup {
     let a, b, c, d, e, f, g, h: Bytes64
     let factors, minima: F16
@@ -51,6 +42,7 @@ private struct HalfGroup {
         (factors, minima) = (loadHalves(scales), loadHalves(scales + 16))
     }
 
+    /// Eight vpdpbusd. The product of the sum and m is exact, so that to fuse it with the addition changes nothing.
     @inline(__always)
     func products(_ values: UnsafeRawPointer, _ sum: Float) -> F16 {
         // Two chains, since one is as long as what a token takes.

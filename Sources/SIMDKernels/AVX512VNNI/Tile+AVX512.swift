@@ -74,13 +74,7 @@ func tileDots(
     _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
     _ tokens: Int, _ next: UnsafeRawPointer?, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
-    // A temporary allocation that is aligned so much would be on the heap.
-    let zero = F16.zero
-    var scratch = (
-        zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero
-    )
-    withUnsafeMutableBytes(of: &scratch) { scratch in
-        let sums = scratch.baseAddress!.assumingMemoryBound(to: F16.self)
+    withSixteenVectors { sums in
         var t = 0
         while t < tokens {
             let step = tokens &- t >= 8 ? 8 : (tokens &- t >= 4 ? 4 : 1)

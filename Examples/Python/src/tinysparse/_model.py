@@ -6,9 +6,9 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterable
-from types import TracebackType
 from typing import TYPE_CHECKING, Union
 
+from ._closing import Closing
 from ._errors import ClosedError
 from ._library import Handle, c_string, library, opened
 from ._session import Session
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._options import SessionOptions
 
 
-class Model:
+class Model(Closing):
     """A model: a native file, a ``.gguf`` file or a Hugging Face folder. The last two are converted in memory, which takes
     longer. (On ARM, native files only.)
 
@@ -104,14 +104,6 @@ class Model:
     def close(self) -> None:
         """Gives the memory back, as soon as no session needs it. Closing twice is no error."""
         self._handle = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _opened(self) -> Handle:
         handle = self._handle

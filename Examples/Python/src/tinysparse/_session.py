@@ -9,9 +9,9 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Union
 
+from ._closing import Closing
 from ._errors import STOPPED, ClosedError, OptionError, TinySparseError
 from ._interruptible import interruptible
 from ._library import Handle, Message, c_string, library, opened
@@ -20,14 +20,14 @@ from ._stream import Completion, StopReason, Stream
 from ._values import to_bytes, token_array, token_pointer
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from ._options import GenerationOptions, Prompt
 
 _T = TypeVar("_T")
 
 
-class Session:
+class Session(Closing):
     """One text, and what the model has read of it. Made by ``Model.session``.
 
     A session belongs to one thread at a time: a second one gets a ``ClosedError``. Only ``cancel`` may be called from anywhere.
@@ -180,14 +180,6 @@ class Session:
         if self._handle is not None:
             with self.in_use():
                 self._handle = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @contextmanager
     def in_use(self) -> Iterator[Handle]:

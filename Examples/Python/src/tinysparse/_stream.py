@@ -7,9 +7,9 @@ import ctypes
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ._closing import Closing
 from ._errors import ClosedError
 from ._library import Handle, Message, library
 
@@ -42,7 +42,7 @@ class Completion:
         return self.text
 
 
-class Stream(Iterator[str]):
+class Stream(Closing, Iterator[str]):
     """A text as a session writes it: an iterator of pieces, each of whole characters.
 
     Every piece is computed when it is asked for. A text need not be read to its end: ``close``, leaving a ``with`` statement, or
@@ -96,11 +96,3 @@ class Stream(Iterator[str]):
         """Ends the text. Closing twice is no error."""
         if self._reason is None:
             self._end(StopReason.CANCELLED)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -73,12 +73,7 @@ private func fewTokens(
     _ w: FourBitRows, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int, _ halves: UnsafePointer<Float>,
     _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
-    let zero = F16.zero
-    var scratch = (
-        zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero
-    )
-    withUnsafeMutableBytes(of: &scratch) { scratch in
-        let sums = scratch.baseAddress!.assumingMemoryBound(to: F16.self)
+    withSixteenVectors { sums in
         var i = 0
         while i < count {
             let block = w.blocks + ((first &+ i) &>> 4) &* w.blockBytes

@@ -16,3 +16,14 @@ extension QuantizedRows {
         return row
     }
 }
+
+/// Sixteen vectors on the stack, zero, for the sums of some tokens. (A temporary allocation that is aligned so much would be
+/// on the heap.)
+@inline(__always)
+func withSixteenVectors(_ body: (UnsafeMutablePointer<F16>) -> Void) {
+    let zero = F16.zero
+    var vectors = (
+        zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero
+    )
+    withUnsafeMutableBytes(of: &vectors) { body($0.baseAddress!.assumingMemoryBound(to: F16.self)) }
+}

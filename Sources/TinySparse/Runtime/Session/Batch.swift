@@ -182,21 +182,23 @@ public final class Batch {
     /// Gives places to sequences that wait, in their order, while all the pages that they may need can be had. What another
     /// is reading of a beginning that they share is waited for, too.
     private func admit() {
-        while let request = waiting.first, let cache = free.last, !isBeingRead(request.prompt) {
+        while let request = waiting.first, let cache = free.last {
+            let known = tree.match(request.prompt.dropLast())
+            guard !isBeingRead(request.prompt, beyond: known) else { return }
             let place = SequenceCache(cache, tree, request, limit: contextLimit)
-            guard place.begin(request.prompt, beside: running.reduce(0) { $0 + $1.cache.reserved }) else { return }
+            let others = running.reduce(0) { $0 + $1.cache.reserved }
+            guard place.begin(request.prompt, known, beside: others) else { return }
             sharedTokens += place.tokens.count
             free.removeLast()
             running.append(BatchSequence(waiting.removeFirst(), place))
         }
     }
 
-    /// Whether a sequence is reading what a prompt begins with: soon that need not be read again.
-    private func isBeingRead(_ prompt: [Int32]) -> Bool {
-        let text = prompt.dropLast(), known = tree.match(text).count
-        return running.contains { other in
-            guard !other.prompt.isEmpty, !other.hasEnded else { return false }
-            return (other.cache.tokens + other.prompt).commonPrefix(with: text) >= known + Self.worthWaiting
+    /// Whether a sequence is reading more of what a prompt begins with than is known: soon that need not be read again.
+    private func isBeingRead(_ prompt: [Int32], beyond known: PrefixTree.Match) -> Bool {
+        let text = prompt.dropLast()
+        return running.contains {
+            !$0.prompt.isEmpty && !$0.hasEnded && $0.commonPrefix(with: text) >= known.count + Self.worthWaiting
         }
     }
 

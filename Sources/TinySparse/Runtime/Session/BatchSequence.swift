@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SIMDKernels
+import TinySupport
 import TinyTokenizer
 
 /// One text of a batch.
@@ -38,6 +39,12 @@ final class BatchSequence {
             id: id, text: text, tokens: state.generated.count, choice: choice, sharedTokens: sharedTokens,
             reason: reason,
             error: error)
+    }
+
+    /// How much of a text is what was read, or will be when the prompt is.
+    func commonPrefix(with text: ArraySlice<Int32>) -> Int {
+        let read = cache.tokens.commonPrefix(with: text)
+        return read < cache.tokens.count ? read : read + prompt.commonPrefix(with: text.dropFirst(read))
     }
 
     /// Before a token is decoded: whether there is one and room for it. The text may end here, or its context begin anew.

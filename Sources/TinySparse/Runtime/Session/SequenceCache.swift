@@ -27,11 +27,12 @@ final class SequenceCache {
     }
 
     /// Takes over what there is of the beginning of a prompt, whose last token has to be evaluated in any case, and puts
-    /// aside the pages that the text may need. O(prompt + pages).
-    /// - Parameter others: pages that were put aside for others.
+    /// aside the pages that the text may need.
+    /// - Parameters:
+    ///   - match: what there is of all but that token.
+    ///   - others: pages that were put aside for others.
     /// - Returns: false if there are too few pages; nothing is changed then.
-    func begin(_ prompt: [Int32], beside others: Int) -> Bool {
-        let match = tree.match(prompt.dropLast())
+    func begin(_ prompt: [Int32], _ match: PrefixTree.Match, beside others: Int) -> Bool {
         let full = match.pages.prefix { tree.canUse($0, exclusively: isExclusive) }
         guard others + reserved - full.count <= tree.available - full.count(where: { !tree.isUsed($0) }) else {
             return false
