@@ -21,7 +21,10 @@ let vectorKernels: [Target] =
     switch portable ? "none" : Context.environment["TINYSPARSE_ARCH"] ?? host {
     case "x86_64":
         [
-            vectorSet("KernelsAVX2", "AVX2", define: "KERNELS_AVX2", clang: ["-march=x86-64-v3"]),
+            vectorSet("KernelsSSE41", "SSE41", define: "KERNELS_SSE41", clang: ["-msse4.1"]),
+            vectorSet("KernelsAVX2", "AVX2/Base", define: "KERNELS_AVX2", clang: ["-march=x86-64-v3"]),
+            vectorSet(
+                "KernelsAVXVNNI", "AVX2/VNNI", define: "KERNELS_AVX2", clang: ["-march=x86-64-v3", "-mavxvnni"]),
             vectorSet(
                 "KernelsAVX512", "AVX512VNNI", define: "KERNELS_AVX512", clang: ["-march=x86-64-v4", "-mavx512vnni"]),
         ]

@@ -13,7 +13,10 @@ final class KernelObjectTests: XCTestCase {
             throw XCTSkip("SKIPPED: there is no nm to look into object files with")
         }
         var looked = 0
-        for module in ["KernelsScalar", "KernelsAVX2", "KernelsAVX512", "KernelsNEON", "KernelsNEONDot"] {
+        for module in [
+            "KernelsScalar", "KernelsSSE41", "KernelsAVX2", "KernelsAVXVNNI", "KernelsAVX512", "KernelsNEON",
+            "KernelsNEONDot",
+        ] {
             let folder = products.appendingPathComponent(module + ".build")
             let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
             let objects = files.filter { $0.hasSuffix(".o") }.map { folder.appendingPathComponent($0).path }

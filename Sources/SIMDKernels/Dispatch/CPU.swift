@@ -23,6 +23,12 @@ enum CPU {
         }
     }
 
+    /// SSE4.1, and SSSE3 with it: no state beyond that of every 64-bit system.
+    static var hasSSE41: Bool {
+        let one = leaf(1, 0).c
+        return one & (1 << 19) != 0 && one & (1 << 9) != 0
+    }
+
     /// AVX2 with FMA-era companions: F16C and BMI, as x86-64-v3 has them.
     static var hasAVX2: Bool {
         let one = leaf(1, 0).c, seven = leaf(7, 0).b
@@ -31,6 +37,9 @@ enum CPU {
         let lzcnt = leaf(0x8000_0001, 0).c & (1 << 5) != 0
         return f16c && fma && movbe && bmi && lzcnt && seven & (1 << 5) != 0 && saves([2])
     }
+
+    /// AVX-VNNI: the dot product of AVX-512 VNNI for processors without AVX-512.
+    static var hasAVXVNNI: Bool { hasAVX2 && leaf(7, 0).a >= 1 && leaf(7, 1).a & (1 << 4) != 0 }
 
     /// AVX-512 F, DQ, CD, BW, VL (x86-64-v4) and VNNI.
     static var hasAVX512VNNI: Bool {

@@ -7,6 +7,8 @@ import TinyPlatform
 #if arch(x86_64) && !TINYSPARSE_PORTABLE
 import KernelsAVX2
 import KernelsAVX512
+import KernelsAVXVNNI
+import KernelsSSE41
 #elseif arch(arm64) && !TINYSPARSE_PORTABLE
 import KernelsNEON
 import KernelsNEONDot
@@ -26,12 +28,17 @@ package enum KernelError: Error, CustomStringConvertible {
 
 /// The kernel sets, and the one place where one is picked.
 package enum Kernels {
+    /// The names of all sets, whatever this build has and this CPU can run.
+    package static let names = ["avx512", "avxvnni", "avx2", "sse41", "neondot", "neon", "scalar"]
+
     /// Every set that this build has and this CPU can run, the fastest first.
     package static let available: [KernelTable] = {
         var sets: [KernelTable] = []
         #if arch(x86_64) && !TINYSPARSE_PORTABLE
         if CPU.hasAVX512VNNI { sets.append(KernelsAVX512.kernels()) }
+        if CPU.hasAVXVNNI { sets.append(KernelsAVXVNNI.kernels()) }
         if CPU.hasAVX2 { sets.append(KernelsAVX2.kernels()) }
+        if CPU.hasSSE41 { sets.append(KernelsSSE41.kernels()) }
         #elseif arch(arm64) && !TINYSPARSE_PORTABLE
         if CPU.hasDotProduct { sets.append(KernelsNEONDot.kernels()) }
         sets.append(KernelsNEON.kernels())

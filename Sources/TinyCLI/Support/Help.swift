@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SIMDKernels
 import TinyPlatform
 
 /// The help texts, generated from the tables that parse command lines.
@@ -25,7 +26,7 @@ enum Help {
 
     static let environment = [
         ("TINYSPARSE_MODEL", "the default model"),
-        ("TINYSPARSE_KERNELS", "the default kernels: avx512, avx2, neondot, neon or scalar"),
+        ("TINYSPARSE_KERNELS", "the default kernels: " + Kernels.names.joined(separator: ", ")),
     ]
 
     static let exitCodes = [

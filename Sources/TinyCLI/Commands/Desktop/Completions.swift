@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SIMDKernels
 import TinyFormats
 import TinyRuntime
 
@@ -56,7 +57,7 @@ enum CompletedValue {
 
     /// Of options whose values have names.
     private static let words = [
-        "kernels": ["avx512", "avx2", "neondot", "neon", "scalar"],
+        "kernels": Kernels.names,
         "cache": CacheType.allCases.map(\.rawValue),
         "weights": WeightFormat.allCases.map(\.rawValue),
         "sparsity": ["off", "auto"],

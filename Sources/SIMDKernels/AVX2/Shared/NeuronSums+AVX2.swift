@@ -17,7 +17,10 @@ func groupProducts(
 ) {
     let shouldPrefetch = w.shouldPrefetch(neurons)
     let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
-    for b in 0..<tokens &* width / 8 { (sums + b &* 32).storeBytes(of: _mm256_setzero_si256(), as: __m256i.self) }
+    for t in 0..<tokens {
+        let start = _mm256_set1_epi32(origin(x.token(t).sums[g])), s = sums + 4 &* t &* width
+        for b in 0..<width / 8 { (s + b &* 32).storeBytes(of: start, as: __m256i.self) }
+    }
     var i = g &* groupSize
     while i < end {
         let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: 4, bytes: width)
@@ -41,15 +44,15 @@ func groupProducts(
             let a = load32(r0 + at), b = load32(r1 + at), c = load32(r2 + at), d = load32(r3 + at)
             let abLow = _mm256_unpacklo_epi8(a, b), abHigh = _mm256_unpackhi_epi8(a, b)
             let cdLow = _mm256_unpacklo_epi8(c, d), cdHigh = _mm256_unpackhi_epi8(c, d)
-            let w0 = _mm256_unpacklo_epi16(abLow, cdLow), w1 = _mm256_unpackhi_epi16(abLow, cdLow)
-            let w2 = _mm256_unpacklo_epi16(abHigh, cdHigh), w3 = _mm256_unpackhi_epi16(abHigh, cdHigh)
+            let w0 = operand(_mm256_unpacklo_epi16(abLow, cdLow)), w1 = operand(_mm256_unpackhi_epi16(abLow, cdLow))
+            let w2 = operand(_mm256_unpacklo_epi16(abHigh, cdHigh)), w3 = operand(_mm256_unpackhi_epi16(abHigh, cdHigh))
             for t in 0..<tokens {
                 let q = _mm256_set1_epi32((values + t &* x.groups &* groupSize).loadUnaligned(as: Int32.self))
                 let s = sums + 4 &* (t &* width &+ at)
-                accumulate(s, w0, q)
-                accumulate(s + 32, w1, q)
-                accumulate(s + 64, w2, q)
-                accumulate(s + 96, w3, q)
+                add(s, w0, q)
+                add(s + 32, w1, q)
+                add(s + 64, w2, q)
+                add(s + 96, w3, q)
             }
             at &+= 32
         }
@@ -73,8 +76,7 @@ func integersAsFloats(_ p: UnsafeMutableRawPointer) -> F16 {
 func place(ofColumns c: Int) -> Int { (c & ~31) &+ 8 &* ((c &>> 2) & 3) &+ 4 &* ((c &>> 4) & 1) }
 
 @inline(__always)
-private func accumulate(_ p: UnsafeMutableRawPointer, _ w: __m256i, _ q: __m256i) {
-    let sum = _mm256_add_epi32(p.load(as: __m256i.self), quadDots(_mm256_abs_epi8(w), w, q))
-    p.storeBytes(of: sum, as: __m256i.self)
+private func add(_ p: UnsafeMutableRawPointer, _ w: Operand, _ q: __m256i) {
+    p.storeBytes(of: accumulate(p.load(as: __m256i.self), w, q), as: __m256i.self)
 }
 #endif

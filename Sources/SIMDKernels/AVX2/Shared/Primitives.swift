@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if arch(x86_64) && KERNELS_AVX2
-// The per-ISA primitives of ../Shared: what Swift's SIMD types do not lower to a few instructions.
+// Compiled in both sets of 256 bits: the per-ISA primitives of ../../Shared, which Swift's SIMD types do not lower to a few
+// instructions. Products are in Dots.swift of each set.
 
 import _Builtin_intrinsics.intel
-
-let setName = "avx2"
 
 typealias Bytes32 = __m256i
 
@@ -67,12 +66,4 @@ func storeIndices(_ first: Int32, _ scores: F16, _ least: Float, _ out: UnsafeMu
 
 @inline(__always)
 func load32(_ p: UnsafeRawPointer) -> Bytes32 { p.loadUnaligned(as: Bytes32.self) }
-
-/// Four adjacent products in each 32-bit lane: vpmaddubsw takes one unsigned operand, so the weight
-/// gives its magnitude and the activation takes its sign. 2 * 127 * 127 fits 16 bits.
-@inline(__always)
-func quadDots(_ magnitude: Bytes32, _ weight: Bytes32, _ x: Bytes32) -> __m256i {
-    let pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, weight))
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
-}
 #endif

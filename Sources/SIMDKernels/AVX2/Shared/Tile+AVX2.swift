@@ -48,6 +48,7 @@ private func transposed(
 /// A quad of eight rows, and the quad four later.
 @inline(__always)
 private func storeQuad(_ a: Bytes32, _ b: Bytes32, _ p: UnsafeMutableRawPointer) {
+    let a = packed(a), b = packed(b)
     p.storeBytes(of: SIMD4(lowHalf: a.lowHalf, highHalf: b.lowHalf), as: Bytes32.self)
     (p + 256).storeBytes(of: SIMD4(lowHalf: a.highHalf, highHalf: b.highHalf), as: Bytes32.self)
 }
@@ -65,17 +66,23 @@ func packColumns(
         let a = row(0), b = row(1), c = row(2), d = row(3)
         let abLow = _mm_unpacklo_epi8(a, b), abHigh = _mm_unpackhi_epi8(a, b)
         let cdLow = _mm_unpacklo_epi8(c, d), cdHigh = _mm_unpackhi_epi8(c, d)
+        let low = SIMD4(lowHalf: _mm_unpacklo_epi16(abLow, cdLow), highHalf: _mm_unpackhi_epi16(abLow, cdLow))
+        let high = SIMD4(lowHalf: _mm_unpacklo_epi16(abHigh, cdHigh), highHalf: _mm_unpackhi_epi16(abHigh, cdHigh))
         let to = tile + quad &* 64
-        to.storeBytes(of: _mm_unpacklo_epi16(abLow, cdLow), as: __m128i.self)
-        (to + 16).storeBytes(of: _mm_unpackhi_epi16(abLow, cdLow), as: __m128i.self)
-        (to + 32).storeBytes(of: _mm_unpacklo_epi16(abHigh, cdHigh), as: __m128i.self)
-        (to + 48).storeBytes(of: _mm_unpackhi_epi16(abHigh, cdHigh), as: __m128i.self)
+        to.storeBytes(of: packed(low), as: Bytes32.self)
+        (to + 32).storeBytes(of: packed(high), as: Bytes32.self)
     }
 }
 
 @inline(__always)
 private func broadcast(_ p: UnsafeRawPointer) -> __m256i {
     _mm256_set1_epi32(p.loadUnaligned(as: Int32.self))
+}
+
+/// Where the sums of a token's group begin.
+@inline(__always)
+private func start(_ x: QuantizedRows, _ t: Int, _ g: Int) -> __m256i {
+    _mm256_set1_epi32(origin(x.sums[t &* x.groups &+ g]))
 }
 
 @inline(__always)
@@ -89,11 +96,11 @@ func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
     var w = tile
     var v = UnsafeRawPointer(x.values) + t &* x.groups &* groupSize
     for g in 0..<x.groups {
-        var low = _mm256_setzero_si256(), high = low
+        var low = start(x, t, g), high = low
         for _ in 0..<16 {
-            let w0 = load32(w), w1 = load32(w + 32), q = broadcast(v)
-            low = _mm256_add_epi32(low, quadDots(_mm256_abs_epi8(w0), w0, q))
-            high = _mm256_add_epi32(high, quadDots(_mm256_abs_epi8(w1), w1, q))
+            let q = broadcast(v)
+            low = accumulate(low, unpacked(load32(w)), q)
+            high = accumulate(high, unpacked(load32(w + 32)), q)
             w += 64
             v += 4
         }
@@ -113,21 +120,22 @@ func fourTokens(
     var v = UnsafeRawPointer(x.values) + t &* width
     for g in 0..<n {
         prefetchTile(next, group: g)
-        var a0 = _mm256_setzero_si256()
-        var a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0
+        var a0 = start(x, t, g), a1 = a0
+        var b0 = start(x, t &+ 1, g), b1 = b0
+        var c0 = start(x, t &+ 2, g), c1 = c0
+        var d0 = start(x, t &+ 3, g), d1 = d0
         for _ in 0..<16 {
-            let w0 = load32(w), w1 = load32(w + 32)
-            let m0 = _mm256_abs_epi8(w0), m1 = _mm256_abs_epi8(w1)
+            let w0 = unpacked(load32(w)), w1 = unpacked(load32(w + 32))
             let qa = broadcast(v), qb = broadcast(v + width)
-            a0 = _mm256_add_epi32(a0, quadDots(m0, w0, qa))
-            a1 = _mm256_add_epi32(a1, quadDots(m1, w1, qa))
-            b0 = _mm256_add_epi32(b0, quadDots(m0, w0, qb))
-            b1 = _mm256_add_epi32(b1, quadDots(m1, w1, qb))
+            a0 = accumulate(a0, w0, qa)
+            a1 = accumulate(a1, w1, qa)
+            b0 = accumulate(b0, w0, qb)
+            b1 = accumulate(b1, w1, qb)
             let qc = broadcast(v + 2 &* width), qd = broadcast(v + 3 &* width)
-            c0 = _mm256_add_epi32(c0, quadDots(m0, w0, qc))
-            c1 = _mm256_add_epi32(c1, quadDots(m1, w1, qc))
-            d0 = _mm256_add_epi32(d0, quadDots(m0, w0, qd))
-            d1 = _mm256_add_epi32(d1, quadDots(m1, w1, qd))
+            c0 = accumulate(c0, w0, qc)
+            c1 = accumulate(c1, w1, qc)
+            d0 = accumulate(d0, w0, qd)
+            d1 = accumulate(d1, w1, qd)
             w += 64
             v += 4
         }
