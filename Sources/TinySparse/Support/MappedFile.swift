@@ -16,6 +16,8 @@ package final class MappedFile: @unchecked Sendable {
     private enum Kind { case file, memory, borrowed }
     private let kind: Kind
 
+    /// Whether the bytes are a file's own pages, which the system can give back and read again.
+    package var isMapped: Bool { kind == .file }
     /// Size in bytes.
     package var size: Int { bytes.count }
 

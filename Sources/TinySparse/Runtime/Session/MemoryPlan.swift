@@ -180,9 +180,10 @@ extension Session.Options {
         var shape = shape
         let most = try wantedContext(model, shape)
         let largest = min(blockSize, most)
-        guard let memoryLimit else { return (most, largest, shape) }
+        if memoryLimit == nil, context != 0 { try checkSystemLimit(model, context: most, blockSize: largest, shape) }
+        guard let limit = memoryLimit ?? systemLimit(model) else { return (most, largest, shape) }
         func fits(_ context: Int, _ block: Int) throws(RuntimeError) -> Bool {
-            try memoryNeeded(model, context: context, blockSize: block, shape) <= memoryLimit
+            try memoryNeeded(model, context: context, blockSize: block, shape) <= limit
         }
         // Small blocks cost speed, a short context costs memory of the text: first the blocks, down to where
         // they save nothing any more.
@@ -196,9 +197,14 @@ extension Session.Options {
         }
         let least = context == 0 ? min(most, 64) : most
         guard try fits(least, smallest) else {
+            if memoryLimit == nil {
+                // Weights that are read again and again are slow, and better than nothing.
+                try checkSystemLimit(model, context: least, blockSize: smallest, shape)
+                return (least, smallest, shape)
+            }
             let need = try memoryNeeded(model, context: least, blockSize: smallest, shape)
             throw .badOption(
-                "\(memoryLimit) bytes of memory are too little: a context of \(least) tokens needs \(need)"
+                "\(limit) bytes of memory are too little: a context of \(least) tokens needs \(need)"
                     + (cacheType == .half ? "; a cache of int8 needs less" : "")
                     + (context > least || context == most ? "; so does a smaller context" : ""))
         }
@@ -209,6 +215,35 @@ extension Session.Options {
             if try fits(middle, smallest) { low = middle } else { high = middle }
         }
         return (low, smallest, shape)
+    }
+
+    /// The limit that the system sets, in the terms of `memoryNeeded`; nil if it sets none, or if the context was asked for.
+    private func systemLimit(_ model: Model) -> Int? {
+        guard context == 0 else { return nil }
+        let limits = MemoryLimits.now()
+        // Pages of a mapped file are addresses already, but still have to be read into the group's memory.
+        let group = limits.group.map { $0 - (model.file.gguf.file.isMapped ? model.file.gguf.file.size : 0) }
+        let space = limits.addressSpace.map { $0 - stackAddresses }
+        guard let free = [group, space].compactMap({ $0 }).min() else { return nil }
+        return max(Self.modelBytes(model) + free, 0)
+    }
+
+    /// Addresses that the stacks of all workers take.
+    private var stackAddresses: Int { (threads == 0 ? availableCores : threads) << 23 }
+
+    /// What was asked for is not made smaller. The weights do not count here: pages of a file can be given back.
+    /// - Throws: `RuntimeError.badOption` if the rest alone is more than the system lets this process have.
+    private func checkSystemLimit(
+        _ model: Model, context: Int, blockSize: Int, _ shape: BatchShape?
+    ) throws(RuntimeError) {
+        let limits = MemoryLimits.now()
+        guard let free = [limits.group, limits.addressSpace].compactMap({ $0 }).min() else { return }
+        let need = try memoryNeeded(model, context: context, blockSize: blockSize, shape) - Self.modelBytes(model)
+        guard need > free else { return }
+        throw .badOption(
+            "a context of \(context) tokens needs \(need) bytes of memory, and a limit of the system (control group or "
+                + "ulimit -v) leaves \(free); a smaller context needs less"
+                + (cacheType == .half ? ", and so does a cache of int8" : ""))
     }
 
     /// The context to use if there is no limit to the memory: at most what a batch keeps of all texts.
