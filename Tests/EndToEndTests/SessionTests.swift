@@ -4,6 +4,7 @@ import Dispatch
 import SIMDKernels
 import TinySparse
 import TinyTraining
+import Synchronization
 import XCTest
 
 /// What a session promises beside numbers: limits, errors, and peace among threads.
@@ -154,6 +155,35 @@ final class SessionTests: XCTestCase {
         let workers = Counters(8)
         for _ in 0..<200 { pool.run(64) { _, worker in workers.add(worker) } }
         XCTAssertEqual(workers.values[0] + workers.values[1], 200 * 64)
+    }
+
+    /// As on a board with big and little cores: who takes four times as long for a piece gets about a fifth of them.
+    func testShareOfWorkFollowsWhoIsFast() {
+        let pool = WorkerPool(threads: 2, cores: 2)
+        let workers = Counters(2)
+        for _ in 0..<10 {
+            pool.run(60) { _, worker in
+                usleep(worker == 0 ? 500 : 2_000)
+                workers.add(worker)
+            }
+        }
+        XCTAssertEqual(workers.values.reduce(0, +), 600)
+        XCTAssertLessThan(workers.values[1], 200, "\(workers.values)")
+        XCTAssertGreaterThan(workers.values[1], 40, "\(workers.values)")
+    }
+
+    /// A worker takes pieces that follow each other, so that it reads memory in one stream: its own come first, in order.
+    func testPiecesOfAWorkerFollowEachOther() {
+        let pool = WorkerPool(threads: 2, cores: 2)
+        let taken = Mutex<[[Int]]>([[], []])
+        pool.run(64) { piece, worker in
+            usleep(200)
+            taken.withLock { $0[worker].append(piece) }
+        }
+        for (own, pieces) in zip([0..<32, 32..<64], taken.withLock { $0 }) {
+            let mine = pieces.filter(own.contains)
+            XCTAssertEqual(Array(pieces.prefix(mine.count)), mine.sorted())
+        }
     }
 
     func testAHundredThousandTinyJobsInARowLoseNothing() {

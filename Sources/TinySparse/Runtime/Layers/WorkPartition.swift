@@ -6,11 +6,11 @@ import SIMDKernels
 struct WorkPartition {
     let threads: Int
 
-    /// How many of `count` rows a worker takes at a time. One stream of memory for each worker is best, so a task is
-    /// its whole share; but no less than amortizes waking it (64 KiB), and no more than it can fall behind with (1 MiB).
+    /// How many of `count` rows a worker takes at a time: no less than amortizes waking it (64 KiB), and no more than it can
+    /// fall behind with (128 KiB). A worker's tasks follow each other in memory, so that it reads one stream.
     func rowsPerTask(_ count: Int, rowBytes: Int) -> Int {
         if threads == 1 { return max(count, 1) }
-        let least = (1 << 16) / rowBytes, most = (1 << 20) / rowBytes
+        let least = (1 << 16) / rowBytes, most = (1 << 17) / rowBytes
         let share = min(max((count + threads - 1) / threads, least), max(most, 1))
         return (share + 63) & ~63
     }
