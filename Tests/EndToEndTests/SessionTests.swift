@@ -2,9 +2,9 @@
 
 import Dispatch
 import SIMDKernels
+import Synchronization
 import TinySparse
 import TinyTraining
-import Synchronization
 import XCTest
 
 /// What a session promises beside numbers: limits, errors, and peace among threads.
