@@ -17,18 +17,21 @@ struct ByteStringTable: Sendable {
     private var pool: [UInt8] = []
     /// Where string i ends in the pool; it begins where string i - 1 ends.
     private var ends: [Int] = []
-    private var hashes: [UInt32] = []
-    /// Open addressing with linear probing: -1 or the number of a string. A power of two, at most
-    /// half full.
-    private var slots: [Int32]
+    /// Open addressing with linear probing. A power of two, at most half full.
+    private var slots: [Slot]
+
+    /// The number of a string, -1 where there is none, beside the hash, so that one read of memory decides most look-ups.
+    private struct Slot {
+        var hash: UInt32 = 0
+        var number: Int32 = -1
+    }
 
     /// - Parameter capacity: the number of strings expected.
     init(capacity: Int = 0) {
         var slotCount = 64
         while slotCount < capacity * 2 { slotCount *= 2 }
-        slots = Array(repeating: -1, count: slotCount)
+        slots = Array(repeating: Slot(), count: slotCount)
         ends.reserveCapacity(capacity)
-        hashes.reserveCapacity(capacity)
     }
 
     var count: Int { ends.count }
@@ -37,14 +40,13 @@ struct ByteStringTable: Sendable {
     mutating func removeAll() {
         pool.removeAll(keepingCapacity: true)
         ends.removeAll(keepingCapacity: true)
-        hashes.removeAll(keepingCapacity: true)
-        for i in slots.indices { slots[i] = -1 }
+        for i in slots.indices { slots[i] = Slot() }
     }
 
     /// The number of a string; nil if it is not in the table.
     func find(_ string: Bytes) -> Int? {
-        let entry = slots[probe(string, Self.hash(string))]
-        return entry < 0 ? nil : Int(entry)
+        let number = slots[probe(string, Self.hash(string))].number
+        return number < 0 ? nil : Int(number)
     }
 
     func find(_ string: [UInt8]) -> Int? { string.withUnsafeBufferPointer { find($0) } }
@@ -53,7 +55,7 @@ struct ByteStringTable: Sendable {
     mutating func insert(_ string: Bytes) -> (number: Int, isNew: Bool) {
         let hash = Self.hash(string)
         let slot = probe(string, hash)
-        if slots[slot] >= 0 { return (Int(slots[slot]), false) }
+        if slots[slot].number >= 0 { return (Int(slots[slot].number), false) }
         append(string, hash, slot)
         return (ends.count - 1, true)
     }
@@ -67,10 +69,9 @@ struct ByteStringTable: Sendable {
     }
 
     private mutating func append(_ string: Bytes, _ hash: UInt32, _ slot: Int) {
-        slots[slot] = Int32(ends.count)
+        slots[slot] = Slot(hash: hash, number: Int32(ends.count))
         pool.append(contentsOf: string)
         ends.append(pool.count)
-        hashes.append(hash)
         if ends.count * 2 > slots.count { grow() }
     }
 
@@ -93,9 +94,8 @@ struct ByteStringTable: Sendable {
     private func probe(_ string: Bytes, _ hash: UInt32) -> Int {
         let mask = slots.count - 1
         var slot = Int(hash) & mask
-        while slots[slot] >= 0 {
-            let number = Int(slots[slot])
-            if hashes[number] == hash, equals(number, string) { return slot }
+        while slots[slot].number >= 0 {
+            if slots[slot].hash == hash, equals(Int(slots[slot].number), string) { return slot }
             slot = (slot + 1) & mask
         }
         return slot
@@ -104,19 +104,31 @@ struct ByteStringTable: Sendable {
     private func equals(_ number: Int, _ string: Bytes) -> Bool {
         let start = start(number)
         guard ends[number] - start == string.count else { return false }
-        return pool.withUnsafeBufferPointer { pool in
-            for i in 0..<string.count where pool[start + i] != string[i] { return false }
+        return pool.withUnsafeBytes { pool in
+            let string = UnsafeRawBufferPointer(string)
+            var i = 0
+            while i + 8 <= string.count {
+                let word = string.loadUnaligned(fromByteOffset: i, as: UInt64.self)
+                guard pool.loadUnaligned(fromByteOffset: start + i, as: UInt64.self) == word else { return false }
+                i += 8
+            }
+            while i < string.count {
+                guard pool[start + i] == string[i] else { return false }
+                i += 1
+            }
             return true
         }
     }
 
     private mutating func grow() {
-        slots = Array(repeating: -1, count: slots.count * 2)
-        for (number, hash) in hashes.enumerated() {
-            let slot = pool.withUnsafeBufferPointer {
-                probe($0.part(start(number)..<ends[number]), hash)
-            }
-            slots[slot] = Int32(number)
+        var larger = Array(repeating: Slot(), count: slots.count * 2)
+        let mask = larger.count - 1
+        for old in slots where old.number >= 0 {
+            // No two slots have equal strings.
+            var slot = Int(old.hash) & mask
+            while larger[slot].number >= 0 { slot = (slot + 1) & mask }
+            larger[slot] = old
         }
+        slots = larger
     }
 }

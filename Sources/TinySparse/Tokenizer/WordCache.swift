@@ -27,6 +27,7 @@ struct WordCache {
             encode(&ids)
             ends.append(ids.count)
         }
-        output.append(contentsOf: ids[(number == 0 ? 0 : ends[number - 1])..<ends[number]])
+        // Most words are one or two tokens, for which a loop is cheaper than the append of a slice.
+        for i in (number == 0 ? 0 : ends[number - 1])..<ends[number] { output.append(ids[i]) }
     }
 }
