@@ -38,7 +38,7 @@ func groupProducts(
             let (b0, b1, b2, b3) = interleave(r4 + at, r5 + at, r6 + at, r7 + at)
             for t in 0..<tokens {
                 let q = values + t &* x.groups &* groupSize
-                let q0 = spreadFour(q), q1 = spreadFour(q + 4)
+                let q0 = factor(spreadFour(q)), q1 = factor(spreadFour(q + 4))
                 let s = sums + 4 &* (t &* width &+ at)
                 add(s, a0, q0, b0, q1)
                 add(s + 16, a1, q0, b1, q1)
@@ -55,9 +55,9 @@ func groupProducts(
 private let prefetchDistance = 16
 
 @inline(__always)
-private func add(_ p: UnsafeMutableRawPointer, _ a: __m128i, _ qa: __m128i, _ b: __m128i, _ qb: __m128i) {
-    let one = accumulate(p.load(as: __m128i.self), _mm_abs_epi8(a), a, qa)
-    p.storeBytes(of: accumulate(one, _mm_abs_epi8(b), b, qb), as: __m128i.self)
+private func add(_ p: UnsafeMutableRawPointer, _ a: Bytes16, _ qa: Factor, _ b: Bytes16, _ qb: Factor) {
+    let one = accumulate(p.load(as: __m128i.self), qa, a)
+    p.storeBytes(of: accumulate(one, qb, b), as: __m128i.self)
 }
 
 /// Sixteen outputs of four inputs each, from one row an input.

@@ -94,11 +94,17 @@ func load16(_ p: UnsafeRawPointer) -> Bytes16 { p.loadUnaligned(as: Bytes16.self
 @inline(__always)
 func spreadFour(_ p: UnsafeRawPointer) -> Bytes16 { _mm_set1_epi32(p.loadUnaligned(as: Int32.self)) }
 
-/// Adds four adjacent products to each 32-bit lane: pmaddubsw has one unsigned operand, so the weight gives its magnitude,
-/// and the activation takes its sign. 2 * 127 * 127 fits 16 bits.
+/// Bytes and their magnitudes: pmaddubsw has one unsigned operand, so one factor gives its magnitude, and the other one
+/// takes its sign.
+typealias Factor = (magnitude: Bytes16, value: Bytes16)
+
 @inline(__always)
-func accumulate(_ sums: __m128i, _ magnitude: Bytes16, _ weight: Bytes16, _ x: Bytes16) -> __m128i {
-    let pairs = _mm_maddubs_epi16(magnitude, _mm_sign_epi8(x, weight))
+func factor(_ v: Bytes16) -> Factor { (_mm_abs_epi8(v), v) }
+
+/// Adds four adjacent products to each 32-bit lane. 2 * 127 * 127 fits 16 bits.
+@inline(__always)
+func accumulate(_ sums: __m128i, _ a: Factor, _ b: Bytes16) -> __m128i {
+    let pairs = _mm_maddubs_epi16(a.magnitude, _mm_sign_epi8(b, a.value))
     return _mm_add_epi32(sums, _mm_madd_epi16(pairs, _mm_set1_epi16(1)))
 }
 #endif

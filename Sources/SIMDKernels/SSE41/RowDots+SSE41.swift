@@ -13,14 +13,11 @@ func fourDots(
 ) -> SIMD4<Float> {
     let at = g &* groupSize
     let values = UnsafeRawPointer(x.values) + at
-    let xa = load16(values), xb = load16(values + 16), xc = load16(values + 32), xd = load16(values + 48)
+    let xa = factor(load16(values)), xb = factor(load16(values + 16))
+    let xc = factor(load16(values + 32)), xd = factor(load16(values + 48))
     @inline(__always) func product(_ row: UnsafeRawPointer) -> __m128i {
-        @inline(__always) func add(_ sums: __m128i, _ at: Int, _ x: Bytes16) -> __m128i {
-            let w = load16(row + at)
-            return accumulate(sums, _mm_abs_epi8(w), w, x)
-        }
-        let low = add(add(_mm_setzero_si128(), at, xa), at &+ 16, xb)
-        return add(add(low, at &+ 32, xc), at &+ 48, xd)
+        let low = accumulate(accumulate(_mm_setzero_si128(), xa, load16(row + at)), xb, load16(row + at + 16))
+        return accumulate(accumulate(low, xc, load16(row + at + 32)), xd, load16(row + at + 48))
     }
     let low = _mm_hadd_epi32(product(r0), product(r1))
     let high = _mm_hadd_epi32(product(r2), product(r3))

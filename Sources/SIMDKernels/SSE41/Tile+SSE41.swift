@@ -59,8 +59,7 @@ func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
         for _ in 0..<16 {
             let q = spreadFour(v)
             @inline(__always) func add(_ sums: __m128i, _ at: Int) -> __m128i {
-                let w = load16(w + at)
-                return accumulate(sums, _mm_abs_epi8(w), w, q)
+                accumulate(sums, factor(load16(w + at)), q)
             }
             a = add(a, 0)
             b = add(b, 16)
@@ -104,20 +103,19 @@ private func eightOutputs(
     var a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0
     for k in 0..<16 {
         let w = tile + 64 &* k, v = values + 4 &* k
-        let w0 = load16(w), w1 = load16(w + 16)
-        let m0 = _mm_abs_epi8(w0), m1 = _mm_abs_epi8(w1)
+        let w0 = factor(load16(w)), w1 = factor(load16(w + 16))
         let qa = spreadFour(v)
-        a0 = accumulate(a0, m0, w0, qa)
-        a1 = accumulate(a1, m1, w1, qa)
+        a0 = accumulate(a0, w0, qa)
+        a1 = accumulate(a1, w1, qa)
         let qb = spreadFour(v + width)
-        b0 = accumulate(b0, m0, w0, qb)
-        b1 = accumulate(b1, m1, w1, qb)
+        b0 = accumulate(b0, w0, qb)
+        b1 = accumulate(b1, w1, qb)
         let qc = spreadFour(v + 2 &* width)
-        c0 = accumulate(c0, m0, w0, qc)
-        c1 = accumulate(c1, m1, w1, qc)
+        c0 = accumulate(c0, w0, qc)
+        c1 = accumulate(c1, w1, qc)
         let qd = spreadFour(v + 3 &* width)
-        d0 = accumulate(d0, m0, w0, qd)
-        d1 = accumulate(d1, m1, w1, qd)
+        d0 = accumulate(d0, w0, qd)
+        d1 = accumulate(d1, w1, qd)
     }
     return (a0, a1, b0, b1, c0, c1, d0, d1)
 }

@@ -44,10 +44,10 @@ func groupProducts(
             let a = load32(r0 + at), b = load32(r1 + at), c = load32(r2 + at), d = load32(r3 + at)
             let abLow = _mm256_unpacklo_epi8(a, b), abHigh = _mm256_unpackhi_epi8(a, b)
             let cdLow = _mm256_unpacklo_epi8(c, d), cdHigh = _mm256_unpackhi_epi8(c, d)
-            let w0 = operand(_mm256_unpacklo_epi16(abLow, cdLow)), w1 = operand(_mm256_unpackhi_epi16(abLow, cdLow))
-            let w2 = operand(_mm256_unpacklo_epi16(abHigh, cdHigh)), w3 = operand(_mm256_unpackhi_epi16(abHigh, cdHigh))
+            let w0 = _mm256_unpacklo_epi16(abLow, cdLow), w1 = _mm256_unpackhi_epi16(abLow, cdLow)
+            let w2 = _mm256_unpacklo_epi16(abHigh, cdHigh), w3 = _mm256_unpackhi_epi16(abHigh, cdHigh)
             for t in 0..<tokens {
-                let q = _mm256_set1_epi32((values + t &* x.groups &* groupSize).loadUnaligned(as: Int32.self))
+                let q = multiplier(spreadFour(values + t &* x.groups &* groupSize))
                 let s = sums + 4 &* (t &* width &+ at)
                 add(s, w0, q)
                 add(s + 32, w1, q)
@@ -76,7 +76,7 @@ func integersAsFloats(_ p: UnsafeMutableRawPointer) -> F16 {
 func place(ofColumns c: Int) -> Int { (c & ~31) &+ 8 &* ((c &>> 2) & 3) &+ 4 &* ((c &>> 4) & 1) }
 
 @inline(__always)
-private func add(_ p: UnsafeMutableRawPointer, _ w: Operand, _ q: __m256i) {
-    p.storeBytes(of: accumulate(p.load(as: __m256i.self), w, q), as: __m256i.self)
+private func add(_ p: UnsafeMutableRawPointer, _ w: Bytes32, _ q: Multiplier) {
+    p.storeBytes(of: accumulate(p.load(as: __m256i.self), w, times: q), as: __m256i.self)
 }
 #endif

@@ -13,10 +13,10 @@ func fourDots(
 ) -> SIMD4<Float> {
     let at = g &* groupSize
     let values = UnsafeRawPointer(x.values) + at
-    let xa = load32(values), xb = load32(values + 32)
+    let xa = multiplier(load32(values)), xb = multiplier(load32(values + 32))
     @inline(__always) func product(_ row: UnsafeRawPointer) -> __m256i {
-        let half = accumulate(_mm256_setzero_si256(), operand(load32(row + at)), xa)
-        return accumulate(half, operand(load32(row + at + 32)), xb)
+        let half = accumulate(_mm256_setzero_si256(), load32(row + at), times: xa)
+        return accumulate(half, load32(row + at + 32), times: xb)
     }
     let low = _mm256_hadd_epi32(product(r0), product(r1))
     let high = _mm256_hadd_epi32(product(r2), product(r3))

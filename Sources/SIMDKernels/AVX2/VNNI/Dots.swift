@@ -8,13 +8,19 @@ import _Builtin_intrinsics.intel
 
 let setName = "avxvnni"
 
-/// Weights as products take them: vpdpbusd has one unsigned operand, so they are offset by 128.
-typealias Operand = Bytes32
+/// Activations that weights are multiplied by, each once.
+typealias Multiplier = Bytes32
 
 @inline(__always)
-func operand(_ w: Bytes32) -> Operand { _mm256_xor_si256(w, _mm256_set1_epi8(-128)) }
+func multiplier(_ x: Bytes32) -> Multiplier { x }
 
 /// Four adjacent products are added to each 32-bit lane.
+@inline(__always)
+func accumulate(_ sums: __m256i, _ w: Bytes32, times x: Multiplier) -> __m256i { accumulate(sums, packed(w), x) }
+
+/// Weights that several tokens' activations are multiplied by.
+typealias Operand = Bytes32
+
 @inline(__always)
 func accumulate(_ sums: __m256i, _ w: Operand, _ x: Bytes32) -> __m256i { _mm256_dpbusd_avx_epi32(sums, w, x) }
 
@@ -22,9 +28,9 @@ func accumulate(_ sums: __m256i, _ w: Operand, _ x: Bytes32) -> __m256i { _mm256
 @inline(__always)
 func origin(_ sum: Int32) -> Int32 { 0 &- sum }
 
-/// The weights of a tile, and what products take of them.
+/// The weights of a tile, and what products take of them. vpdpbusd has one unsigned operand, so they are offset by 128.
 @inline(__always)
-func packed(_ w: Bytes32) -> Bytes32 { operand(w) }
+func packed(_ w: Bytes32) -> Bytes32 { _mm256_xor_si256(w, _mm256_set1_epi8(-128)) }
 
 @inline(__always)
 func unpacked(_ w: Bytes32) -> Operand { w }
