@@ -147,7 +147,7 @@ struct PredictorFolder {
 }
 
 /// A source checkpoint with the predictors of a folder.
-struct PredictedSource: ModelSource {
+final class PredictedSource: ModelSource {
     private let base: any ModelSource
     private let predictors: PredictorFolder
     let config: ModelConfig

@@ -30,6 +30,9 @@ public func open(_ path: UnsafePointer<CChar>, _ flags: Int32, _ mode: mode_t) -
 @_silgen_name("pow")
 public func pow(_ x: Double, _ y: Double) -> Double
 
+@_silgen_name("log")
+public func log(_ x: Double) -> Double
+
 @_silgen_name("getrusage")
 private func usage(_ who: Int32, _ usage: UnsafeMutablePointer<rusage>) -> Int32
 
