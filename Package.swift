@@ -87,7 +87,7 @@ let package = Package(
         layer("TinyFormats", "Formats", on: ["TinySupport", "TinyTokenizer", "Quant"]),
         layer(
             "TinyRuntime", "Runtime",
-            on: ["TinyConstraints", "TinyFormats", "TinyTokenizer", "TinyTemplates", "SIMDKernels"]),
+            on: ["TinyConstraints", "TinyFormats", "TinyTokenizer", "TinyTemplates", "SIMDKernels", "TinyPlatform"]),
         layer("TinyConversion", "Conversion", on: ["TinyFormats", "TinyRuntime"]),
         layer("TinyTraining", "Training", on: ["TinyRuntime", "TinyFormats"]),
         layer("TinySparse", "Umbrella", on: ["TinyConstraints", "TinyRuntime", "TinyConversion"]),
