@@ -92,7 +92,7 @@ let package = Package(
         layer("TinyTraining", "Training", on: ["TinyRuntime", "TinyFormats"]),
         layer("TinySparse", "Umbrella", on: ["TinyConstraints", "TinyRuntime", "TinyConversion"]),
         layer("TinySparseC", "CInterface", on: ["TinySparse"], exclude: ["include"]),
-        // The editor of chat; boards read plain lines.
+        // The editor of chat.
         .target(name: "TinyTerminal", dependencies: ["TinySupport"], path: "Sources/TinyCLI/Terminal"),
         .executableTarget(
             name: "TinyCLI", dependencies: ["TinySparse", "TinyTraining", "TinyTerminal"], exclude: ["Terminal"]),

@@ -19,7 +19,7 @@ func completions(_ words: ArraySlice<String>) throws(Failure) -> String {
 /// - Throws: `Failure.usage`.
 func manualPage(_ words: ArraySlice<String>) throws(Failure) -> String {
     try requireNone(words)
-    return ManualPage.text(Command.all)
+    return ManualPage.text
 }
 
 /// - Throws: `Failure.usage` for words that mean nothing.
