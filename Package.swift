@@ -84,12 +84,12 @@ let package = Package(
         layer("TinyTemplates", "Templates", on: ["TinySupport", "TinyPlatform"]),
         layer("TinyTokenizer", "Tokenizer", on: ["TinySupport", "TinyTemplates"]),
         layer("TinyConstraints", "Constraints", on: ["TinySupport"]),
-        layer("TinyFormats", "Formats", on: ["TinySupport", "TinyTokenizer", "Quant"]),
+        layer("TinyFormats", "Formats", on: ["TinySupport", "TinyTokenizer", "Quant", "TinyPlatform"]),
         layer(
             "TinyRuntime", "Runtime",
             on: ["TinyConstraints", "TinyFormats", "TinyTokenizer", "TinyTemplates", "SIMDKernels", "TinyPlatform"]),
-        layer("TinyConversion", "Conversion", on: ["TinyFormats", "TinyRuntime"]),
-        layer("TinyTraining", "Training", on: ["TinyRuntime", "TinyFormats"]),
+        layer("TinyConversion", "Conversion", on: ["TinyFormats", "TinyRuntime", "TinyPlatform"]),
+        layer("TinyTraining", "Training", on: ["TinyRuntime", "TinyFormats", "TinyPlatform"]),
         layer("TinySparse", "Umbrella", on: ["TinyConstraints", "TinyRuntime", "TinyConversion"]),
         layer("TinySparseC", "CInterface", on: ["TinySparse"], exclude: ["include"]),
         // The editor of chat.

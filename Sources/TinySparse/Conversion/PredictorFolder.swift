@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TinyFormats
+import TinyPlatform
 import TinySupport
 import TinyTokenizer
 

@@ -33,6 +33,13 @@ public enum ContinuousClock {
     }
 }
 
+extension DefaultStringInterpolation {
+    /// A list as the standard library writes it elsewhere, `[1, 2]`; Embedded Swift would write that it cannot.
+    public mutating func appendInterpolation(_ list: [some CustomStringConvertible]) {
+        appendLiteral("[" + list.map { $0.description }.joined(separator: ", ") + "]")
+    }
+}
+
 /// A value that one thread uses at a time; the module Synchronization for Embedded Swift has no more than atomics.
 public struct Mutex<Value>: ~Copyable, @unchecked Sendable {
     private let lock: UnsafeMutablePointer<pthread_mutex_t>

@@ -2,6 +2,7 @@
 
 import TinyConversion
 import TinyFormats
+import TinyPlatform
 import TinyRuntime
 import TinySupport
 import TinyTemplates

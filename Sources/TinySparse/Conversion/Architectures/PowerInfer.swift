@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TinyFormats
+import TinyPlatform
 import TinySupport
 
 /// An architecture in a file of PowerInfer: GGUF that begins with the letters PWRI, with ReLU whatever the model had before,
