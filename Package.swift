@@ -84,15 +84,15 @@ let package = Package(
         layer("TinyTemplates", "Templates", on: ["TinySupport", "TinyPlatform"]),
         layer("TinyTokenizer", "Tokenizer", on: ["TinySupport", "TinyTemplates"]),
         layer("TinyConstraints", "Constraints", on: ["TinySupport"]),
-        layer("TinyFormats", "Formats", on: ["TinySupport", "TinyTokenizer", "Quant"]),
+        layer("TinyFormats", "Formats", on: ["TinySupport", "TinyTokenizer", "Quant", "TinyPlatform"]),
         layer(
             "TinyRuntime", "Runtime",
-            on: ["TinyConstraints", "TinyFormats", "TinyTokenizer", "TinyTemplates", "SIMDKernels"]),
-        layer("TinyConversion", "Conversion", on: ["TinyFormats", "TinyRuntime"]),
-        layer("TinyTraining", "Training", on: ["TinyRuntime", "TinyFormats"]),
+            on: ["TinyConstraints", "TinyFormats", "TinyTokenizer", "TinyTemplates", "SIMDKernels", "TinyPlatform"]),
+        layer("TinyConversion", "Conversion", on: ["TinyFormats", "TinyRuntime", "TinyPlatform"]),
+        layer("TinyTraining", "Training", on: ["TinyRuntime", "TinyFormats", "TinyPlatform"]),
         layer("TinySparse", "Umbrella", on: ["TinyConstraints", "TinyRuntime", "TinyConversion"]),
         layer("TinySparseC", "CInterface", on: ["TinySparse"], exclude: ["include"]),
-        // The editor of chat; boards read plain lines.
+        // The editor of chat.
         .target(name: "TinyTerminal", dependencies: ["TinySupport"], path: "Sources/TinyCLI/Terminal"),
         .executableTarget(
             name: "TinyCLI", dependencies: ["TinySparse", "TinyTraining", "TinyTerminal"], exclude: ["Terminal"]),

@@ -3,20 +3,16 @@
 import TinyPlatform
 
 /// Dispatches to a command.
-func runProgram(_ words: ArraySlice<String>) throws(CommandError) {
+func runProgram(_ words: ArraySlice<String>) throws(Failure) {
     guard let name = words.first else { throw Failure.usage("a command is missing") }
     switch name {
     case "--version", "-V": try Console.writeLine(Help.version)
     case "--help", "-h": try Console.write(Help.program)
     case "help":
         guard let topic = words.dropFirst().first else { return try Console.write(Help.program) }
-        #if !hasFeature(Embedded)
         if topic == "--man" { return try Console.write(manualPage(words.dropFirst(2))) }
-        #endif
         try Console.write(Help.of(command(named: topic)))
-    #if !hasFeature(Embedded)
     case "completions": try Console.write(completions(words.dropFirst()))
-    #endif
     default:
         let command = try command(named: name)
         let arguments = try Arguments(words.dropFirst(), for: command)
@@ -34,11 +30,11 @@ func command(named name: String) throws(Failure) -> Command {
 
 /// Runs the program and returns its exit code.
 func exitCode(_ words: ArraySlice<String>) -> Int32 {
-    do {
+    do throws(Failure) {
         try runProgram(words)
         return ExitCode.success
     } catch {
-        switch Failure(error) {
+        switch error {
         case .usage(let message):
             let topic = Command.all.contains { $0.name == words.first } ? " \(words.first!)" : ""
             Console.note("tinysparse: error: \(message)\nTry: tinysparse\(topic) --help")

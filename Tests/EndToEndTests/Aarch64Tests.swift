@@ -5,7 +5,7 @@ import TinySparse
 import XCTest
 
 /// Builds the runtime for 64-bit ARM and runs it under qemu: kernels and tiny models against the independent
-/// reference, on processors without and with the dot product, and texts against this machine's.
+/// reference, on processors without and with the dot product, and all commands against this machine's.
 final class Aarch64Tests: XCTestCase {
     override func setUpWithError() throws { try TestTier.needFull() }
 
@@ -18,7 +18,7 @@ final class Aarch64Tests: XCTestCase {
         XCTAssertEqual(build.status, 0, build.errors)
         guard build.status == 0 else { return }
 
-        let check = try runProcess(script("check-aarch64"), [products.url.path], limit: 1200)
+        let check = try runProcess(script("check-aarch64"), [products.url.path, CommandLineTestCase.executable], limit: 1200)
         XCTAssertEqual(check.status, 0, check.output + check.errors)
         print(check.output)
 

@@ -173,7 +173,7 @@ final class FamilyTests: XCTestCase {
             let source = try folder(item)
             for weights in [WeightFormat.int8, .w4all] {
                 let path = directory.path + "/\(item.name)-\(weights).gguf"
-                try convert(source, to: path, weights: weights) { _ in }
+                try convert(source, to: path, weights: weights)
                 let model = try Model(path: path)
                 let direct = try logits(model, item)
                 if weights == .int8 {

@@ -127,7 +127,10 @@ final class GGUFSourceTests: XCTestCase {
         let name = try XCTUnwrap(bytes.firstRange(of: Array("Tiny".utf8)))
         bytes[name.lowerBound] = 0xFF
         var notes: [String] = []
-        let image = try nativeImage(GGUF(inMemory(bytes))) { if case .note(let note) = $0 { notes.append(note) } }
+        let image = try nativeImage(GGUF(inMemory(bytes))) { event in
+            if case .note(let note) = event { notes.append(note) }
+            return true
+        }
         XCTAssertEqual(notes, ["the model's name is not UTF-8; what is not is replaced"])
         XCTAssertEqual(try ModelConfig(native: GGUF(image)).name, "\u{FFFD}iny")
     }
@@ -144,7 +147,10 @@ final class GGUFSourceTests: XCTestCase {
         spec.tokens[9] = spec.tokens[7]
         var notes: [String] = []
         let bytes = TinyModel.gguf(TinyModel.llamaTensors()) { TinyModel.llamaMetadata(&$0, spec: spec) }
-        _ = try nativeImage(GGUF(inMemory(bytes))) { if case .note(let note) = $0 { notes.append(note) } }
+        _ = try nativeImage(GGUF(inMemory(bytes))) { event in
+            if case .note(let note) = event { notes.append(note) }
+            return true
+        }
         XCTAssertEqual(notes, ["tokens with the text of another: 1; text becomes the last of them"])
         spec.merges = []
         XCTAssertThrowsError(try image(spec)) {

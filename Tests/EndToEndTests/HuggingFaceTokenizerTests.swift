@@ -321,7 +321,10 @@ final class HuggingFaceTokenizerTests: XCTestCase {
             ("generation_config.json", #"{"eos_token_id": [2, 7, 99], "pad_token_id": 99}"#),
         ])
         var notes: [String] = []
-        let image = try nativeImage(directory.path) { if case .note(let text) = $0 { notes.append(text) } }
+        let image = try nativeImage(directory.path) { event in
+            if case .note(let text) = event { notes.append(text) }
+            return true
+        }
         XCTAssertEqual(
             notes, ["generation_config.json: eos_token_id 99 is no token of the vocabulary; it is ignored"])
         let spec = try NativeModelFile(image: image, verify: true).tokenizerSpec()

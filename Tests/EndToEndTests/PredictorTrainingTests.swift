@@ -100,7 +100,7 @@ final class PredictorTrainingTests: XCTestCase {
                 if case .epoch(_, _, 1, _, _) = event { finished.value += 1 }
                 return finished.value < 2
             }
-        ) { XCTAssertTrue($0 is TrainingStopped, "\($0)") }
+        ) { XCTAssertEqual($0 as? TrainingError, .stopped) }
         XCTAssertEqual(directory.contents, ["parts.state", "whole"])
 
         // A record cut short by a crash does not count; what is before it does.

@@ -97,7 +97,7 @@ final class ScreenTrainingTests: XCTestCase {
             try PredictorTraining(model, text: text, options, statePath: path + ".state") { event in
                 if case .screening(.checking, _, _) = event { false } else { true }
             }.run(to: path)
-        ) { XCTAssertTrue($0 is TrainingStopped, "\($0)") }
+        ) { XCTAssertEqual($0 as? TrainingError, .stopped) }
         XCTAssertEqual(directory.contents, ["a.state"])
         var steps: Set<ScreenStep> = []
         let collector = Steps()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ PERSON = {
     "required": ["name", "age"],
     "additionalProperties": False,
 }
-constrained = pytest.mark.skipif(platform.machine() == "aarch64", reason="the library for ARM has no constraints")
+
 TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 
 
@@ -85,7 +84,6 @@ def test_the_context_ends(model: Model) -> None:
         assert session.generate(PROMPT, temperature=0, ignore_eos=True).reason is StopReason.END_OF_CONTEXT
 
 
-@constrained
 @pytest.mark.parametrize("schema", [PERSON, json.dumps(PERSON)])
 def test_json_schema(session: Session, schema: Any) -> None:
     text = session.generate("A child: ", json_schema=schema, max_tokens=80, seed=3).text
@@ -93,7 +91,6 @@ def test_json_schema(session: Session, schema: Any) -> None:
     assert set(json.loads(text)) == {"name", "age"}
 
 
-@constrained
 def test_other_constraints(session: Session) -> None:
     pattern = r"(yes|no), because [a-z ]{5,30}\."
     text = session.generate("Is it good? ", regex=pattern, max_tokens=24, seed=3).text

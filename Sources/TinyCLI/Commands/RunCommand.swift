@@ -2,11 +2,8 @@
 
 import TinyFormats
 import TinyRuntime
-import TinyTokenizer
-
-#if !hasFeature(Embedded)
 import TinySparse
-#endif
+import TinyTokenizer
 
 extension Command {
     static let run = Command(
@@ -98,9 +95,7 @@ extension GenerationOptions {
         sampling.repeatPenalty =
             try arguments.number("repeat-penalty", in: Float.leastNonzeroMagnitude...100) ?? sampling.repeatPenalty
         sampling.seed = try arguments.integer("seed", in: 0...UInt64.max) ?? UInt64.random(in: 0...0xFFFF_FFFF)
-        #if !hasFeature(Embedded)
         constraint = try Constraint(arguments)
-        #endif
     }
 }
 

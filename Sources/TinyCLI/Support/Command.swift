@@ -39,16 +39,12 @@ struct Command: Sendable {
     let options: [Option]
     /// Command lines without `tinysparse NAME`, and a comment on each.
     let examples: [(arguments: String, what: String)]
-    let run: @Sendable (Arguments) throws(CommandError) -> Void
+    let run: @Sendable (Arguments) throws(Failure) -> Void
 
-    #if hasFeature(Embedded)  // Boards run models that other machines converted.
-    static let all = [run, chat, bench, perplexity, verify]
-    #else
     static let all = [
         run, chat, batch, bench, perplexity, score, logits, verify, convert, inspect, tokenize, profile,
         trainPredictors, sweep,
     ]
-    #endif
     static let help = Option("help", "h", "show this help")
 }
 

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TinyRuntime
-import TinySupport
-
-#if hasFeature(Embedded)
-extension Option {
-    static let constraints: [Option] = []
-}
-#else
 import TinySparse
+import TinySupport
 
 extension Option {
     /// What a text has to be.
@@ -31,14 +25,14 @@ extension Constraint {
     /// - Throws: `Failure`.
     init?(_ arguments: Arguments) throws(Failure) {
         let given = Option.constraints.map { $0.long }.filter { arguments.has($0) }
-        guard given.count <= 1 else { throw Failure.usage("--\(given[0]) and --\(given[1]) cannot be combined") }
+        guard given.count <= 1 else { throw .usage("--\(given[0]) and --\(given[1]) cannot be combined") }
         guard let name = given.first, let value = arguments.string(name) else { return nil }
         var source = value, place = "--\(name)"
         // A schema begins with a brace, and a grammar has rules; anything else is a file.
         let isText =
             switch name {
             case "json-schema": value.trimmingSpaces().hasPrefix("{") || value == "true"
-            case "grammar": value.contains("::=")
+            case "grammar": value.contains(text: "::=")
             default: true
             }
         if !isText {
@@ -56,4 +50,3 @@ extension Constraint {
         }
     }
 }
-#endif

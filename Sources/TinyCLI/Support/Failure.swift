@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TinyRuntime
+import TinySupport
+import TinyTraining
 
 /// How a command can fail.
 enum Failure: Error {
@@ -19,27 +21,22 @@ enum Failure: Error {
         self = .problem(escaped(error.description) + hint)
     }
 
-    #if hasFeature(Embedded)
-    init(_ failure: Failure) { self = failure }
-    init(_ error: some Error & CustomStringConvertible) { self = .problem(escaped(error.description)) }
-    #else
-    init(_ error: any Error) {
+    /// An error about a file; it is only signals that stop such work.
+    init(_ error: FormatError) {
+        self = error.kind == .stopped ? Signals.failure : .problem(escaped(error.description))
+    }
+
+    /// An error of a training; it is only signals that stop one.
+    init(_ error: TrainingError) {
         switch error {
-        case let failure as Failure: self = failure
-        case let error as RuntimeError: self.init(error)
-        default: self = .problem(escaped("\(error)"))
+        case .runtime(let error): self.init(error)
+        case .file(let error): self.init(error)
+        case .stopped: self = Signals.failure
         }
     }
-    #endif
-}
 
-#if hasFeature(Embedded)
-/// What commands throw: Embedded Swift needs one type.
-typealias CommandError = Failure
-#else
-/// What commands throw: any error, including the library's.
-typealias CommandError = any Error
-#endif
+    init(_ error: some Error & CustomStringConvertible) { self = .problem(escaped(error.description)) }
+}
 
 /// The exit codes, as `--help` documents them.
 enum ExitCode {

@@ -19,9 +19,7 @@ enum FatalSignals {
     }
 
     private static func end(_ message: StaticString) {
-        #if !hasFeature(Embedded)
         TerminalMode.restore()
-        #endif
         _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
         _exit(1)
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyPlatform
 import TinySupport
 
 // Text and numbers for output.

@@ -9,20 +9,12 @@ enum Help {
         "tinysparse \(TinySparseVersion.string) (numeric contract \(TinySparseVersion.numericContract))"
 
     /// What tells more, and how.
-    private static let topics =
-        [
-            ("tinysparse COMMAND --help", "options and examples of a command"),
-            ("tinysparse --version", "version and number of the numeric contract"),
-        ] + desktopTopics
-
-    #if hasFeature(Embedded)
-    private static let desktopTopics: [(String, String)] = []
-    #else
-    private static let desktopTopics = [
+    private static let topics = [
+        ("tinysparse COMMAND --help", "options and examples of a command"),
+        ("tinysparse --version", "version and number of the numeric contract"),
         ("tinysparse help --man", "all of this as a manual page"),
         ("tinysparse completions SHELL", "completions for bash, zsh or fish"),
     ]
-    #endif
 
     static let environment = [
         ("TINYSPARSE_MODEL", "the default model"),

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyConversion
 import TinyFormats
 import TinyRuntime
-
-#if !hasFeature(Embedded)
-import TinyConversion
-#endif
 
 /// Opens models as the command line says.
 extension Model {
@@ -22,13 +19,9 @@ extension Model {
         // Under a memory limit the weights stay in the page cache: no private copy.
         let residence = arguments.has("memory-limit") ? WeightResidence.mapped : .automatic
         do {
-            #if hasFeature(Embedded)  // Boards read native files only.
-            return try Model(NativeModelFile(path: path, verify: verify, residence: residence))
-            #else
             var progress = Console.Progress()
             defer { progress.clear() }
             return try Model(path: path, verify: verify, residence: residence) { event in
-                try Signals.check()
                 switch event {
                 case .note(let text):
                     progress.clear()
@@ -36,8 +29,8 @@ extension Model {
                 case .tensor(_, let number, let count):
                     progress.show("converting in memory \(number)/\(count) (tinysparse convert does it once for all)")
                 }
+                return Signals.pending == 0
             }
-            #endif
         } catch {
             throw Failure(error)
         }

@@ -15,9 +15,7 @@ enum Signals {
         // Initializes the lazy globals here and not in a handler.
         count.store(0, ordering: .relaxed)
         last.store(0, ordering: .relaxed)
-        #if !hasFeature(Embedded)
         TerminalMode.restore()
-        #endif
         handle(SIGPIPE) { _ in }
         handle(SIGXFSZ) { _ in }
         handle(SIGINT, with: stop)
@@ -30,9 +28,7 @@ enum Signals {
         Signals.last.store(number, ordering: .relaxed)
         // The third signal terminates immediately.
         if Signals.count.add(1, ordering: .relaxed).newValue >= 3 {
-            #if !hasFeature(Embedded)
             TerminalMode.restore()
-            #endif
             _exit(ExitCode.signal(number))
         }
     }

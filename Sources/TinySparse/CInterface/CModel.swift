@@ -2,14 +2,11 @@
 
 // The functions of include/tinysparse.h about models. What they do is said there.
 
+import TinyConversion
 import TinyFormats
 import TinyRuntime
 import TinySupport
 import TinyTokenizer
-
-#if !hasFeature(Embedded)
-import TinyConversion
-#endif
 
 @c(tinysparse_model_open)
 public func tinysparseModelOpen(
@@ -73,28 +70,13 @@ public func tinysparseIsEnd(_ model: OpaquePointer?, _ token: Int32) -> Int32 {
     objectIfAny(model, as: Model.self)?.tokenizer.isEndOfGeneration(token) ?? false ? 1 : 0
 }
 
-#if hasFeature(Embedded)  // Boards read native files only.
 private func open(_ path: String) throws(CFailure) -> Model {
-    try reporting { () throws(FormatError) in
-        try Model(NativeModelFile(path: path, verify: true, residence: .automatic))
-    }
+    try reporting { () throws(FormatError) in try Model(path: path) }
 }
 
 private func open(_ bytes: UnsafeRawBufferPointer) throws(CFailure) -> Model {
-    try reporting { () throws(FormatError) in
-        let file = try MappedFile(copying: bytes, named: "memory")
-        return try Model(NativeModelFile(image: file, verify: true))
-    }
+    try reporting { () throws(FormatError) in try Model(bytes: bytes) }
 }
-#else
-private func open(_ path: String) throws(CFailure) -> Model {
-    do { return try Model(path: path) } catch { throw CFailure(any: error) }
-}
-
-private func open(_ bytes: UnsafeRawBufferPointer) throws(CFailure) -> Model {
-    do { return try Model(bytes: bytes) } catch { throw CFailure(any: error) }
-}
-#endif
 
 /// What a function without a status returns.
 private func sizeOrZero(_ size: () throws(CFailure) -> Int) -> Int {

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyConstraints
 import TinyRuntime
 import TinySupport
 import TinyTemplates
 import TinyTokenizer
-
-#if !hasFeature(Embedded)
-import TinyConstraints
-#endif
 
 /// The codes of tinysparse.h.
 enum CStatus: Int32 {
@@ -20,14 +17,6 @@ struct CFailure: Error {
     let message: String
 
     init(_ error: some CReportable) { (status, message) = (error.status, error.description) }
-
-    #if !hasFeature(Embedded)
-    /// An error of a function that throws several kinds.
-    init(any error: any Error) {
-        let known = error as? any CReportable
-        (status, message) = (known?.status ?? .other, known?.description ?? "\(error)")
-    }
-    #endif
 }
 
 /// An error of the library with its code.
@@ -46,26 +35,15 @@ extension TemplateError: CReportable {
 extension RuntimeError: CReportable {
     var status: CStatus {
         switch self {
-        case .badOption, .emptyInput, .tokenOutOfRange: .badOption
+        case .badOption, .emptyInput, .tokenOutOfRange, .constraint: .badOption
         case .contextFull: .contextFull
         case .outOfMemory: .noMemory
         case .nonFiniteLogits: .brokenModel
-        default: isOfConstraint ? .badOption : .other
         }
-    }
-
-    private var isOfConstraint: Bool {
-        #if hasFeature(Embedded)
-        false
-        #else
-        if case .constraint = self { true } else { false }
-        #endif
     }
 }
 
-#if !hasFeature(Embedded)
 extension ConstraintError: CReportable { var status: CStatus { .badOption } }
-#endif
 
 /// The caller's condition ended the work.
 struct Stopped: CReportable {

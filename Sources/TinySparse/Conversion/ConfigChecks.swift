@@ -6,7 +6,7 @@ extension ConfigFields {
     /// Refuses what would have the model compute something else than its tensors and the fields that were read say.
     /// - Parameter context: the context length of the model.
     /// - Throws: `FormatError` naming the field.
-    func requireUnderstood(of architecture: any Architecture.Type, context: Int) throws(FormatError) {
+    func requireUnderstood(of architecture: KnownArchitecture, context: Int) throws(FormatError) {
         try requireClass(architecture)
         try requirePlainWeights()
         try requireNeutral()
@@ -14,7 +14,7 @@ extension ConfigFields {
     }
 
     /// The model has to be of its architecture's own class, with or without its head.
-    private func requireClass(_ architecture: any Architecture.Type) throws(FormatError) {
+    private func requireClass(_ architecture: KnownArchitecture) throws(FormatError) {
         let name = architecture.huggingFaceClass
         if !architecture.hasPublishedCode, let value = value("auto_map"), !isEmpty(value) {
             throw unsupported("auto_map", "the model is defined by code of its own, which cannot be run here")

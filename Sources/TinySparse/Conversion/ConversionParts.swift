@@ -2,6 +2,7 @@
 
 import Quant
 import TinyFormats
+import TinyPlatform
 import TinySupport
 
 // Finding the tensors of a source checkpoint, and checking them, before anything is written.

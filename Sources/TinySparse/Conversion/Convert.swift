@@ -11,8 +11,8 @@ public enum ConversionEvent: Sendable {
     case note(String)
 }
 
-/// Called as a conversion goes on; what it throws ends the conversion.
-public typealias ConversionProgress = (ConversionEvent) throws -> Void
+/// Called as a conversion goes on; returning false ends the conversion.
+public typealias ConversionProgress = (ConversionEvent) -> Bool
 
 /// Converts a model to a native file, one tensor after another.
 ///
@@ -25,11 +25,11 @@ public typealias ConversionProgress = (ConversionEvent) throws -> Void
 ///   - output: the native file to write.
 ///   - weights: how matrices are stored.
 ///   - predictors: a folder with predictors for the model that were trained elsewhere, see `docs/SPARSITY.md`.
-/// - Throws: `FormatError`, or what `progress` throws.
+/// - Throws: `FormatError`, of the kind `stopped` if `progress` ends it.
 public func convert(
     _ input: String, to output: String, weights: WeightFormat = .int8, predictors: String? = nil,
-    progress: ConversionProgress = { _ in }
-) throws {
+    progress: ConversionProgress = { _ in true }
+) throws(FormatError) {
     var source = try openSource(input)
     if let predictors { source = try PredictedSource(source, PredictorFolder(path: predictors)) }
     let converter = try Converter(source, weights: weights)
@@ -41,18 +41,18 @@ public func convert(
 /// Makes the native file of a source checkpoint in memory.
 ///
 /// Memory: the size of the native file, about one byte per weight.
-/// - Throws: `FormatError`, or what `progress` throws.
+/// - Throws: `FormatError`, of the kind `stopped` if `progress` ends it.
 package func nativeImage(
-    _ input: String, progress: ConversionProgress = { _ in }
-) throws -> MappedFile {
+    _ input: String, progress: ConversionProgress = { _ in true }
+) throws(FormatError) -> MappedFile {
     try nativeImage(openSource(input), progress: progress)
 }
 
 /// Makes the native file of a source checkpoint in GGUF in memory.
-/// - Throws: `FormatError`, or what `progress` throws.
+/// - Throws: `FormatError`, of the kind `stopped` if `progress` ends it.
 package func nativeImage(
-    _ gguf: GGUF, progress: ConversionProgress = { _ in }
-) throws -> MappedFile {
+    _ gguf: GGUF, progress: ConversionProgress = { _ in true }
+) throws(FormatError) -> MappedFile {
     try nativeImage(GGUFSource(gguf), progress: progress)
 }
 
@@ -60,13 +60,13 @@ package func nativeImage(
 /// - Throws: `FormatError`.
 package func nativeImage(
     config: MappedFile, tokenizer: [UInt8], weights: MappedFile
-) throws -> MappedFile {
-    try nativeImage(HuggingFaceSource(config: config, tokenizer: tokenizer, weights: weights)) { _ in }
+) throws(FormatError) -> MappedFile {
+    try nativeImage(HuggingFaceSource(config: config, tokenizer: tokenizer, weights: weights)) { _ in true }
 }
 
 private func nativeImage(
     _ source: any ModelSource, progress: ConversionProgress
-) throws -> MappedFile {
+) throws(FormatError) -> MappedFile {
     let memory = MemorySink(name: source.path)
     try Converter(source).run(into: memory, progress: progress)
     return memory.sealed()

@@ -52,15 +52,18 @@ struct Converter {
     }
 
     /// Converts tensor after tensor into `sink`, and the header last. Memory: that of one tensor, before and after.
-    /// - Throws: `FormatError`, or what `progress` throws.
-    func run(into sink: some ByteSink, progress: ConversionProgress) throws {
-        for note in notes { try progress(.note(note)) }
+    /// - Throws: `FormatError`, of the kind `stopped` if `progress` ends it.
+    func run(into sink: some ByteSink, progress: ConversionProgress) throws(FormatError) {
+        func tell(_ event: ConversionEvent) throws(FormatError) {
+            guard progress(event) else { throw FormatError(.stopped, path: source.path, "the conversion was stopped") }
+        }
+        for note in notes { try tell(.note(note)) }
         var writer = try NativeModelWriter(config, into: sink) { metadata throws(FormatError) in
             metadata.add("general.quantization_version", UInt32(2))
             try source.writeMetadata(to: &metadata)
         }
         for (number, part) in parts.enumerated() {
-            try progress(.tensor(part.tensor.name, number: number + 1, of: parts.count))
+            try tell(.tensor(part.tensor.name, number: number + 1, of: parts.count))
             switch part.spec.storage {
             case .vector, .table: try writeFloats(part, to: &writer)
             case .int8, .neuronMajor: try writeInt8(part, to: &writer)

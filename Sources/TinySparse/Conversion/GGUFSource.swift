@@ -5,7 +5,7 @@ import TinySupport
 import TinyTokenizer
 
 /// A GGUF file made by the converters of llama.cpp, or the parts of one.
-struct GGUFSource: ModelSource {
+final class GGUFSource: ModelSource {
     private let parts: GGUFParts
     let config: ModelConfig
     let map: TensorMap

@@ -5,7 +5,7 @@ import TinySupport
 import TinyTokenizer
 
 /// A directory as the Hugging Face hub serves it.
-struct HuggingFaceSource: ModelSource {
+final class HuggingFaceSource: ModelSource {
     let directory: String
     let config: ModelConfig
     let map: TensorMap

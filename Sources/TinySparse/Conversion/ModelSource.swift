@@ -5,8 +5,9 @@ import TinyFormats
 import TinySupport
 import TinyTokenizer
 
-/// A source checkpoint: a model in another format than the native one.
-protocol ModelSource {
+/// A source checkpoint: a model in another format than the native one. Of classes, since Embedded Swift has existentials of
+/// no others.
+protocol ModelSource: AnyObject {
     /// What the user named.
     var path: String { get }
     var config: ModelConfig { get }

@@ -11,12 +11,12 @@ extension Model {
     /// - Parameters:
     ///   - verify: compare the checksums of a native file; one pass over the file.
     ///   - residence: whether the weights of a native file are mapped or copied to huge pages.
-    ///   - progress: called as a conversion goes on; what it throws ends it.
-    /// - Throws: `FormatError`, or what `progress` throws.
+    ///   - progress: called as a conversion goes on; returning false ends it.
+    /// - Throws: `FormatError`, of the kind `stopped` if `progress` ends it.
     public convenience init(
         path: String, verify: Bool = true, residence: WeightResidence = .automatic,
-        progress: ConversionProgress = { _ in }
-    ) throws {
+        progress: ConversionProgress = { _ in true }
+    ) throws(FormatError) {
         if let native = GGUF.nativeModel(at: path) {
             try self.init(NativeModelFile(native, verify: verify, residence: residence))
         } else {
@@ -30,7 +30,7 @@ extension Model {
     /// object. Anything else is copied, a source .gguf file converted.
     /// - Parameter verify: compare the checksums of a native model.
     /// - Throws: `FormatError`.
-    public convenience init(bytes: UnsafeRawBufferPointer, verify: Bool = true) throws {
+    public convenience init(bytes: UnsafeRawBufferPointer, verify: Bool = true) throws(FormatError) {
         guard !bytes.isEmpty else { throw FormatError(.truncated, path: "memory", "there are no bytes") }
         let isAligned = Int(bitPattern: bytes.baseAddress!) % 64 == 0
         let file =

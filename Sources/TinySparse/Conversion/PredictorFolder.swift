@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TinyFormats
+import TinyPlatform
 import TinySupport
 import TinyTokenizer
 
@@ -147,7 +148,7 @@ struct PredictorFolder {
 }
 
 /// A source checkpoint with the predictors of a folder.
-struct PredictedSource: ModelSource {
+final class PredictedSource: ModelSource {
     private let base: any ModelSource
     private let predictors: PredictorFolder
     let config: ModelConfig

@@ -52,6 +52,11 @@ private func start(_ work: @escaping @Sendable () -> Void, detached: Bool) -> pt
     return thread
 }
 
+/// Now, the only time that is waited for.
+public struct DispatchTime: Sendable { public static func now() -> DispatchTime { DispatchTime() } }
+
+public enum DispatchTimeoutResult { case success, timedOut }
+
 /// A counting semaphore.
 public final class DispatchSemaphore: @unchecked Sendable {
     private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
@@ -64,6 +69,11 @@ public final class DispatchSemaphore: @unchecked Sendable {
     }
 
     public func wait() { while sem_wait(semaphore) != 0 {} }
+
+    /// Takes what is there.
+    public func wait(timeout: DispatchTime) -> DispatchTimeoutResult {
+        sem_trywait(semaphore) == 0 ? .success : .timedOut
+    }
 
     @discardableResult
     public func signal() -> Int { Int(sem_post(semaphore)) }

@@ -16,7 +16,7 @@ public var S_IFMT: mode_t { 0o170000 }
 public var S_IFREG: mode_t { 0o100000 }
 public var S_IFDIR: mode_t { 0o040000 }
 
-// C's `open` takes two arguments or three. On 64-bit ARM a variable argument travels in the same register as a
+// C's `open` takes two arguments or three, `ioctl` any. On 64-bit ARM a variable argument travels in the same register as a
 // fixed one.
 @_silgen_name("open")
 private func openFixed(_ path: UnsafePointer<CChar>, _ flags: Int32, _ mode: mode_t) -> Int32
@@ -27,8 +27,17 @@ public func open(_ path: UnsafePointer<CChar>, _ flags: Int32, _ mode: mode_t) -
     openFixed(path, flags, mode)
 }
 
+@_silgen_name("ioctl")
+public func ioctl(_ descriptor: Int32, _ request: UInt, _ argument: UnsafeMutableRawPointer) -> Int32
+
 @_silgen_name("pow")
 public func pow(_ x: Double, _ y: Double) -> Double
+
+@_silgen_name("log")
+public func log(_ x: Double) -> Double
+
+@_silgen_name("log10")
+public func log10(_ x: Double) -> Double
 
 @_silgen_name("getrusage")
 private func usage(_ who: Int32, _ usage: UnsafeMutablePointer<rusage>) -> Int32

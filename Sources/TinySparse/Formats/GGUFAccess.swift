@@ -2,6 +2,7 @@
 
 // Typed access to metadata values.
 
+import TinyPlatform
 import TinySupport
 
 extension GGUFEntry {

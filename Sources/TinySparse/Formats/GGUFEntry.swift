@@ -3,9 +3,28 @@
 import TinySupport
 
 /// A type of metadata value in a GGUF file.
-package enum GGUFType: UInt32, Sendable {
+package enum GGUFType: UInt32, Sendable, CustomStringConvertible {
     case uint8, int8, uint16, int16, uint32, int32, float32, bool, string, array
     case uint64, int64, float64
+
+    /// Its name. (Embedded Swift does not know the names of cases.)
+    package var description: String {
+        switch self {
+        case .uint8: "uint8"
+        case .int8: "int8"
+        case .uint16: "uint16"
+        case .int16: "int16"
+        case .uint32: "uint32"
+        case .int32: "int32"
+        case .float32: "float32"
+        case .bool: "bool"
+        case .string: "string"
+        case .array: "array"
+        case .uint64: "uint64"
+        case .int64: "int64"
+        case .float64: "float64"
+        }
+    }
 
     /// Bytes of a value; nil for strings and arrays.
     package var size: Int? {

@@ -29,7 +29,7 @@ package final class AtomicFile: ByteSink {
 
     /// Opens a file without a name; -1 where there are none, or where there is no /proc, by which it gets one.
     private static func openUnnamed(in directory: String) -> Int32 {
-        #if os(Linux) && !hasFeature(Embedded)
+        #if os(Linux) || hasFeature(Embedded)
         guard fileExists("/proc/self/fd") else { return -1 }
         let temporary = 0o20_000_000 | O_DIRECTORY  // O_TMPFILE, a macro that Swift does not import
         return retryingInterrupts { open(directory, O_WRONLY | O_CLOEXEC | temporary, 0o644) }

@@ -20,6 +20,8 @@ public struct FormatError: Error, Equatable, Sendable, CustomStringConvertible {
         case checksum
         /// A weight is infinite or not a number.
         case notFinite
+        /// Nothing is wrong: the caller ended the work.
+        case stopped
     }
 
     /// The class of the problem.

@@ -66,7 +66,7 @@ struct Calibration {
 
     typealias Choice = [Int?]
 
-    init(_ training: PredictorTraining, _ candidates: Candidates) throws {
+    init(_ training: PredictorTraining, _ candidates: Candidates) throws(TrainingError) {
         self.training = training
         self.candidates = candidates
         let layers = training.model.config.nLayers
@@ -75,13 +75,13 @@ struct Calibration {
             neuronThresholds: [Float](repeating: 0, count: layers),
             headThresholds: [Float](repeating: 0, count: layers),
             group: training.options.group, lookahead: training.options.lookahead)
-        model = try Model(NativeModelFile(image: all.image(training.model.file), verify: false))
+        model = try ofFiles(Model(NativeModelFile(image: all.image(training.model.file), verify: false)))
         total = Double(training.model.bytesPerToken)
         // As many tokens as the search of a large model reads in some tens of minutes.
         sample = training.calibration.first(max(Int(2e13 / (total * Double(4 * (Self.steps + 1)))), 1024))
     }
 
-    func run() throws -> (file: PredictorFile, result: TrainingResult) {
+    func run() throws(TrainingError) -> (file: PredictorFile, result: TrainingResult) {
         let options = training.options
         let dense = [Int?](repeating: nil, count: candidates.neurons.count)
         // Of a layer with ReLU, enough of what fires has to be found; of others there is no such thing.
@@ -99,8 +99,8 @@ struct Calibration {
         return (
             file(both.choice),
             TrainingResult(
-                neurons: report(candidates.neurons, both.choice.0, rank: \.rank),
-                heads: report(candidates.heads, both.choice.1, rank: \.rank),
+                neurons: report(candidates.neurons, both.choice.0, rank: { $0.rank }),
+                heads: report(candidates.heads, both.choice.1, rank: { $0.rank }),
                 headQuality: heads.quality, quality: both.quality)
         )
     }
@@ -125,9 +125,11 @@ struct Calibration {
     /// The highest price whose choice keeps to the budget; in the end with one standard error to spare.
     private func search(
         budget: Double, phase: Int, _ choice: (Double) -> (Choice, Choice)
-    ) throws -> (choice: (Choice, Choice), quality: Quality) {
+    ) throws(TrainingError) -> (choice: (Choice, Choice), quality: Quality) {
         var low = -20.0, high = 8.0  // powers of two
-        func measure(_ exponent: Double, _ step: Int) throws -> (choice: (Choice, Choice), quality: Quality) {
+        func measure(_ exponent: Double, _ step: Int) throws(TrainingError) -> (
+            choice: (Choice, Choice), quality: Quality
+        ) {
             let choice = choice(Double64.exp(exponent * 0.6931471805599453))
             let quality = try compare([sparsity(choice.0, choice.1)], sample)[0]
             try training.tell(
@@ -155,7 +157,9 @@ struct Calibration {
     }
 
     /// KL of each layer alone by the energy it loses, for neurons and for heads.
-    private func sensitivities(_ limits: [Int], _ headLimits: [Int]) throws -> (neurons: [Double], heads: [Double]) {
+    private func sensitivities(_ limits: [Int], _ headLimits: [Int]) throws(TrainingError) -> (
+        neurons: [Double], heads: [Double]
+    ) {
         let layers = candidates.neurons.count
         func probe(_ curve: ScoreCurve?, limit: Int) -> Int? {
             guard let curve else { return nil }
@@ -183,23 +187,25 @@ struct Calibration {
 
     // MARK: Running
 
-    private func compare(_ ways: [SelectionMethod], _ sample: TextSample) throws -> [Quality] {
+    private func compare(_ ways: [SelectionMethod], _ sample: TextSample) throws(TrainingError) -> [Quality] {
         var results: [Quality] = []
         // Few sessions at a time: each has a cache and scratch of its own.
         let options = training.options
         let bytes =
-            try options.session.memoryNeeded(
-                model, context: options.context, blockSize: options.session.blockSize)
+            try ofRuntime(
+                options.session.memoryNeeded(
+                    model, context: options.context, blockSize: options.session.blockSize))
             - Session.Options.modelBytes(model)
         let most = max(min(options.workingMemory / max(bytes, 1) - 1, 16), 1)
         for first in stride(from: 0, to: ways.count, by: most) {
             var isStopped = false
             let some = Array(ways[first..<min(first + most, ways.count)])
-            results += try Comparison(model, sample, training.options.session).run(some) { _, _ in
-                isStopped = (try? training.tell(.calibrating(step: 0, of: 0, nil))) == nil
-                return !isStopped
-            }
-            if isStopped { throw TrainingStopped() }
+            results += try ofRuntime(
+                Comparison(model, sample, training.options.session).run(some) { _, _ in
+                    isStopped = !training.report(.calibrating(step: 0, of: 0, nil))
+                    return !isStopped
+                })
+            if isStopped { throw .stopped }
         }
         return results
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SIMDKernels
+import TinyFormats
 import TinyRuntime
 
 /// What the gates of a gated model tell about its neurons, from a text read dense: a rule for each layer

@@ -7,9 +7,6 @@ import TinyPlatform
 import TinyRuntime
 import TinySupport
 
-/// The caller ended the training; what was finished is in the state file.
-package struct TrainingStopped: Error {}
-
 /// Trains predictors of neurons and heads for a model on a text, chooses thresholds, and writes a model file.
 ///
 /// Source: Deja Vu (Liu et al., ICML 2023), with a start in closed form, and with thresholds chosen for a budget.
@@ -19,7 +16,7 @@ package final class PredictorTraining {
     private let training, validation: TextSample
     let calibration: TextSample
     private let state: TrainingState
-    private let report: (TrainingEvent) -> Bool
+    let report: (TrainingEvent) -> Bool
     private let choosesByGates: Bool
     private var progress = TrainingProgress()
     /// Skipping 18 % of SmolLM2's neurons by their gates left decoding as fast as it was (docs/SPARSITY.md).
@@ -28,11 +25,11 @@ package final class PredictorTraining {
     /// - Parameters:
     ///   - statePath: where finished predictors are kept until the model is written.
     ///   - report: called by one thread at a time; returning false ends the training.
-    /// - Throws: `RuntimeError`, `FormatError`.
+    /// - Throws: `TrainingError`.
     package init(
         _ model: Model, text: [UInt8], _ options: PredictorOptions, statePath: String,
         report: @escaping (TrainingEvent) -> Bool
-    ) throws {
+    ) throws(TrainingError) {
         self.model = model
         var options = options
         options.context = min(options.context, model.config.contextLength)
@@ -43,27 +40,28 @@ package final class PredictorTraining {
             (options.neurons ?? (model.config.gated && !model.config.activation.isSparse ? .gates : .predictors))
             == .gates
         guard model.config.gated || !choosesByGates else {
-            throw RuntimeError.badOption("the model has no gates to choose neurons by; train predictors")
+            throw .badOption("the model has no gates to choose neurons by; train predictors")
         }
         guard model.config.experts == nil || options.rank == 0 && options.headRank == 0 && options.screenRank != 0
         else {
-            throw RuntimeError.badOption(
+            throw .badOption(
                 "the router of a mixture of experts chooses its neurons, and predictors beside it are not supported; "
                     + "train a logit screen only, with ranks of 0 for neurons and heads")
         }
         guard model.config.dFF.isMultiple(of: options.group) else {
-            throw RuntimeError.badOption(
+            throw .badOption(
                 "groups of \(options.group) do not divide the \(model.config.dFF) neurons of a layer")
         }
         self.report = report
-        let sample = try TextSample(text, model, context: options.context, tokens: options.tokens * 5 / 4)
+        let sample = try ofRuntime(
+            TextSample(text, model, context: options.context, tokens: options.tokens * 5 / 4))
         (training, validation, calibration) = sample.split()
-        state = try TrainingState(path: statePath, fingerprint: Self.fingerprint(model, text, options))
+        state = try ofFiles(TrainingState(path: statePath, fingerprint: Self.fingerprint(model, text, options)))
     }
 
     /// Trains what is not trained yet, chooses thresholds and writes the model to `path`.
-    /// - Throws: `TrainingStopped`, `RuntimeError`, `FormatError`.
-    package func run(to path: String) throws -> TrainingResult {
+    /// - Throws: `TrainingError`.
+    package func run(to path: String) throws(TrainingError) -> TrainingResult {
         if !state.finished.isEmpty { try tell(.resumed(predictors: state.finished.count)) }
         try train()
         var (file, result) = try choose()
@@ -71,19 +69,19 @@ package final class PredictorTraining {
             file.screen = screen
             result.screen = try check(screen, file)
         }
-        try file.write(model.file, to: path)
+        try ofFiles(file.write(model.file, to: path))
         state.remove()
         return result
     }
 
     /// Thresholds for what was trained.
-    private func choose() throws -> (file: PredictorFile, result: TrainingResult) {
+    private func choose() throws(TrainingError) -> (file: PredictorFile, result: TrainingResult) {
         let isScreenOnly = options.rank == 0 && options.headRank == 0 && options.screenRank != 0
-        return try isScreenOnly ? PredictorFile.unchanged(model) : Calibration(self, evaluate()).run()
+        return isScreenOnly ? PredictorFile.unchanged(model) : try Calibration(self, evaluate()).run()
     }
 
-    func tell(_ event: TrainingEvent) throws {
-        if !report(event) { throw TrainingStopped() }
+    func tell(_ event: TrainingEvent) throws(TrainingError) {
+        if !report(event) { throw .stopped }
     }
 
     // MARK: Training
@@ -118,7 +116,7 @@ package final class PredictorTraining {
         }
     }
 
-    private func train() throws {
+    private func train() throws(TrainingError) {
         let missing = (0..<model.config.nLayers).filter(isMissing)
         let groups = groups(missing, tokens: training.tokens + validation.tokens)
         let costs = TrainingCosts(model, options, tokens: training.tokens)
@@ -156,55 +154,37 @@ package final class PredictorTraining {
     }
 
     /// - Parameter cost: what it counts as progress.
-    private func capture(_ sample: TextSample, _ layers: Range<Int>, cost: Double = 0) throws -> Capture {
+    private func capture(_ sample: TextSample, _ layers: Range<Int>, cost: Double = 0) throws(TrainingError) -> Capture
+    {
         var isStopped = false
-        let session = try Session(model, options.session)
-        let capture = try Capture(
-            session, sample, layers: layers, group: options.group, lookahead: options.lookahead,
-            topShare: options.topShare
-        ) { done, count in
-            progress.add(cost / Double(count))
-            isStopped =
-                !(report(.progress(progress.share)) && report(.reading(layers: layers, done: done, of: count)))
-            return !isStopped
-        }
-        if isStopped { throw TrainingStopped() }
+        let session = try ofRuntime(Session(model, options.session))
+        let capture = try ofRuntime(
+            Capture(
+                session, sample, layers: layers, group: options.group, lookahead: options.lookahead,
+                topShare: options.topShare
+            ) { done, count in
+                progress.add(cost / Double(count))
+                isStopped =
+                    !(report(.progress(progress.share)) && report(.reading(layers: layers, done: done, of: count)))
+                return !isStopped
+            })
+        if isStopped { throw .stopped }
         return capture
     }
 
     /// One predictor a thread; the largest first, so that no thread is left with a large one.
-    private func run(_ jobs: [Job], _ costs: TrainingCosts) throws {
+    private func run(_ jobs: [Job], _ costs: TrainingCosts) throws(TrainingError) {
         let jobs = jobs.sorted { ($0.isHeads ? 1 : 0, $0.layer) < ($1.isHeads ? 1 : 0, $1.layer) }
         let threads = options.session.threads == 0 ? availableCores : options.session.threads
         let next = Atomic<Int>(0)
-        let failure = Mutex<(any Error)?>(nil)
+        let failure = Mutex<TrainingError?>(nil)
         nonisolated(unsafe) let this = self
         concurrently(min(threads, jobs.count)) { _ in
             while true {
                 let index = next.add(1, ordering: .relaxed).oldValue
                 guard index < jobs.count, failure.withLock({ $0 == nil }) else { return }
-                let job = jobs[index]
-                do {
-                    let trainer = PredictorTrainer(
-                        rank: job.rank, epochs: this.options.epochs, seed: this.options.seed &* 1000 &+ job.key)
-                    let weights = try trainer.train(job.data, validation: job.validation) { epoch, score in
-                        let event = TrainingEvent.epoch(
-                            layer: job.layer, heads: job.isHeads, epoch, of: this.options.epochs, score)
-                        return failure.withLock {
-                            let outputs = job.data.outputs
-                            this.progress.add(
-                                epoch == 0
-                                    ? costs.start(outputs: outputs) : costs.epoch(rank: job.rank, outputs: outputs))
-                            return $0 == nil && this.report(.progress(this.progress.share)) && this.report(event)
-                        }
-                    }
-                    guard let weights else { throw TrainingStopped() }
-                    guard weights.isFinite else {
-                        throw RuntimeError.badOption(
-                            "the training of the predictor of \(job.isHeads ? "heads" : "neurons") of layer \(job.layer) did "
-                                + "not converge; use more tokens or another seed")
-                    }
-                    try failure.withLock { _ in try this.state.add(job.key, weights) }
+                do throws(TrainingError) {
+                    try this.train(jobs[index], costs, failure)
                 } catch {
                     failure.withLock { $0 = $0 ?? error }
                 }
@@ -213,33 +193,60 @@ package final class PredictorTraining {
         if let error = failure.withLock({ $0 }) { throw error }
     }
 
+    /// - Parameter failure: of any thread; while it is locked, this one alone reports and keeps what is finished.
+    private func train(
+        _ job: Job, _ costs: TrainingCosts, _ failure: borrowing Mutex<TrainingError?>
+    ) throws(TrainingError) {
+        let trainer = PredictorTrainer(
+            rank: job.rank, epochs: options.epochs, seed: options.seed &* 1000 &+ job.key)
+        func goesOn(_ epoch: Int, _ score: PredictorScore, _ failure: TrainingError?) -> Bool {
+            let outputs = job.data.outputs
+            progress.add(epoch == 0 ? costs.start(outputs: outputs) : costs.epoch(rank: job.rank, outputs: outputs))
+            let event = TrainingEvent.epoch(
+                layer: job.layer, heads: job.isHeads, epoch, of: options.epochs, score)
+            return failure == nil && report(.progress(progress.share)) && report(event)
+        }
+        let weights = try ofRuntime(
+            trainer.train(job.data, validation: job.validation) { epoch, score in
+                failure.withLock { goesOn(epoch, score, $0) }
+            })
+        guard let weights else { throw .stopped }
+        guard weights.isFinite else {
+            throw .badOption(
+                "the training of the predictor of \(job.isHeads ? "heads" : "neurons") of layer \(job.layer) did "
+                    + "not converge; use more tokens or another seed")
+        }
+        try failure.withLock { _ throws(TrainingError) in try ofFiles(state.add(job.key, weights)) }
+    }
+
     // MARK: The screen of the output matrix
 
     private static let screenKey: UInt64 = 1 << 32
 
     /// Of the model as it will run: what is skipped changes what the output matrix sees.
-    private func trainScreen(_ file: PredictorFile) throws -> TrainedScreen? {
+    private func trainScreen(_ file: PredictorFile) throws(TrainingError) -> TrainedScreen? {
         if options.screenRank == 0 { return nil }
         let known = state.finished[Self.screenKey]
-        let sparse = try Model(NativeModelFile(image: file.image(model.file), verify: false))
+        let sparse = try ofFiles(Model(NativeModelFile(image: file.image(model.file), verify: false)))
         let trained = try ScreenTraining(sparse, options, report: tell).run(
             training: training, heldOut: validation, resuming: known)
-        if let trained, trained.weights != known { try state.add(Self.screenKey, trained.weights) }
+        if let trained, trained.weights != known { try ofFiles(state.add(Self.screenKey, trained.weights)) }
         return trained?.screen
     }
 
     /// The finished model's screen at work, with the predictors, on text that nothing was fitted to.
-    private func check(_ screen: TrainedScreen, _ file: PredictorFile) throws -> LMHeadScreenReport {
-        let model = try Model(NativeModelFile(image: file.image(model.file), verify: false))
+    private func check(_ screen: TrainedScreen, _ file: PredictorFile) throws(TrainingError) -> LMHeadScreenReport {
+        let model = try ofFiles(Model(NativeModelFile(image: file.image(model.file), verify: false)))
         var session = options.session
         session.screensHead = true
         session.sparsity = .predicted()
         var isStopped = false
-        let quality = try Session(model, session).screenQuality(of: calibration.chunks) { done, count in
-            isStopped = (try? tell(.screening(.checking, done: done, of: count))) == nil
-            return !isStopped
-        }
-        if isStopped { throw TrainingStopped() }
+        let quality = try ofRuntime(
+            Session(model, session).screenQuality(of: calibration.chunks) { done, count in
+                isStopped = !report(.screening(.checking, done: done, of: count))
+                return !isStopped
+            })
+        if isStopped { throw .stopped }
         return LMHeadScreenReport(
             config: screen.config, bytes: model.weights.screen?.bytes ?? 0, quality: quality ?? LMHeadScreenQuality())
     }
@@ -247,10 +254,10 @@ package final class PredictorTraining {
     // MARK: Evaluation
 
     /// Every trained predictor as the runtime will compute it, with what its thresholds would mean.
-    private func evaluate() throws -> Candidates {
+    private func evaluate() throws(TrainingError) -> Candidates {
         let config = model.config
         var candidates = Candidates(layers: config.nLayers)
-        let kernels = try Kernels.best()
+        let kernels = try ofRuntime(options.session.kernelTable())
         if choosesByGates { candidates.neurons = try gates() }
         guard (0..<config.nLayers).contains(where: { isWanted($0, heads: true) || isWanted($0, heads: false) }) else {
             return candidates
@@ -260,9 +267,9 @@ package final class PredictorTraining {
             for layer in group {
                 func candidate<C>(
                     _ heads: Bool, _ data: PredictorData?, bytes: Int, _ chooser: (QuantizedPredictor) -> C
-                ) throws -> Candidate<C>? {
+                ) throws(TrainingError) -> Candidate<C>? {
                     guard let data, let weights = state.finished[Self.key(layer, heads: heads)] else { return nil }
-                    let predictor = try QuantizedPredictor(weights)
+                    let predictor = try ofRuntime(QuantizedPredictor(weights))
                     return Candidate(
                         chooser: chooser(predictor), cost: predictor.bytes,
                         curve: ScoreCurve(predictor, data, kernels: kernels), bytes: bytes)
@@ -281,16 +288,17 @@ package final class PredictorTraining {
     }
 
     /// The layers' gates as choosers of neurons: the gates have to be computed, ups and downs are what is saved.
-    private func gates() throws -> [Candidate<NeuronChooser>?] {
+    private func gates() throws(TrainingError) -> [Candidate<NeuronChooser>?] {
         var isStopped = false
         let all = 0..<model.config.nLayers
-        let study = try GateStudy(try Session(model, options.session), training) { done, count in
-            isStopped = !report(.reading(layers: all, done: done, of: count))
-            return !isStopped
-        }
-        if isStopped { throw TrainingStopped() }
-        return try all.map { layer in
-            let gain = try AlignedBuffer<Float>(model.config.dFF)
+        let study = try ofRuntime(
+            GateStudy(Session(model, options.session), training) { done, count in
+                isStopped = !report(.reading(layers: all, done: done, of: count))
+                return !isStopped
+            })
+        if isStopped { throw .stopped }
+        return try all.map { layer throws(TrainingError) in
+            let gain = try ofRuntime(AlignedBuffer<Float>(model.config.dFF))
             gain.pointer.update(from: study.gain[layer], count: model.config.dFF)
             let chooser = NeuronChooser.gate(gain)
             return Candidate(

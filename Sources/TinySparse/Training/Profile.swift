@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SIMDKernels
+import TinyFormats
 import TinyRuntime
 
 /// How sparse a layer is on some text.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SIMDKernels
+import TinyFormats
 import TinyRuntime
 
 /// How a sparse run of a model differs from the dense run of the same tokens.
@@ -44,17 +45,17 @@ package struct Comparison {
 
     /// Reads every piece once dense and once in each way; predictions after the first few tokens of a piece count.
     /// - Parameter progress: called after every piece; returning false ends the comparison.
-    /// - Throws: what `Session` throws.
+    /// - Throws: `RuntimeError`.
     package func run(
         _ ways: [SelectionMethod], progress: (_ done: Int, _ of: Int) -> Bool = { _, _ in true }
-    ) throws -> [Quality] {
-        func session(_ method: SelectionMethod) throws -> Session {
+    ) throws(RuntimeError) -> [Quality] {
+        func session(_ method: SelectionMethod) throws(RuntimeError) -> Session {
             var options = options
             options.context = sample.chunks.reduce(1) { max($0, $1.count) }
             return try Session(model, options, method)
         }
         let dense = try session(.off)
-        let others = try ways.map(session)
+        let others = try ways.map { way throws(RuntimeError) in try session(way) }
         var results = [Quality](repeating: Quality(), count: ways.count)
         let vocabulary = model.config.vocabularySize
         for (index, chunk) in sample.chunks.enumerated() {
@@ -65,7 +66,7 @@ package struct Comparison {
             try dense.evaluateBlocks(chunk, logitsFrom: first) { _, rows in reference += rows }
             for (way, session) in others.enumerated() {
                 session.rewind(to: 0)
-                _ = try reference.withUnsafeBufferPointer { reference in
+                _ = try reference.withUnsafeBufferPointer { reference throws(RuntimeError) in
                     try session.evaluateBlocks(chunk, logitsFrom: first) { position, rows in
                         let count = min(rows.count / vocabulary, chunk.count - 1 - position)
                         let dense = reference.baseAddress! + (position - first) * vocabulary

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SIMDKernels
+import TinyRuntime
 
 /// The bin of a value among `count` bins of width 1 from 0 on: the first for what is less, the last for what is larger or
 /// no number.

@@ -48,7 +48,7 @@ struct ScreenTraining {
     /// Of what the head multiplies.
     private let width: Int
     private let rank: Int
-    private let report: (TrainingEvent) throws -> Void
+    private let report: (TrainingEvent) throws(TrainingError) -> Void
     /// Tokens used at most, for the moment and for the margins; more change nothing.
     private static let limit = 16_384, heldOut = 8192
     private static let batch = 256
@@ -58,7 +58,7 @@ struct ScreenTraining {
     /// How many of the best tokens a sample is drawn from, as the sampler does by default.
     private static let several = 40
 
-    init(_ model: Model, _ options: PredictorOptions, report: @escaping (TrainingEvent) throws -> Void) {
+    init(_ model: Model, _ options: PredictorOptions, report: @escaping (TrainingEvent) throws(TrainingError) -> Void) {
         self.model = model
         self.options = options
         width = model.config.embeddingWidth
@@ -75,14 +75,14 @@ struct ScreenTraining {
 
     /// - Parameter weights: what an interrupted training had found, if it fits.
     /// - Returns: the screen and its matrices in floats, or nil if none is wanted.
-    /// - Throws: what `report` throws, `RuntimeError`.
+    /// - Throws: `TrainingError`, also what `report` throws.
     func run(
         training: TextSample, heldOut: TextSample, resuming weights: PredictorWeights?
-    ) throws -> (screen: TrainedScreen, weights: PredictorWeights)? {
+    ) throws(TrainingError) -> (screen: TrainedScreen, weights: PredictorWeights)? {
         guard rank > 0 else { return nil }
         let fits = weights?.rank == rank && weights?.width == width
         let weights = try fits ? weights! : solve(training)
-        let matrices = try QuantizedPredictor(weights, .rowMajor)
+        let matrices = try ofRuntime(QuantizedPredictor(weights, .rowMajor))
         let margins = try margins(matrices, heldOut)
         // Rows here and there cost more than all in a row: with half of them in reach, all are as fast.
         let config = LMHeadScreenConfig(
@@ -90,23 +90,23 @@ struct ScreenTraining {
         return (TrainedScreen(config: config, matrices: matrices), weights)
     }
 
-    private func session() throws(RuntimeError) -> Session {
+    private func session() throws(TrainingError) -> Session {
         var options = options.session
         options.sparsity = .predicted()
-        return try Session(model, options)
+        return try ofRuntime(Session(model, options))
     }
 
     // MARK: The product
 
-    private func solve(_ sample: TextSample) throws -> PredictorWeights {
+    private func solve(_ sample: TextSample) throws(TrainingError) -> PredictorWeights {
         let d = width, vocabulary = model.config.vocabularySize, head = model.weights.head
         let (moment, ridge) = try moment(sample)
         MatrixMath.cholesky(moment.pointer, d, stride: moment.stride, ridge: ridge)
 
         // E^T E, in batches of rows.
-        let gram = try FloatMatrix(d, d), rows = try FloatMatrix(Self.batch, d)
+        let gram = try ofRuntime(FloatMatrix(d, d)), rows = try ofRuntime(FloatMatrix(Self.batch, d))
         var row = [Float](repeating: 0, count: d)
-        func forEachBatch(_ body: (_ first: Int, _ count: Int) -> Void) throws {
+        func forEachBatch(_ body: (_ first: Int, _ count: Int) -> Void) throws(TrainingError) {
             for first in stride(from: 0, to: vocabulary, by: Self.batch) {
                 let count = min(Self.batch, vocabulary - first)
                 for i in 0..<count {
@@ -120,7 +120,8 @@ struct ScreenTraining {
         try forEachBatch { _, count in Self.add(rows, count, to: gram) }
 
         // L^T (E^T E) L, the square of E L.
-        let lower = try FloatMatrix(d, d), half = try FloatMatrix(d, d), square = try FloatMatrix(d, d)
+        let lower = try ofRuntime(FloatMatrix(d, d)), half = try ofRuntime(FloatMatrix(d, d))
+        let square = try ofRuntime(FloatMatrix(d, d))
         for i in 0..<d { lower[i].update(from: moment[i], count: i + 1) }
         MatrixMath.multiply(
             rows: d, columns: lower.padded, depth: d, gram.pointer, rowStep: gram.stride, stepK: 1, lower.pointer,
@@ -128,10 +129,10 @@ struct ScreenTraining {
         MatrixMath.multiply(
             rows: d, columns: half.padded, depth: d, lower.pointer, rowStep: 1, stepK: lower.stride, half.pointer,
             stride: half.stride, into: square.pointer, outStride: square.stride)
-        let directions = try MatrixMath.leading(rank, of: square, seed: options.seed)
+        let directions = try ofRuntime(MatrixMath.leading(rank, of: square, seed: options.seed))
 
         // B = E (L V), then A = V^T L^-1.
-        let lifted = try FloatMatrix(d, rank)
+        let lifted = try ofRuntime(FloatMatrix(d, rank))
         for k in 0..<d {
             for r in 0..<rank { lifted[k][r] = 0 }
             for r in 0..<rank {
@@ -142,7 +143,7 @@ struct ScreenTraining {
         var weights = PredictorWeights(
             rank: rank, width: d, outputs: vocabulary, a: [Float](repeating: 0, count: rank * d),
             b: [Float](repeating: 0, count: vocabulary * rank), bias: [Float](repeating: 0, count: vocabulary))
-        let product = try FloatMatrix(Self.batch, rank)
+        let product = try ofRuntime(FloatMatrix(Self.batch, rank))
         try forEachBatch { first, count in
             MatrixMath.multiply(
                 rows: count, columns: lifted.padded, depth: d, rows.pointer, rowStep: rows.stride, stepK: 1,
@@ -161,9 +162,9 @@ struct ScreenTraining {
     }
 
     /// The mean of x x^T over a sample, with a little on the diagonal: what hardly varies must not be blown up.
-    private func moment(_ sample: TextSample) throws -> (moment: FloatMatrix, ridge: Float) {
+    private func moment(_ sample: TextSample) throws(TrainingError) -> (moment: FloatMatrix, ridge: Float) {
         let d = width
-        let sum = try FloatMatrix(d, d), x = try FloatMatrix(Self.batch, d)
+        let sum = try ofRuntime(FloatMatrix(d, d)), x = try ofRuntime(FloatMatrix(Self.batch, d))
         let session = try session()
         let chunks = sample.spread(Self.limit)
         var waiting = 0, total = 0, done = 0
@@ -174,13 +175,14 @@ struct ScreenTraining {
         }
         for chunk in chunks {
             session.rewind(to: 0)
-            try session.readOutputs(chunk) { output, count in
-                for t in 0..<count {
-                    output.row(t).expand(into: x[waiting], width: d)
-                    waiting += 1
-                    if waiting == Self.batch { flush() }
-                }
-            }
+            try ofRuntime(
+                session.readOutputs(chunk) { output, count in
+                    for t in 0..<count {
+                        output.row(t).expand(into: x[waiting], width: d)
+                        waiting += 1
+                        if waiting == Self.batch { flush() }
+                    }
+                })
             done += 1
             try report(.screening(.reading, done: done, of: chunks.count))
         }
@@ -222,7 +224,9 @@ struct ScreenTraining {
     // MARK: Margins
 
     /// How far below the best score the rows are that matter, in eighths.
-    private func margins(_ screen: QuantizedPredictor, _ sample: TextSample) throws -> (one: Float, several: Float) {
+    private func margins(_ screen: QuantizedPredictor, _ sample: TextSample) throws(TrainingError) -> (
+        one: Float, several: Float
+    ) {
         let vocabulary = model.config.vocabularySize
         let several = min(Self.several, vocabulary)
         let session = try session()
@@ -233,7 +237,7 @@ struct ScreenTraining {
         var tokens = 0
         for (index, chunk) in chunks.enumerated() {
             session.rewind(to: 0)
-            try session.readOutputs(chunk, withLogits: true) { output, count, logits in
+            func add(_ output: Activations, _ count: Int, _ logits: UnsafePointer<Float>?) {
                 var depths = [Depths](repeating: Depths(), count: count)
                 depths.withUnsafeMutableBufferPointer { depths in
                     nonisolated(unsafe) let (depths, output, logits) = (depths, output, logits!)
@@ -249,6 +253,7 @@ struct ScreenTraining {
                 }
                 tokens += count
             }
+            try ofRuntime(session.readOutputs(chunk, withLogits: true, add))
             try report(.screening(.measuring, done: index + 1, of: chunks.count))
         }
         let affordable = Self.cheap * Double(screen.bytes) / Double(model.weights.head.rowBytes) * Double(tokens)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyFormats
+import TinyPlatform
 import TinyRuntime
 
 /// A way of choosing a fixed share of each layer's neurons.
@@ -42,7 +44,7 @@ package struct Sweep {
     /// - Throws: `RuntimeError`.
     package init(
         _ model: Model, text: [UInt8], chunks: Int, context: Int, seed: UInt64 = 1, _ options: Session.Options
-    ) throws {
+    ) throws(RuntimeError) {
         self.model = model
         self.seed = seed
         var options = options
@@ -60,7 +62,8 @@ package struct Sweep {
     }
 
     /// What the model's own thresholds give; nil without predictors.
-    package func automatic(_ progress: (Int, Int) -> Bool) throws -> SweepPoint? {
+    /// - Throws: `RuntimeError`.
+    package func automatic(_ progress: (Int, Int) -> Bool) throws(RuntimeError) -> SweepPoint? {
         guard !model.config.predictors.isEmpty || model.config.predictors.screen != nil else { return nil }
         let quality = try Comparison(model, sample, options).run([.predicted()], progress: progress)[0]
         return SweepPoint(
@@ -69,7 +72,8 @@ package struct Sweep {
     }
 
     /// The model's own thresholds (`point`, measured before) with its screen of the output matrix; nil without one.
-    package func screened(_ point: SweepPoint, _ progress: (Int, Int) -> Bool) throws -> SweepPoint? {
+    /// - Throws: `RuntimeError`.
+    package func screened(_ point: SweepPoint, _ progress: (Int, Int) -> Bool) throws(RuntimeError) -> SweepPoint? {
         guard model.weights.screen != nil else { return nil }
         var options = options
         options.sparsity = .predicted()
@@ -84,8 +88,8 @@ package struct Sweep {
     }
 
     /// All methods at one share.
-    /// - Throws: what `Session` throws.
-    package func points(keep: Double, _ progress: (Int, Int) -> Bool) throws -> [SweepPoint] {
+    /// - Throws: `RuntimeError`.
+    package func points(keep: Double, _ progress: (Int, Int) -> Bool) throws(RuntimeError) -> [SweepPoint] {
         let methods = SweepMethod.allCases.filter { $0 != .predictor || hasPredictors }
         let qualities = try Comparison(model, sample, options).run(
             methods.map { sparsity($0, keep) }, progress: progress)
@@ -122,13 +126,14 @@ package struct Sweep {
     /// Decodes the sample's first tokens in short alternating runs, sparse and dense, so that background load
     /// affects both alike. - Returns: medians of tokens a second.
     /// - Parameter screensHead: whether the sparse session needs the argmax only.
-    package func speed(_ way: Sparsity, screensHead: Bool = false, tokens: Int) throws -> (
+    /// - Throws: `RuntimeError`.
+    package func speed(_ way: Sparsity, screensHead: Bool = false, tokens: Int) throws(RuntimeError) -> (
         sparse: Double, dense: Double
     ) {
         var other = options
         other.sparsity = way
         other.screensHead = screensHead
-        let sessions = try [Session(model, other), Session(model, options)]
+        let sessions = [try Session(model, other), try Session(model, options)]
         let ids = sample.chunks[0].prefix(tokens + 8)
         var speeds: [[Double]] = [[], []]
         for session in sessions { for id in ids.prefix(8) { try session.decode(id, topK: 1) } }

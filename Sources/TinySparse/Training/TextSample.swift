@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TinyRuntime
+import TinyTokenizer
 
 /// Pieces of a text, spread evenly over it, as tokens that are read each on its own.
 package struct TextSample: Sendable {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyFormats
 import TinyRuntime
 
 /// How far the reading of layers and the training of their predictors is, by what both cost: multiplications of floats,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyFormats
 import TinyPlatform
 import TinySupport
 
@@ -18,7 +19,7 @@ final class TrainingState {
 
     /// Opens the state at `path`; one of another fingerprint is started anew.
     /// - Throws: `FormatError`.
-    init(path: String, fingerprint: UInt64) throws {
+    init(path: String, fingerprint: UInt64) throws(FormatError) {
         self.path = path
         descriptor = retryingInterrupts { open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644) }
         guard descriptor >= 0 else { throw FormatError.system("open", path: path) }
@@ -48,7 +49,8 @@ final class TrainingState {
     deinit { close(descriptor) }
 
     /// Adds a finished predictor.
-    func add(_ key: UInt64, _ weights: PredictorWeights) throws {
+    /// - Throws: `FormatError`.
+    func add(_ key: UInt64, _ weights: PredictorWeights) throws(FormatError) {
         finished[key] = weights
         var bytes: [UInt8] = []
         for word in [key, UInt64(weights.rank), UInt64(weights.width), UInt64(weights.outputs)] {
@@ -62,7 +64,7 @@ final class TrainingState {
     /// Removes the file when it is no longer needed.
     func remove() { unlink(path) }
 
-    private func append(_ bytes: [UInt8], at offset: Int?) throws {
+    private func append(_ bytes: [UInt8], at offset: Int?) throws(FormatError) {
         if let offset { lseek(descriptor, off_t(offset), SEEK_SET) }
         let isWritten = bytes.withUnsafeBytes { bytes in
             var done = 0

@@ -65,12 +65,11 @@ extension HuggingFaceArchitecture {
 }
 
 /// What can be converted.
-private let architectures: [any Architecture.Type] = [
-    Llama.self, Mistral.self, Qwen2.self, Qwen3.self, SmolLM3.self, Granite.self, OLMo2.self, Gemma2.self, Gemma3.self,
-    Phi3.self, Phi.self, StableLM.self, GPT2.self, GPTNeoX.self, Falcon.self, Nemotron.self, Persimmon.self, OPT.self,
-    BitNet.self, SparseLlama.self, SparseQwen2.self, ProSparse.self, Bamboo.self, MiniCPM.self, Mixtral.self,
-    OLMoE.self,
-    Qwen2MoE.self, Qwen3MoE.self, SmallThinker.self,
+private let architectures = [
+    Llama.known, Mistral.known, Qwen2.known, Qwen3.known, SmolLM3.known, Granite.known, OLMo2.known, Gemma2.known,
+    Gemma3.known, Phi3.known, Phi.known, StableLM.known, GPT2.known, GPTNeoX.known, Falcon.known, Nemotron.known,
+    Persimmon.known, OPT.known, BitNet.known, SparseLlama.known, SparseQwen2.known, ProSparse.known, Bamboo.known,
+    MiniCPM.known, Mixtral.known, OLMoE.known, Qwen2MoE.known, Qwen3MoE.known, SmallThinker.known,
 ]
 
 /// The architecture called `name`.
@@ -81,9 +80,9 @@ private let architectures: [any Architecture.Type] = [
 ///   - names: what an architecture is called there.
 /// - Throws: `FormatError` that lists what is supported.
 private func architecture(
-    _ name: String, of architectures: [any Architecture.Type] = architectures, path: String, item: String,
-    _ names: (any Architecture.Type) -> [String]
-) throws(FormatError) -> any Architecture.Type {
+    _ name: String, of architectures: [KnownArchitecture] = architectures, path: String, item: String,
+    _ names: (KnownArchitecture) -> [String]
+) throws(FormatError) -> KnownArchitecture {
     for architecture in architectures where names(architecture).contains(name) { return architecture }
     let supported = Set(architectures.flatMap(names)).sorted().joined(separator: ", ")
     throw FormatError(
@@ -94,7 +93,7 @@ private func architecture(
 /// A configuration with the architecture it was read by.
 package struct SourceConfig {
     package let config: ModelConfig
-    let architecture: any Architecture.Type
+    let architecture: KnownArchitecture
     let scales: FoldedScales
     let coding: WeightCoding
 
@@ -109,9 +108,7 @@ package struct SourceConfig {
             item: key
         ) { $0.ggufNames }
         let fields = GGUFFields(parts: gguf, architecture: name)
-        config = try architecture.config(fields)
-        scales = try architecture.scales(fields, config)
-        coding = .plain
+        (config, scales, coding) = try architecture.read(fields)
         try config.validate(path: gguf.first.path)
         try fields.requireUnderstood(context: config.contextLength)
     }
@@ -123,9 +120,7 @@ package struct SourceConfig {
     init(_ fields: ConfigFields) throws(FormatError) {
         let key = "model_type"
         architecture = try TinyConversion.architecture(fields.string(key), path: fields.path, item: key) { [$0.name] }
-        config = try architecture.config(fields)
-        scales = try architecture.scales(fields, config)
-        coding = try architecture.coding(fields)
+        (config, scales, coding) = try architecture.readHuggingFace(fields)
         try config.validate(path: fields.path)
         try fields.requireUnderstood(of: architecture, context: config.contextLength)
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TinyFormats
+import TinyPlatform
 import TinySupport
 
 /// An architecture in a file of PowerInfer: GGUF that begins with the letters PWRI, with ReLU whatever the model had before,
@@ -87,15 +88,16 @@ private enum PowerInferFile {
 }
 
 /// What can be converted of PowerInfer's files.
-let powerInferArchitectures: [any Architecture.Type] = [
-    PowerInfer<Llama>.self, PowerInfer<Falcon>.self, PowerInfer<OPT>.self, PowerInfer<Bamboo>.self,
+let powerInferArchitectures = [
+    PowerInfer<Llama>.known, PowerInfer<Falcon>.known,
+    PowerInfer<OPT>.known, PowerInfer<Bamboo>.known,
 ]
 
 extension GGUF {
     /// PowerInfer's files that say which neurons a GPU computes have no architecture.
     /// - Throws: `FormatError` for these.
     func requireNoGPUSplit() throws(FormatError) {
-        guard isPowerInfer, let tensor = tensors.first(where: { $0.name.contains(".gpu_") }) else { return }
+        guard isPowerInfer, let tensor = tensors.first(where: { $0.name.contains(text: ".gpu_") }) else { return }
         throw FormatError(
             .unsupported, path: path, item: tensor.name,
             "the file says which neurons of a model a GPU computes, and is no model; give the model's own file")

@@ -90,7 +90,7 @@ struct TensorMap {
     /// The same with other sources of some roles.
     func with(_ slots: [TensorRole: Slot]) -> TensorMap {
         var map = self
-        map.slots.merge(slots) { $1 }
+        for (role, slot) in slots { map.slots[role] = slot }
         return map
     }
 

@@ -3,7 +3,7 @@
 import TinyPlatform
 
 /// Where a forward pass spends its time.
-package enum Stage: Int, CaseIterable, Sendable {
+package enum Stage: Int, CaseIterable, Sendable, CustomStringConvertible {
     case embedding
     /// Selecting neurons and heads; a selection by gates counts as `mlp`.
     case prediction
@@ -12,6 +12,17 @@ package enum Stage: Int, CaseIterable, Sendable {
     case mlp
     /// The final norm and the logits.
     case head
+
+    /// Its name. (Embedded Swift does not know the names of cases.)
+    package var description: String {
+        switch self {
+        case .embedding: "embedding"
+        case .prediction: "prediction"
+        case .attention: "attention"
+        case .mlp: "mlp"
+        case .head: "head"
+        }
+    }
 }
 
 /// Adds up time by stage. Measuring costs two looks at the clock a stage, some tens of nanoseconds.

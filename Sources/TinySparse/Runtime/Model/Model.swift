@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SIMDKernels
+import TinyConstraints
 import TinyFormats
 import TinySupport
 import TinyTokenizer
-
-#if !hasFeature(Embedded)
-import TinyConstraints
-#endif
 
 /// A model, read-only: weights, configuration and tokenizer. Sessions on any number of threads may
 /// share one.
@@ -23,11 +20,9 @@ public final class Model: Sendable {
     /// Where the weights are; kept for their lifetime.
     package let file: NativeModelFile
     package let weights: Weights
-    #if !hasFeature(Embedded)
     private let lazyTokenBytes = LazyTokenBytes()
     /// What constraints need to know of the vocabulary.
     package var tokenBytes: TokenBytes { lazyTokenBytes.value(tokenizer, size: config.vocabularySize) }
-    #endif
 
     /// Uses a file that is open already.
     /// - Throws: `FormatError`, also for a vocabulary that cannot be used.

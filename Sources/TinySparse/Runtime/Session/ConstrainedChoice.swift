@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if !hasFeature(Embedded)  // Boards generate without constraints: their program has to be small.
 import Synchronization
 import TinyConstraints
+import TinyPlatform
 import TinyTokenizer
 
 /// Chooses the tokens of a text that a constraint describes: as the sampler does, with the logits of all tokens that cannot
@@ -92,4 +92,3 @@ final class LazyTokenBytes: Sendable {
         }
     }
 }
-#endif

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if !hasFeature(Embedded)
 import TinyConstraints
 import TinySupport
 
@@ -47,4 +46,3 @@ extension Constraint {
         }
     }
 }
-#endif

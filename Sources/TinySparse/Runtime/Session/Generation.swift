@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import TinyTokenizer
-
-#if !hasFeature(Embedded)
 import TinyConstraints
-#endif
+import TinyTokenizer
 
 /// What to generate and when to stop.
 public struct GenerationOptions: Sendable {
@@ -16,12 +13,10 @@ public struct GenerationOptions: Sendable {
     public var stop: [String] = []
     /// Whether tokens that end a text are like others, and the text goes on to `maxTokens`.
     public var ignoresEndOfText = false
-    #if !hasFeature(Embedded)
     /// What the text has to be; nil for anything. It ends where the constraint is met and either the model says so or
     /// nothing can follow. What ends it otherwise (`maxTokens`, `stop`, a full context) leaves the beginning of such a text.
     /// With `ignoresEndOfText`, it goes on as long as anything can follow.
     public var constraint: Constraint?
-    #endif
     /// With each token, say how likely it was, and so many of the most likely tokens; nil for nothing of it. Every logit is
     /// then computed, as if there were no screen of the LM head (`Session.Options.screensHead`): the text is that.
     public var logProbabilities: Int?

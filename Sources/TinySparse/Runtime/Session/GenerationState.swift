@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SIMDKernels
+import TinyConstraints
 import TinyTokenizer
 
 /// The choosing of tokens, one after another, and what text they make: a generation without what computes the logits.
 struct GenerationState {
     let options: GenerationOptions
     private(set) var sampler: Sampler
-    #if !hasFeature(Embedded)
     private let constraint: ConstrainedChoice?
-    #endif
     private var decoder = StreamingDecoder()
     private var stops: StopStrings
     /// Tokens chosen so far.
@@ -26,11 +25,9 @@ struct GenerationState {
         sampler = try Sampler(options.sampling)
         stops = StopStrings(options.stop)
         self.options = options
-        #if !hasFeature(Embedded)
         constraint = try options.constraint.map { (constraint) throws(RuntimeError) in
             try ConstrainedChoice(constraint, options, model.tokenBytes)
         }
-        #endif
     }
 
     /// How many of the largest logits have to be exact; 0 for all.
@@ -58,15 +55,6 @@ struct GenerationState {
         return isAtEnd && reason == nil ? output.text + (finish(.endOfText) ?? "") : output.text
     }
 
-    #if hasFeature(Embedded)
-    private let isConstrained = false, isAtEnd = false
-
-    private mutating func nextToken(
-        _ logits: UnsafeBufferPointer<Float>, _ history: [Int32]
-    ) throws(RuntimeError) -> Int32? {
-        try sampler.next(logits, history: history)
-    }
-    #else
     private var isConstrained: Bool { constraint != nil }
     private var isAtEnd: Bool { constraint?.isAtEnd ?? false }
 
@@ -77,7 +65,6 @@ struct GenerationState {
         guard let constraint else { return try sampler.next(logits, history: history) }
         return try constraint.next(&sampler, logits, history: history)
     }
-    #endif
 
     /// How likely the last token was by the logits it was chosen by; nil if nobody asks.
     func choice(by logits: UnsafeBufferPointer<Float>, _ kernels: KernelTable) -> TokenChoice? {

@@ -85,7 +85,7 @@ extension Session.Options {
     }
 
     /// The kernel set to use.
-    func kernelTable() throws(RuntimeError) -> KernelTable {
+    package func kernelTable() throws(RuntimeError) -> KernelTable {
         do throws(KernelError) {
             return if let name = kernels { try Kernels.named(name) } else { try Kernels.best() }
         } catch {

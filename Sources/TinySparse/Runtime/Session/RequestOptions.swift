@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyConstraints
 import TinySupport
 import TinyTemplates
 import TinyTokenizer
-
-#if !hasFeature(Embedded)
-import TinyConstraints
-#endif
 
 /// A JSON object of options, as C callers and `tinysparse batch` give them.
 ///
@@ -133,12 +130,8 @@ extension GenerationOptions {
     /// Options out of a request; what it does not name stays as in `defaults`.
     package init(request: Request, also keys: [String] = [], defaults: Self = .init()) throws(RequestError) {
         self = defaults
-        #if hasFeature(Embedded)
-        try request.limitKeys(to: Self.requestKeys + keys)
-        #else
         try request.limitKeys(to: Self.requestKeys + Constraint.requestKeys + keys)
         constraint = try Constraint.requested(request) ?? constraint
-        #endif
         maxTokens = try request.integer("max_tokens", in: 0...Int.max) ?? maxTokens
         sampling.temperature = try request.number("temperature", in: 0...100) ?? sampling.temperature
         sampling.topK = try request.integer("top_k", in: 0...Int.max) ?? sampling.topK

@@ -2,6 +2,7 @@
 
 import TinyConversion
 import TinyFormats
+import TinySupport
 
 extension Command {
     static let inspect = Command(
@@ -26,20 +27,22 @@ extension Command {
         run: inspectCommand)
 }
 
-private func inspectCommand(_ arguments: Arguments) throws {
+private func inspectCommand(_ arguments: Arguments) throws(Failure) {
     let path = try ModelLocation.find(try arguments.model())
-    let contents = try ModelContents(path: path)
+    let contents: ModelContents
+    do throws(FormatError) { contents = try ModelContents(path: path) } catch { throw Failure(error) }
     let isNative = GGUF.nativeModel(at: path) != nil
     if arguments.has("verify") {
         guard isNative else {
             throw Failure.problem(
                 "\(escaped(path)): only native files have checksums; make one with tinysparse convert")
         }
-        _ = try NativeModelFile(path: path, verify: true)
+        do throws(FormatError) { _ = try NativeModelFile(path: path, verify: true) } catch { throw Failure(error) }
     }
     let report = InspectionReport(
         path: path, contents: contents, isNative: isNative, isVerified: arguments.has("verify"),
-        config: Result { try ModelConfig(path: path) }, tokenizer: Result { try TokenizerFacts(path: path) })
+        config: Result { () throws(FormatError) in try ModelConfig(path: path) },
+        tokenizer: Result { () throws(FormatError) in try TokenizerFacts(path: path) })
     let (tensors, metadata) = (arguments.has("tensors"), arguments.has("metadata"))
     if arguments.has("json") {
         try Console.writeLine(report.json(tensors: tensors, metadata: metadata).text(depth: 2))

@@ -31,31 +31,31 @@ struct ModelContents {
     var architecture: String? { metadata.first { $0.key == "general.architecture" }?.value.string }
 
     /// - Throws: `FormatError`.
-    init(path: String) throws {
+    init(path: String) throws(FormatError) {
         if isDirectory(path) || path.hasSuffix(".safetensors") {
-            try self.init(SafetensorsModel(path: path))
+            self.init(try SafetensorsModel(path: path))
         } else {
-            try self.init(GGUF(path: path))
+            self.init(try GGUF(path: path))
         }
     }
 
     private init(_ model: SafetensorsModel) {
         format = "safetensors, \(model.shards.count) file\(model.shards.count == 1 ? "" : "s")"
         fileSize = model.shards.reduce(0) { $0 + $1.file.size }
-        tensors = model.shards.flatMap(\.tensors).map {
+        tensors = model.shards.flatMap { $0.tensors }.map {
             Tensor(name: $0.name, type: $0.typeName, shape: $0.shape, bytes: $0.range.count)
         }
         metadata = []
     }
 
-    private init(_ gguf: GGUF) throws {
+    private init(_ gguf: GGUF) {
         // The parts of a split model, or this one if the others are not there.
         let files = (try? GGUFParts(gguf))?.files ?? [gguf]
         format =
             (gguf.isPowerInfer ? "PowerInfer " : "") + "GGUF version \(gguf.version)"
             + (files.count > 1 ? ", \(files.count) files" : "")
         fileSize = files.reduce(0) { $0 + $1.file.size }
-        tensors = files.flatMap(\.tensors).map {
+        tensors = files.flatMap { $0.tensors }.map {
             Tensor(
                 name: $0.name, type: $0.typeName, shape: $0.dimensions.reversed(),
                 bytes: $0.format == nil ? nil : $0.range.count)

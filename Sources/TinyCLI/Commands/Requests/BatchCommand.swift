@@ -51,19 +51,18 @@ extension Option {
         "seed", value: "N", "the same seed gives the same text on every machine (default: 0)")
 }
 
-private func batchCommand(_ arguments: Arguments) throws {
-    do {
+private func batchCommand(_ arguments: Arguments) throws(Failure) {
+    do throws(Failure) {
         try runBatch(arguments)
-    } catch Failure.problem(let message) where arguments.has("json") {
-        try Console.writeLine(JSON.object([("error", .string(message))]).text(depth: 0))
-        throw Failure.problem(message)
-    } catch let error where arguments.has("json") && !(error is Failure) {
-        try Console.writeLine(JSON.object([("error", .string("\(error)"))]).text(depth: 0))
+    } catch {
+        if case .problem(let message) = error, arguments.has("json") {
+            try Console.writeLine(JSON.object([("error", .string(message))]).text(depth: 0))
+        }
         throw error
     }
 }
 
-private func runBatch(_ arguments: Arguments) throws {
+private func runBatch(_ arguments: Arguments) throws(Failure) {
     let path = try arguments.model(hint: "; prompts are read from standard input")
     let parallel = try arguments.integer("parallel", in: 1...256)
     var defaults = try GenerationOptions(arguments)
@@ -74,13 +73,19 @@ private func runBatch(_ arguments: Arguments) throws {
     let model = try Model.open(path, arguments)
     try options.requirePredictors(of: model)
     let places = parallel ?? 16
-    let cachedTokens = try arguments.integer("cache-tokens", in: 1...1 << 40) ?? tokensThatFit(model, options, places)
+    let cachedTokens = try arguments.integer("cache-tokens", in: 1...1 << 40)
     // A model without a template answers prompts, and one whose template cannot be run: messages get the error.
-    let chat = Result { try ChatSetup(arguments, model.tokenizer) }
+    let chat = Result { () throws(Failure) in try ChatSetup(arguments, model.tokenizer) }
     if arguments.has("template") || arguments.has("template-arg") { _ = try chat.get() }
+    let batch: Batch
+    do throws(RuntimeError) {
+        let fitting = try cachedTokens == nil ? tokensThatFit(model, options, places) : 0
+        batch = try Batch(model, places: places, cachedTokens: cachedTokens ?? fitting, options)
+    } catch {
+        throw Failure(error)
+    }
     let runner = BatchRunner(
-        try Batch(model, places: places, cachedTokens: cachedTokens, options), defaults: defaults, answered: answered,
-        chat: chat,
+        batch, defaults: defaults, answered: answered, chat: chat,
         inOrder: arguments.has("in-order") || places == 1)
     try runner.run()
     try Signals.check()
@@ -88,7 +93,7 @@ private func runBatch(_ arguments: Arguments) throws {
 
 /// As many contexts as fit a half of the free memory; 0 for those of all places, or if there is a memory limit, which is
 /// kept otherwise.
-private func tokensThatFit(_ model: Model, _ options: Session.Options, _ places: Int) throws -> Int {
+private func tokensThatFit(_ model: Model, _ options: Session.Options, _ places: Int) throws(RuntimeError) -> Int {
     guard options.memoryLimit == nil else { return 0 }
     let limit = Session.Options.modelBytes(model) + freeMemory() / 2
     let context = options.wantedContext(model)
@@ -105,20 +110,22 @@ struct BatchRequest {
     let line: RequestLine
 
     /// The prompt and how to go on from it.
-    /// - Throws: `RequestError` for an invalid request, or what the chat template throws.
+    /// - Throws: `Failure.problem` for an invalid request, or what the chat template throws.
     func prompt(
-        _ tokenizer: Tokenizer, _ defaults: GenerationOptions, _ chat: Result<ChatSetup?, any Error>
-    ) throws -> (ids: [Int32], options: GenerationOptions) {
-        let request = try line.request()
-        if let conversation = try request.conversation() {
-            let options = try GenerationOptions(request: request, also: ["id"] + Request.chatKeys, defaults: defaults)
-            guard let chat = try chat.get() else {
-                throw RequestError("messages: the model has no chat template; choose a --template")
-            }
-            return (try chat.encode(conversation, tokenizer), options)
+        _ tokenizer: Tokenizer, _ defaults: GenerationOptions, _ chat: Result<ChatSetup?, Failure>
+    ) throws(Failure) -> (ids: [Int32], options: GenerationOptions) {
+        let conversation: Conversation?, prompt: String?, options: GenerationOptions
+        do throws(RequestError) {
+            let request = try line.request()
+            conversation = try request.conversation()
+            let keys = conversation == nil ? ["prompt"] : Request.chatKeys
+            options = try GenerationOptions(request: request, also: ["id"] + keys, defaults: defaults)
+            prompt = try conversation == nil ? request.string("prompt") : nil
+        } catch {
+            throw Failure(error)
         }
-        let options = try GenerationOptions(request: request, also: ["id", "prompt"], defaults: defaults)
-        guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
+        if let conversation { return (try chat.template().encode(conversation, tokenizer), options) }
+        guard let prompt else { throw .problem("the prompt is missing") }
         return (tokenizer.encode(prompt), options)
     }
 
@@ -126,7 +133,7 @@ struct BatchRequest {
     ///   - promptTokens: of the prompt.
     ///   - last: the last output of its sequence.
     func answer(_ text: String, promptTokens: Int, _ last: Batch.Output) -> String {
-        if let error = last.error { return line.failure("\(error)") }
+        if let error = last.error { return line.failure(error.description) }
         return line.answer([
             ("text", .string(text)), ("tokens", .number(last.tokens)), ("prompt_tokens", .number(promptTokens)),
             ("reason", .string(last.reason?.word ?? "cancelled")),

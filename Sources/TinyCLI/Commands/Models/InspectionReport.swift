@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyConversion
 import TinyFormats
+import TinyPlatform
+import TinyRuntime
 import TinySupport
 import TinyTemplates
 import TinyTokenizer
@@ -12,10 +15,12 @@ struct TokenizerFacts {
     let merges: Int
     let controls: Int
 
-    /// - Throws: `FormatError`, `TokenizerError`.
-    init(path: String) throws {
+    /// - Throws: `FormatError`.
+    init(path: String) throws(FormatError) {
         let spec = try TokenizerSpec(path: path)
-        tokenizer = try Tokenizer(spec)
+        do throws(TokenizerError) { tokenizer = try Tokenizer(spec) } catch {
+            throw FormatError(.unsupported, path: path, error.description)
+        }
         kind =
             switch spec.model {
             case "gpt2": "byte-level BPE (\(spec.pre))"
@@ -53,8 +58,8 @@ struct InspectionReport {
     let isNative: Bool
     let isVerified: Bool
     /// Or the reason why the model cannot be run.
-    let config: Result<ModelConfig, any Error>
-    let tokenizer: Result<TokenizerFacts, any Error>
+    let config: Result<ModelConfig, FormatError>
+    let tokenizer: Result<TokenizerFacts, FormatError>
 
     private var parameters: Int { (try? config.get().parameterCount) ?? contents.elementCount }
 
@@ -77,11 +82,11 @@ struct InspectionReport {
         case .success(let config): rows += describe(config)
         case .failure(let error):
             rows.append(("architecture", escaped(contents.architecture ?? "unknown")))
-            rows.append(("cannot run", escaped("\(error)")))
+            rows.append(("cannot run", escaped(error.description)))
         }
         switch tokenizer {
         case .success(let facts): rows += describe(facts)
-        case .failure(let error): rows.append(("tokenizer", escaped("\(error)")))
+        case .failure(let error): rows.append(("tokenizer", escaped(error.description)))
         }
         if isVerified { rows.append(("checksums", "all \(contents.tensors.count) tensors match")) }
         var out = rows.map { ($0.0 + ":").padded(to: 15) + $0.1 + "\n" }.joined()
@@ -91,7 +96,7 @@ struct InspectionReport {
         }
         if tensors {
             out += "\ntensors (\(contents.tensors.count)), outermost dimension first:\n"
-            let width = min(contents.tensors.map(\.name.count).max() ?? 0, 48)
+            let width = min(contents.tensors.map { $0.name.count }.max() ?? 0, 48)
             for tensor in contents.tensors {
                 let size = tensor.bytes.map { readable(bytes: $0) } ?? "unknown size"
                 out +=
@@ -226,11 +231,11 @@ struct InspectionReport {
         ]
         switch config {
         case .success(let config): members.append(("config", json(config)))
-        case .failure(let error): members += [("config", .null), ("cannot_run", .string("\(error)"))]
+        case .failure(let error): members += [("config", .null), ("cannot_run", .string(error.description))]
         }
         switch tokenizer {
         case .success(let facts): members.append(("tokenizer", json(facts)))
-        case .failure(let error): members += [("tokenizer", .null), ("tokenizer_error", .string("\(error)"))]
+        case .failure(let error): members += [("tokenizer", .null), ("tokenizer_error", .string(error.description))]
         }
         if tensors {
             members.append(

@@ -92,8 +92,8 @@ struct Chart {
             return text
         case .lines(let title, let xName, let yName, let series, let isLog):
             func scaled(_ y: Double) -> Double { isLog ? log10(max(y, 1e-6)) : y }
-            let points = series.flatMap(\.points).filter { $0.x.isFinite && $0.y.isFinite }
-            let xs = points.map(\.x), ys = points.map { scaled($0.y) }
+            let points = series.flatMap { $0.points }.filter { $0.x.isFinite && $0.y.isFinite }
+            let xs = points.map { $0.x }, ys = points.map { scaled($0.y) }
             let low = isLog ? ys.min() ?? 0 : min(ys.min() ?? 0, 0), high = ys.max() ?? 1
             let plot = Plot(
                 x: (min(xs.min() ?? 0, 0), xs.max() ?? 1), y: (low, high > low ? high + (high - low) * 0.05 : low + 1))

@@ -32,13 +32,14 @@ extension Command {
         run: convertCommand)
 }
 
-private func convertCommand(_ arguments: Arguments) throws {
+private func convertCommand(_ arguments: Arguments) throws(Failure) {
     try arguments.limitOperands(to: 2)
     guard arguments.operands.count == 2 else { throw Failure.usage("expected the source model and the file to write") }
     let (input, output) = (arguments.operands[0], arguments.operands[1])
     let name = arguments.string("weights") ?? WeightFormat.int8.rawValue
     guard let weights = WeightFormat(rawValue: name) else {
-        throw arguments.invalid("weights", "one of " + WeightFormat.allCases.map(\.rawValue).joined(separator: ", "))
+        throw arguments.invalid(
+            "weights", "one of " + WeightFormat.allCases.map { $0.rawValue }.joined(separator: ", "))
     }
     let isQuiet = arguments.has("quiet")
     try arguments.requireNew(output)
@@ -49,26 +50,33 @@ private func convertCommand(_ arguments: Arguments) throws {
     let start = ContinuousClock.now
     var progress = Console.Progress()
     defer { progress.clear() }
-    try TinyConversion.convert(
-        input, to: output, weights: weights, predictors: arguments.string("predictors")
-    ) { event in
-        try Signals.check()
-        guard !isQuiet else { return }
-        switch event {
-        case .note(let text):
-            progress.clear()
-            Console.note("note: \(escaped(text))")
-        case .tensor(let name, let number, let count):
-            let filled = number * 24 / count
-            let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 24 - filled)
-            progress.show("[\(bar)] \(number)/\(count) \(escaped(name, limit: 30))")
+    do {
+        try TinyConversion.convert(
+            input, to: output, weights: weights, predictors: arguments.string("predictors")
+        ) { event in
+            if !isQuiet { show(event, &progress) }
+            return Signals.pending == 0
         }
+    } catch {
+        throw Failure(error)
     }
     progress.clear()
     guard !isQuiet else { return }
     try Console.writeLine(
         "\(escaped(output)): \(readable(bytes: size(of: output))) from \(readable(bytes: size(of: input))) "
             + "in \(fixed(seconds(since: start), 1)) s")
+}
+
+private func show(_ event: ConversionEvent, _ progress: inout Console.Progress) {
+    switch event {
+    case .note(let text):
+        progress.clear()
+        Console.note("note: \(escaped(text))")
+    case .tensor(let name, let number, let count):
+        let filled = number * 24 / count
+        let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 24 - filled)
+        progress.show("[\(bar)] \(number)/\(count) \(escaped(name, limit: 30))")
+    }
 }
 
 private func status(_ path: String) -> stat? {

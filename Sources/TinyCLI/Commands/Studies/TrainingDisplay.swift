@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyPlatform
+import TinyRuntime
 import TinyTraining
 
 /// Shows on standard error how a training goes on: every finished step as a line, the rest as one that overwrites itself.

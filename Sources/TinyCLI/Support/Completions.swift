@@ -11,26 +11,20 @@ func completions(_ words: ArraySlice<String>) throws(Failure) -> String {
     guard let name = words.first, let script = scripts[name] else {
         throw .usage("completions: expected bash, zsh or fish; for instance: source <(tinysparse completions bash)")
     }
-    return script(try documented(words.dropFirst()))
+    try requireNone(words.dropFirst())
+    return script(Command.all)
 }
 
 /// `tinysparse help --man`: all help as a page for man.
 /// - Throws: `Failure.usage`.
-func manualPage(_ words: ArraySlice<String>) throws(Failure) -> String { ManualPage.text(try documented(words)) }
+func manualPage(_ words: ArraySlice<String>) throws(Failure) -> String {
+    try requireNone(words)
+    return ManualPage.text
+}
 
-/// The commands that are described: this program's, or, for packages of the one for boards, that one's.
-private func documented(_ words: ArraySlice<String>) throws(Failure) -> [Command] {
-    guard let word = words.first else { return Command.all }
-    guard word == "--board", words.count == 1 else { throw .usage("unexpected argument \(escaped(word, limit: 80))") }
-    let missing = Option.constraints.map { "--" + $0.long }
-    let commands: [Command] = [.run, .chat, .bench, .perplexity, .verify]
-    return commands.map { command in
-        let options = command.options.filter { !missing.contains("--" + $0.long) }
-        let examples = command.examples.filter { example in !missing.contains { example.arguments.contains($0) } }
-        return Command(
-            name: command.name, summary: command.summary, operands: command.operands, details: command.details,
-            options: options, examples: examples, run: command.run)
-    }
+/// - Throws: `Failure.usage` for words that mean nothing.
+private func requireNone(_ words: ArraySlice<String>) throws(Failure) {
+    if let word = words.first { throw .usage("unexpected argument \(escaped(word, limit: 80))") }
 }
 
 /// What the value of an option can be.
@@ -58,8 +52,8 @@ enum CompletedValue {
     /// Of options whose values have names.
     private static let words = [
         "kernels": Kernels.names,
-        "cache": CacheType.allCases.map(\.rawValue),
-        "weights": WeightFormat.allCases.map(\.rawValue),
+        "cache": CacheType.allCases.map { $0.rawValue },
+        "weights": WeightFormat.allCases.map { $0.rawValue },
         "sparsity": ["off", "auto"],
         "thinking": ["show", "hide", "raw"],
         "neurons": ["predictors", "gates"],
@@ -134,7 +128,7 @@ private func bashCompletions(_ commands: [Command]) -> String {
 }
 
 private func zshCompletions(_ commands: [Command]) -> String {
-    func quoted(_ text: String) -> String { "'" + text.replacing("'", with: "'\\''") + "'" }
+    func quoted(_ text: String) -> String { "'" + text.map { $0 == "'" ? "'\\''" : "\($0)" }.joined() + "'" }
     func plain(_ text: String) -> String {
         text.map { "[]:\\".contains($0) ? "\\\($0)" : "\($0)" }.joined()
     }
@@ -186,7 +180,7 @@ private func zshCompletions(_ commands: [Command]) -> String {
 
 private func fishCompletions(_ commands: [Command]) -> String {
     func quoted(_ text: String) -> String {
-        "'" + text.replacing("\\", with: "\\\\").replacing("'", with: "\\'") + "'"
+        "'" + text.map { "\\'".contains($0) ? "\\\($0)" : "\($0)" }.joined() + "'"
     }
     func row(_ option: Option, of command: String) -> String {
         let value =

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyFormats
 import TinyRuntime
 import TinySupport
 import TinyTokenizer
@@ -30,7 +31,7 @@ extension Command {
         run: logitsCommand)
 }
 
-private func logitsCommand(_ arguments: Arguments) throws {
+private func logitsCommand(_ arguments: Arguments) throws(Failure) {
     let (given, input) = try LogitsInput.parse(arguments)
     guard let output = arguments.string("output") else { throw Failure.usage("--output OUT is missing") }
     if output == "-" {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyFormats
 import TinyRuntime
 import TinySupport
 import TinyTraining
@@ -28,7 +29,7 @@ extension Command {
         run: profileCommand)
 }
 
-private func profileCommand(_ arguments: Arguments) throws {
+private func profileCommand(_ arguments: Arguments) throws(Failure) {
     let (given, path) = try arguments.modelAndOperand("the text file")
     let count = try arguments.integer("tokens", in: 16...10_000_000) ?? 8192
     let wanted = try arguments.integer("context", in: 8...(1 << 24))
@@ -41,13 +42,18 @@ private func profileCommand(_ arguments: Arguments) throws {
     let model = try Model.open(given, arguments)
     let context = wanted ?? min(512, model.config.contextLength)
     options.context = context
-    let session = try Session(model, options)
-    let sample = try TextSample(text, model, context: context, tokens: count)
     var progress = Console.Progress()
     defer { progress.clear() }
-    let profile = try Profile(session, sample) { done, count in
-        progress.show("chunk \(done)/\(count)")
-        return Signals.pending == 0
+    let profile: Profile
+    do throws(RuntimeError) {
+        let session = try Session(model, options)
+        let sample = try TextSample(text, model, context: context, tokens: count)
+        profile = try Profile(session, sample) { done, count in
+            progress.show("chunk \(done)/\(count)")
+            return Signals.pending == 0
+        }
+    } catch {
+        throw Failure(error)
     }
     progress.clear()
     try Signals.check()
@@ -73,12 +79,13 @@ private func table(_ profile: Profile, _ model: Model) -> String {
                 + percent(layer.for90) + "   " + percent(layer.for99) + "        " + percent(layer.overlap)
                 + "\(layer.dead)".leftPadded(to: 6) + "   " + heads)
     }
-    func mean(_ field: KeyPath<LayerProfile, Double>) -> String {
-        percent(profile.layers.reduce(0) { $0 + $1[keyPath: field] } / Double(profile.layers.count))
+    func mean(_ field: (LayerProfile) -> Double) -> String {
+        percent(profile.layers.reduce(0) { $0 + field($1) } / Double(profile.layers.count))
     }
     lines.append(
-        " mean  " + mean(\.zeros) + "     " + mean(\.small) + "   " + mean(\.for90) + "   " + mean(\.for99)
-            + "        " + mean(\.overlap))
+        " mean  " + mean { $0.zeros } + "     " + mean { $0.small } + "   " + mean { $0.for90 } + "   "
+            + mean { $0.for99 }
+            + "        " + mean { $0.overlap })
     return lines.joined(separator: "\n")
 }
 
@@ -101,13 +108,13 @@ private func json(_ profile: Profile, _ model: Model) -> String {
 private func profileChart(_ profile: Profile, name: String) -> Chart {
     var chart = Chart(title: "Sparsity of \(name)", subtitle: "\(profile.tokens) tokens")
     let layers = profile.layers.indices.map { "\($0)" }
-    func bars(_ title: String, _ field: KeyPath<LayerProfile, Double>) {
-        chart.add(.bars(title, labels: layers, values: profile.layers.map { 100 * $0[keyPath: field] }, unit: "%"))
+    func bars(_ title: String, _ field: (LayerProfile) -> Double) {
+        chart.add(.bars(title, labels: layers, values: profile.layers.map { 100 * field($0) }, unit: "%"))
     }
-    bars("Activations that are zero, by layer", \.zeros)
-    bars("Neurons that make up 90 % of a token's activation", \.for90)
-    bars("Neurons that make up 99 % of a token's activation", \.for99)
-    bars("Active neurons that consecutive tokens share", \.overlap)
+    bars("Activations that are zero, by layer") { $0.zeros }
+    bars("Neurons that make up 90 % of a token's activation") { $0.for90 }
+    bars("Neurons that make up 99 % of a token's activation") { $0.for99 }
+    bars("Active neurons that consecutive tokens share") { $0.overlap }
     let uses = profile.layers.enumerated().map { index, layer in
         Chart.Series(name: "layer \(index)", points: usageCurve(layer, tokens: profile.tokens))
     }

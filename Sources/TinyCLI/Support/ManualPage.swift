@@ -6,22 +6,18 @@ import TinyPlatform
 ///
 /// Only macros of man(7) that groff and mandoc have alike.
 enum ManualPage {
-    /// The page of some commands.
-    static func text(_ commands: [Command]) -> String {
-        let names = commands.map { "\\fB\(plain($0.name))\\fR" }.joined(separator: ", ")
-        // Programs for boards make no completions.
-        let completions =
-            commands.count < Command.all.count ? [] : [".br", ".B tinysparse completions", "bash|zsh|fish"]
+    static var text: String {
+        let names = Command.all.map { "\\fB\(plain($0.name))\\fR" }.joined(separator: ", ")
         let lines =
             [
                 ".TH TINYSPARSE 1 \"\(date)\" \"TinySparse \(TinySparseVersion.string)\" \"User Commands\"",
                 ".SH NAME", "tinysparse \\- run small language models on the CPU",
                 ".SH SYNOPSIS", ".B tinysparse", "\\fICOMMAND\\fR [\\fIOPTIONS\\fR]",
-            ] + completions + [
+                ".br", ".B tinysparse completions", "bash|zsh|fish",
                 ".SH DESCRIPTION", "The commands are \(names).",
                 "Without a model, models/\(plain(ModelLocation.defaultName)) is used, in the working directory or in a folder",
                 "above the program.", ".SH COMMANDS",
-            ] + commands.flatMap(section)
+            ] + Command.all.flatMap(section)
             + [".SH ENVIRONMENT"] + Help.environment.flatMap { entry("\\fB\(plain($0.0))\\fR", $0.1) }
             + [".SH EXIT STATUS"] + Help.exitCodes.flatMap { entry("\\fB\(plain($0.0))\\fR", $0.1) }
         return lines.joined(separator: "\n") + "\n"

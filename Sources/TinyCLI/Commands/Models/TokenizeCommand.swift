@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyConversion
 import TinySupport
 import TinyTokenizer
 
@@ -32,7 +33,7 @@ extension Command {
         run: tokenizeCommand)
 }
 
-private func tokenizeCommand(_ arguments: Arguments) throws {
+private func tokenizeCommand(_ arguments: Arguments) throws(Failure) {
     let needsText = !arguments.has("file") && !arguments.has("decode")
     var model: String?
     var operand = ""
@@ -45,13 +46,13 @@ private func tokenizeCommand(_ arguments: Arguments) throws {
     if arguments.has("special"), !arguments.has("decode") {
         throw Failure.usage("--special goes with --decode; for names in a text there is --parse-special")
     }
-    let forms = ["pieces", "ids", "count", "json"].filter(arguments.has)
+    let forms = ["pieces", "ids", "count", "json"].filter { arguments.has($0) }
     if forms.count > 1 { try arguments.exclude(forms[0], forms[1]) }
     let decoded = try arguments.tokenIDs("decode")
     let path = try ModelLocation.find(model)
 
     if let decoded {
-        let tokenizer = try Tokenizer(TokenizerSpec(path: path))
+        let tokenizer = try Tokenizer.open(path)
         if let bad = decoded.first(where: { $0 < 0 || Int($0) >= tokenizer.vocabularySize }) {
             throw Failure.problem("token \(bad) is not in the vocabulary of \(tokenizer.vocabularySize) tokens")
         }
@@ -61,14 +62,24 @@ private func tokenizeCommand(_ arguments: Arguments) throws {
         if let file = arguments.string("file") { try readAll(file) } else {
             operand == "-" ? try readAll("-") : Array(operand.utf8)
         }
-    let tokenizer = try Tokenizer(TokenizerSpec(path: path))
+    let tokenizer = try Tokenizer.open(path)
     let ids = tokenizer.encode(
         text, addSpecial: !arguments.has("no-special"), parseSpecial: arguments.has("parse-special"),
         isComplete: true)
     try print(ids, tokenizer, arguments)
 }
 
-private func print(_ ids: [Int32], _ tokenizer: Tokenizer, _ arguments: Arguments) throws {
+extension Tokenizer {
+    /// The tokenizer of a model in any format.
+    /// - Throws: `Failure.problem`.
+    fileprivate static func open(_ path: String) throws(Failure) -> Tokenizer {
+        let spec: TokenizerSpec
+        do throws(FormatError) { spec = try TokenizerSpec(path: path) } catch { throw Failure(error) }
+        do throws(TokenizerError) { return try Tokenizer(spec) } catch { throw Failure(error) }
+    }
+}
+
+private func print(_ ids: [Int32], _ tokenizer: Tokenizer, _ arguments: Arguments) throws(Failure) {
     func piece(_ id: Int32) -> String { String(decoding: tokenizer.piece(of: id), as: UTF8.self) }
     if arguments.has("count") {
         try Console.writeLine("\(ids.count)")

@@ -11,7 +11,7 @@ final class BatchRunner: @unchecked Sendable {
     private let defaults: GenerationOptions
     private let answered: Set<String>
     /// The chat template, or why there is none.
-    private let chat: Result<ChatSetup?, any Error>
+    private let chat: Result<ChatSetup?, Failure>
     private let isInOrder: Bool
     private let state = Mutex(State())
     /// Counts the queued requests.
@@ -22,7 +22,7 @@ final class BatchRunner: @unchecked Sendable {
     private struct State {
         var queue: [BatchRequest] = []
         /// The error that ended the work early.
-        var error: (any Error)?
+        var error: Failure?
     }
 
     /// Requests at work, by the number of their sequence; and, in order, answers that wait for earlier ones.
@@ -35,7 +35,7 @@ final class BatchRunner: @unchecked Sendable {
 
     /// - Parameter inOrder: whether answers come in the order of the requests.
     init(
-        _ batch: Batch, defaults: GenerationOptions, answered: Set<String>, chat: Result<ChatSetup?, any Error>,
+        _ batch: Batch, defaults: GenerationOptions, answered: Set<String>, chat: Result<ChatSetup?, Failure>,
         inOrder: Bool
     ) {
         self.batch = batch
@@ -48,14 +48,14 @@ final class BatchRunner: @unchecked Sendable {
 
     /// Reads requests on this thread, and answers them on another.
     /// - Throws: `Failure`, or the first error that ends all.
-    func run() throws {
+    func run() throws(Failure) {
         guard let thread = SystemThread({ self.work() }) else { return try runAlone() }
-        do {
-            try forEachRequest { request in
+        do throws(Failure) {
+            try forEachRequest { request throws(Failure) in
                 places.wait()
-                try state.withLock {
-                    if let error = $0.error { throw error }
-                    $0.queue.append(request)
+                try state.withLock { state throws(Failure) in
+                    if let error = state.error { throw error }
+                    state.queue.append(request)
                 }
                 queued.signal()
             }
@@ -65,13 +65,13 @@ final class BatchRunner: @unchecked Sendable {
         // A signal without a request says that there are no more.
         queued.signal()
         thread.join()
-        try state.withLock { if let error = $0.error { throw error } }
+        try checkFailure()
     }
 
     /// Where the system allows no more threads: one request after another.
-    private func runAlone() throws {
+    private func runAlone() throws(Failure) {
         var work = Work()
-        try forEachRequest { request in
+        try forEachRequest { request throws(Failure) in
             try begin(request, &work)
             while !batch.isIdle {
                 for output in batch.step() { try take(output, &work) }
@@ -80,13 +80,20 @@ final class BatchRunner: @unchecked Sendable {
         }
     }
 
-    private func forEachRequest(_ body: (BatchRequest) throws -> Void) throws {
-        try RequestLine.forEach(of: LineReader(), except: answered) { try body(BatchRequest(line: $0)) }
+    private func forEachRequest(_ body: (BatchRequest) throws(Failure) -> Void) throws(Failure) {
+        try RequestLine.forEach(of: LineReader(), except: answered) { line throws(Failure) in
+            try body(BatchRequest(line: line))
+        }
+    }
+
+    /// - Throws: the error that ended the work early, if one did.
+    private func checkFailure() throws(Failure) {
+        if let error = state.withLock({ $0.error }) { throw error }
     }
 
     /// Answers requests until there are no more, or one ends all.
     private func work() {
-        do {
+        do throws(Failure) {
             var work = Work()
             var isEnd = false
             while !isEnd || !batch.isIdle {
@@ -103,7 +110,7 @@ final class BatchRunner: @unchecked Sendable {
                 for output in batch.step() { try take(output, &work) }
                 // After the end of the input nobody else looks for signals.
                 try Signals.check()
-                try state.withLock { if let error = $0.error { throw error } }
+                try checkFailure()
             }
         } catch {
             state.withLock { if $0.error == nil { $0.error = error } }
@@ -112,29 +119,33 @@ final class BatchRunner: @unchecked Sendable {
         }
     }
 
-    private func next() throws -> BatchRequest? {
-        try state.withLock { state in
+    private func next() throws(Failure) -> BatchRequest? {
+        try state.withLock { state throws(Failure) in
             if let error = state.error { throw error }
             return state.queue.isEmpty ? nil : state.queue.removeFirst()
         }
     }
 
-    private func begin(_ request: BatchRequest, _ work: inout Work) throws {
+    private func begin(_ request: BatchRequest, _ work: inout Work) throws(Failure) {
         let number = work.begun
         work.begun += 1
-        do {
+        let problem: String
+        do throws(Failure) {
             let (ids, options) = try request.prompt(batch.model.tokenizer, defaults, chat)
-            work.open[try batch.add(ids, options)] = (request, number, ids.count, "")
-        } catch Failure.problem(let message) {
-            try write(request.line.failure(message), number, &work)
-        } catch let error as Failure {
-            throw error
+            do throws(RuntimeError) {
+                work.open[try batch.add(ids, options)] = (request, number, ids.count, "")
+                return
+            } catch {
+                problem = error.description
+            }
         } catch {
-            try write(request.line.failure("\(error)"), number, &work)
+            guard case .problem(let message) = error else { throw error }
+            problem = message
         }
+        try write(request.line.failure(problem), number, &work)
     }
 
-    private func take(_ output: Batch.Output, _ work: inout Work) throws {
+    private func take(_ output: Batch.Output, _ work: inout Work) throws(Failure) {
         work.open[output.id]!.text += output.text
         guard output.isLast else { return }
         let (request, number, promptTokens, text) = work.open.removeValue(forKey: output.id)!
@@ -142,7 +153,7 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     /// Writes an answer, or keeps it until its turn comes.
-    private func write(_ answer: String, _ number: Int, _ work: inout Work) throws {
+    private func write(_ answer: String, _ number: Int, _ work: inout Work) throws(Failure) {
         guard isInOrder else { return try Console.writeLine(answer) }
         work.waiting[number] = answer
         while let next = work.waiting.removeValue(forKey: work.written) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyFormats
+import TinyPlatform
 import TinyRuntime
 import TinySupport
 import TinyTraining
@@ -49,7 +51,7 @@ extension Command {
         run: trainPredictorsCommand)
 }
 
-private func trainPredictorsCommand(_ arguments: Arguments) throws {
+private func trainPredictorsCommand(_ arguments: Arguments) throws(Failure) {
     let (given, path) = try arguments.modelAndOperand("the text file", hint: "; the file to write follows -o")
     guard let output = arguments.string("output") else { throw Failure.usage("--output OUT is missing") }
     let options = try PredictorOptions(arguments)
@@ -60,17 +62,19 @@ private func trainPredictorsCommand(_ arguments: Arguments) throws {
     let model = try Model.open(given, arguments)
     let display = TrainingDisplay(layers: model.config.nLayers)
     defer { display.clear() }
-    let training = try PredictorTraining(model, text: text, options, statePath: output + ".state") { event in
-        display.show(event)
-        return Signals.pending == 0
-    }
     let result: TrainingResult
-    do {
+    do throws(TrainingError) {
+        let training = try PredictorTraining(model, text: text, options, statePath: output + ".state") { event in
+            display.show(event)
+            return Signals.pending == 0
+        }
         result = try training.run(to: output)
-    } catch is TrainingStopped {
+    } catch {
         display.clear()
-        Console.note("\(escaped(output)).state has the finished part; repeat the command to resume")
-        throw Signals.failure
+        if error == .stopped {
+            Console.note("\(escaped(output)).state has the finished part; repeat the command to resume")
+        }
+        throw Failure(error)
     }
     display.clear()
     let time = seconds(since: start)

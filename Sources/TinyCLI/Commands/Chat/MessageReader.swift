@@ -7,20 +7,14 @@ struct MessageReader {
     static let prompt = "> "
 
     private var lines = LineReader()
-    #if !hasFeature(Embedded)  // Boards have no room for an editor; their terminals read plain lines.
     private let terminal: TerminalInput?
-    #endif
 
     init(keepsHistory: Bool) {
-        #if !hasFeature(Embedded)
         terminal = TerminalInput(prompt: Self.prompt, keepsHistory: keepsHistory)
-        #endif
     }
 
     mutating func next() throws(Failure) -> LineReader.Line {
-        #if !hasFeature(Embedded)
         if let terminal { return try terminal.next() }
-        #endif
         if Console.inputIsTerminal { Console.note(Self.prompt, terminator: "") }
         let message = try joinedLines()
         if Console.inputIsTerminal {

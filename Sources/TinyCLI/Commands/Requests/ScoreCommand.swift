@@ -42,7 +42,7 @@ extension Command {
         run: scoreCommand)
 }
 
-private func scoreCommand(_ arguments: Arguments) throws {
+private func scoreCommand(_ arguments: Arguments) throws(Failure) {
     let path = try arguments.model(hint: "; lines are read from standard input or --file")
     var options = try Session.Options(arguments)
     options.screensHead = false
@@ -51,24 +51,21 @@ private func scoreCommand(_ arguments: Arguments) throws {
 
     let model = try Model.open(path, arguments)
     // A model without a template scores prompts, and one whose template cannot be run: messages get the error.
-    let chat = Result { try ChatSetup(arguments, model.tokenizer) }
+    let chat = Result { () throws(Failure) in try ChatSetup(arguments, model.tokenizer) }
     if arguments.has("template") || arguments.has("template-arg") { _ = try chat.get() }
     let scorer = Scorer(
         session: try Session.open(model, options), chat: chat, densePrompt: !arguments.has("sparse-prompt"))
     var progress = Console.Progress()
     defer { progress.clear() }
     var (lines, failures) = (0, 0)
-    try RequestLine.forEach(of: reader, except: answered) { line in
+    try RequestLine.forEach(of: reader, except: answered) { line throws(Failure) in
         let answer: String
-        do {
+        do throws(Failure) {
             answer = try scorer.answer(line)
-        } catch let error {
-            if case .problem(let message) = Failure(error) {
-                failures += 1
-                answer = line.failure(message)
-            } else {
-                throw error
-            }
+        } catch {
+            guard case .problem(let message) = error else { throw error }
+            failures += 1
+            answer = line.failure(message)
         }
         progress.clear()
         try Console.writeLine(answer)
@@ -86,24 +83,31 @@ private func scoreCommand(_ arguments: Arguments) throws {
 private struct Scorer {
     let session: Session
     /// The chat template, or why there is none.
-    let chat: Result<ChatSetup?, any Error>
+    let chat: Result<ChatSetup?, Failure>
     let densePrompt: Bool
 
-    /// - Throws: what is wrong with the line; `Failure.interrupted`.
-    func answer(_ line: RequestLine) throws -> String {
-        let request = try line.request()
-        guard let list = request["continuations"] else { throw RequestError("the continuations are missing") }
-        let texts = try texts(list)
+    /// - Throws: `Failure.problem` for what is wrong with the line; `Failure.interrupted`.
+    func answer(_ line: RequestLine) throws(Failure) -> String {
+        let request: Request, texts: [String]
+        do throws(RequestError) {
+            request = try line.request()
+            texts = try continuations(request)
+        } catch {
+            throw Failure(error)
+        }
         let parts = try split(request, texts)
         if let index = parts.firstIndex(where: { $0.continuation.isEmpty }) {
-            throw RequestError("continuations[\(index)]: has no token of its own after the prompt")
+            throw .problem("continuations[\(index)]: has no token of its own after the prompt")
         }
-        let prompt = parts[0].prompt
-        guard
-            let scores = try session.scores(
+        let prompt = parts[0].prompt, scores: [ContinuationScore]?
+        do throws(RuntimeError) {
+            scores = try session.scores(
                 of: parts.map { $0.continuation }, after: prompt, densePrompt: densePrompt,
                 while: { Signals.pending == 0 })
-        else { throw Signals.failure }
+        } catch {
+            throw Failure(error)
+        }
+        guard let scores else { throw Signals.failure }
         var results: [JSON] = []
         for (index, (text, score)) in zip(texts, scores).enumerated() {
             var members: [(key: String, value: JSON)] = [
@@ -124,7 +128,8 @@ private struct Scorer {
     }
 
     /// The continuations: one text at least, and none of them empty.
-    private func texts(_ list: JSON) throws(RequestError) -> [String] {
+    private func continuations(_ request: Request) throws(RequestError) -> [String] {
+        guard let list = request["continuations"] else { throw RequestError("the continuations are missing") }
         guard let values = list.array, !values.isEmpty else {
             throw RequestError("continuations: a list of texts is needed")
         }
@@ -139,20 +144,25 @@ private struct Scorer {
     }
 
     /// The tokens of the prompt with each continuation.
-    private func split(_ request: Request, _ texts: [String]) throws -> [ContinuationTokens] {
+    private func split(_ request: Request, _ texts: [String]) throws(Failure) -> [ContinuationTokens] {
         let tokenizer = session.model.tokenizer
-        if let conversation = try request.conversation() {
-            try request.limitKeys(to: ["id", "continuations"] + Request.chatKeys)
-            guard let chat = try chat.get() else {
-                throw RequestError("messages: the model has no chat template; choose a --template")
-            }
+        let conversation: Conversation?, prompt: String?
+        do throws(RequestError) {
+            conversation = try request.conversation()
+            let keys = conversation == nil ? ["prompt"] : Request.chatKeys
+            try request.limitKeys(to: ["id", "continuations"] + keys)
+            prompt = try conversation == nil ? request.string("prompt") : nil
+        } catch {
+            throw Failure(error)
+        }
+        if let conversation {
+            let chat = try chat.template()
             let alone = try chat.encode(conversation, tokenizer)
-            return try texts.map {
-                ContinuationTokens(prompt: alone, both: try chat.encode(conversation, tokenizer, continuation: $0))
+            return try texts.map { text throws(Failure) in
+                ContinuationTokens(prompt: alone, both: try chat.encode(conversation, tokenizer, continuation: text))
             }
         }
-        try request.limitKeys(to: ["id", "prompt", "continuations"])
-        guard let prompt = try request.string("prompt") else { throw RequestError("the prompt is missing") }
+        guard let prompt else { throw .problem("the prompt is missing") }
         return texts.map { tokenizer.continuation($0, of: prompt) }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TinyFormats
 import TinyRuntime
 import TinySupport
 import TinyTraining
@@ -34,12 +35,12 @@ extension Command {
 
 private let defaultShares = "0.05,0.1,0.15,0.2,0.3,0.4,0.6,0.8,1"
 
-private func sweepCommand(_ arguments: Arguments) throws {
+private func sweepCommand(_ arguments: Arguments) throws(Failure) {
     let (given, path) = try arguments.modelAndOperand("the text file")
     let chunks = try arguments.integer("chunks", in: 1...100_000) ?? 8
     let wanted = try arguments.integer("context", in: 16...(1 << 24))
     let generated = try arguments.integer("generate", in: 0...100_000) ?? 256
-    let shares = try (arguments.string("keep") ?? defaultShares).split(separator: ",").map { word in
+    let shares = try (arguments.string("keep") ?? defaultShares).split(separator: ",").map { word throws(Failure) in
         guard let share = Double(word), share > 0, share <= 1 else {
             throw arguments.invalid("keep", "a comma-separated list of shares above 0 and at most 1")
         }
@@ -53,8 +54,14 @@ private func sweepCommand(_ arguments: Arguments) throws {
     let text = try readAll(path)
     let model = try Model.open(given, arguments)
     let context = wanted ?? min(512, model.config.contextLength)
-    let sweep = try Sweep(model, text: text, chunks: chunks, context: context, options)
-    let points = try measure(sweep, shares: shares, tokens: min(generated, context - 8))
+    let points: [SweepPoint]
+    do throws(RuntimeError) {
+        let sweep = try Sweep(model, text: text, chunks: chunks, context: context, options)
+        points = try measure(sweep, shares: shares, tokens: min(generated, context - 8))
+    } catch {
+        throw Failure(error)
+    }
+    try Signals.check()
 
     if let plot { try writeFile(plot, sweepChart(points, name: model.config.name).document(for: plot)) }
     try Console.writeLine(arguments.has("json") ? json(points, model) : table(points, model))
@@ -63,12 +70,13 @@ private func sweepCommand(_ arguments: Arguments) throws {
 
 /// The model's own thresholds, without and with its screen, then every method for every share.
 /// - Parameter count: Tokens to decode for the throughput; 0 skips it.
-private func measure(_ sweep: Sweep, shares: [Double], tokens count: Int) throws -> [SweepPoint] {
+/// - Returns: some of the points if a signal is pending.
+private func measure(_ sweep: Sweep, shares: [Double], tokens count: Int) throws(RuntimeError) -> [SweepPoint] {
     var progress = Console.Progress()
     defer { progress.clear() }
     var points: [SweepPoint] = []
     if var point = try sweep.automatic({ _, _ in Signals.pending == 0 }) {
-        try Signals.check()
+        guard Signals.pending == 0 else { return points }
         if count > 0 { point = point.with(speed: try sweep.speed(.predicted(), tokens: count)) }
         points.append(point)
         if var screened = try sweep.screened(point, { _, _ in Signals.pending == 0 }) {
@@ -77,14 +85,14 @@ private func measure(_ sweep: Sweep, shares: [Double], tokens count: Int) throws
             }
             points.append(screened)
         }
-        try Signals.check()
+        guard Signals.pending == 0 else { return points }
     }
     for share in shares {
         var some = try sweep.points(keep: share) { done, count in
             progress.show("share \(fixed(share)): chunk \(done)/\(count)")
             return Signals.pending == 0
         }
-        try Signals.check()
+        guard Signals.pending == 0 else { return points }
         if count > 0, let index = some.firstIndex(where: { $0.method == .predictor }) {
             some[index] = some[index].with(speed: try sweep.speed(.keep(share, heads: false), tokens: count))
         }
@@ -121,7 +129,7 @@ private func table(_ points: [SweepPoint], _ model: Model) -> String {
         let own = point.screen == nil ? "own thresholds" : "with the screen"
         lines.append(row(point.method.map { "\($0.rawValue) \(fixed(point.keep))" } ?? own, cells))
     }
-    for case let screen? in points.map(\.screen) { lines.append(screen.text) }
+    for case let screen? in points.map({ $0.screen }) { lines.append(screen.text) }
     return lines.joined(separator: "\n")
 }
 
@@ -169,7 +177,7 @@ private func sweepChart(_ points: [SweepPoint], name: String) -> Chart {
         }.filter { !$0.points.isEmpty }
     }
     let x = "share of the neurons computed"
-    chart.add(.lines("Perplexity", x: x, y: "perplexity, logarithmic", series: series(\.perplexity), isLog: true))
+    chart.add(.lines("Perplexity", x: x, y: "perplexity, logarithmic", series: series { $0.perplexity }, isLog: true))
     chart.add(
         .lines(
             "Divergence from the dense model", x: x, y: "KL in nats, logarithmic", series: series { max($0.kl, 1e-5) },

@@ -36,8 +36,10 @@ struct RequestLine {
 
     /// Calls `body` with every line of an input but those whose id is in `answered`.
     /// - Throws: `Failure.interrupted`, and what `body` throws.
-    static func forEach(of reader: LineReader, except answered: Set<String>, _ body: (RequestLine) throws -> Void)
-        throws
+    static func forEach(
+        of reader: LineReader, except answered: Set<String>, _ body: (RequestLine) throws(Failure) -> Void
+    )
+        throws(Failure)
     {
         var reader = reader
         var line = 0
@@ -58,7 +60,7 @@ struct RequestLine {
 
     /// The ids that an earlier output answers without an error. If this output is appended to it, an incomplete last line is
     /// removed.
-    static func answeredIDs(_ path: String) throws -> Set<String> {
+    static func answeredIDs(_ path: String) throws(Failure) -> Set<String> {
         guard fileExists(path) else { return [] }
         let bytes = try readAll(path)
         let complete = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
@@ -70,6 +72,22 @@ struct RequestLine {
             ids.insert(id)
         }
         return ids
+    }
+}
+
+extension Failure {
+    /// What is wrong with a request, for its answer, which escapes it.
+    init(_ error: RequestError) { self = .problem(error.description) }
+}
+
+extension Result<ChatSetup?, Failure> {
+    /// The chat template for a request with messages.
+    /// - Throws: `Failure.problem` if there is none, or why it cannot be run.
+    func template() throws(Failure) -> ChatSetup {
+        guard let chat = try get() else {
+            throw .problem("messages: the model has no chat template; choose a --template")
+        }
+        return chat
     }
 }
 
