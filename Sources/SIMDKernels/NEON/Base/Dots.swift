@@ -15,6 +15,54 @@ func accumulate(_ sums: int32x4_t, _ weights: int8x16_t, _ x: int8x16_t) -> int3
     return vpadalq_s16(sums, pairs)
 }
 
+/// The products of a row's group. They begin anew, which takes no instruction here.
+@inline(__always)
+func rowSums(_: int32x4_t, _ row: Quads, _ x: Quads) -> int32x4_t {
+    @inline(__always) func pairs(_ row: int8x16_t, _ x: int8x16_t) -> int16x8_t {
+        vmlal_high_s8(vmull_s8(vget_low_s8(row), vget_low_s8(x)), row, x)
+    }
+    let sums = vpadalq_s16(vpaddlq_s16(pairs(row.0, x.0)), pairs(row.1, x.1))
+    return vpadalq_s16(vpadalq_s16(sums, pairs(row.2, x.2)), pairs(row.3, x.3))
+}
+
+@inline(__always)
+func groupSums(_ sums: int32x4_t, _: int32x4_t) -> int32x4_t { sums }
+
+/// Four activations of four neurons, each in all lanes, and what they add to sixteen columns, given those of their rows.
+/// Two neurons' products fit 16 bits; to interleave rows and add four, as with `sdot`, would take more instructions.
+typealias FourInputs = (int8x8_t, int8x8_t, int8x8_t, int8x8_t)
+
+@inline(__always)
+func fourInputs(_ p: UnsafeRawPointer) -> FourInputs {
+    @inline(__always) func one(_ k: Int) -> int8x8_t { vdup_n_s8((p + k).load(as: Int8.self)) }
+    return (one(0), one(1), one(2), one(3))
+}
+
+@inline(__always)
+func addNeurons(_ s: inout Columns, _ rows: Quads, _ x: FourInputs) {
+    @inline(__always) func add(_ pairs: int16x8_t, _ low: inout int32x4_t, _ high: inout int32x4_t) {
+        low = vaddw_s16(low, vget_low_s16(pairs))
+        high = vaddw_high_s16(high, pairs)
+    }
+    @inline(__always) func low(_ a: int8x16_t, _ xa: int8x8_t, _ b: int8x16_t, _ xb: int8x8_t) -> int16x8_t {
+        vmlal_s8(vmull_s8(vget_low_s8(a), xa), vget_low_s8(b), xb)
+    }
+    @inline(__always) func high(_ a: int8x16_t, _ xa: int8x8_t, _ b: int8x16_t, _ xb: int8x8_t) -> int16x8_t {
+        vmlal_high_s8(vmull_high_s8(a, vcombine_s8(xa, xa)), b, vcombine_s8(xb, xb))
+    }
+    add(low(rows.0, x.0, rows.1, x.1), &s.0, &s.1)
+    add(low(rows.2, x.2, rows.3, x.3), &s.0, &s.1)
+    add(high(rows.0, x.0, rows.1, x.1), &s.2, &s.3)
+    add(high(rows.2, x.2, rows.3, x.3), &s.2, &s.3)
+}
+
+/// The k-th four of sixteen activations for every output, arranged like the weights that they meet.
+@inline(__always)
+func spread(_ x: int32x4_t, _ k: Int) -> int8x16_t {
+    let quad: SIMD16<UInt8> = uint8x16_t(0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3)
+    return vqtbl1q_s8(unsafeBitCast(x, to: int8x16_t.self), quad &+ uint8x16_t(repeating: UInt8(truncatingIfNeeded: 4 &* k)))
+}
+
 /// Where the bytes of four outputs, four inputs each, lie in a register, so that `accumulate` brings the
 /// inputs of one output together: their first two in the low half, the other two in the high half.
 @inline(__always)

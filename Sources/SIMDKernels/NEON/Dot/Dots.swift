@@ -14,6 +14,36 @@ func accumulate(_ sums: int32x4_t, _ weights: int8x16_t, _ x: int8x16_t) -> int3
     vdotq_s32(sums, weights, x)
 }
 
+/// The products of a row's group, added to the sums of the groups before it: to begin anew would take an instruction for
+/// each row, where `groupSums` takes one for four.
+@inline(__always)
+func rowSums(_ sums: int32x4_t, _ row: Quads, _ x: Quads) -> int32x4_t {
+    accumulate(accumulate(accumulate(accumulate(sums, row.0, x.0), row.1, x.1), row.2, x.2), row.3, x.3)
+}
+
+/// What the last group added (modulo 2^32, as the sums are).
+@inline(__always)
+func groupSums(_ sums: int32x4_t, _ before: int32x4_t) -> int32x4_t { vsubq_s32(sums, before) }
+
+/// Four activations of four neurons, and what they add to sixteen columns, given those of their rows.
+typealias FourInputs = int8x16_t
+
+@inline(__always)
+func fourInputs(_ p: UnsafeRawPointer) -> FourInputs { unsafeBitCast(vdupq_n_s32(p.loadUnaligned(as: Int32.self)), to: int8x16_t.self) }
+
+@inline(__always)
+func addNeurons(_ s: inout Columns, _ rows: Quads, _ x: FourInputs) {
+    let v = interleave(rows)
+    s.0 = accumulate(s.0, v.0, x)
+    s.1 = accumulate(s.1, v.1, x)
+    s.2 = accumulate(s.2, v.2, x)
+    s.3 = accumulate(s.3, v.3, x)
+}
+
+/// The k-th four of sixteen activations for every output, arranged like the weights that they meet.
+@inline(__always)
+func spread(_ x: int32x4_t, _ k: Int) -> int8x16_t { four(x, k) }
+
 /// The bytes of four outputs, four inputs each, are already where `sdot` wants them.
 @inline(__always)
 func arrange(_ outputs: int8x16_t) -> int8x16_t { outputs }
