@@ -11,9 +11,6 @@ import _Builtin_intrinsics.arm.neon
 /// Sixteen rows, four to a register.
 typealias Sixteen = (float32x4_t, float32x4_t, float32x4_t, float32x4_t)
 
-@inline(__always)
-func loadQuads(_ p: UnsafeRawPointer) -> Quads { (load16(p), load16(p + 16), load16(p + 32), load16(p + 48)) }
-
 /// The low nibbles. (An insertion of zeros above them: of a mask, the compiler makes one for each half of a register where
 /// products take halves.)
 @inline(__always)

@@ -11,9 +11,8 @@ func groupProducts(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
     _ x: QuantizedRows, _ tokens: Int, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
-    for b in 0..<tokens &* width / 4 { (sums + b &* 16).storeBytes(of: .zero, as: int32x4_t.self) }
-    var i = g &* groupSize
-    let end = Swift.min(i &+ groupSize, neuronCount)
+    let start = g &* groupSize, end = Swift.min(start &+ groupSize, neuronCount)
+    var i = start
     if tokens == 1 {
         withUnsafeTemporaryAllocation(of: UnsafeRawPointer.self, capacity: 2 &* mostNeurons) { places in
             let rows = places.baseAddress!
@@ -21,12 +20,13 @@ func groupProducts(
             while i < end {
                 let count = Swift.min(most, end &- i)
                 let step = locate(w, neurons, neuronCount, width, i, most, rows)
-                addRows(rows, count, step, width, UnsafeRawPointer(x.values + i), sums)
+                addRows(rows, count, step, width, UnsafeRawPointer(x.values + i), sums, isFirst: i == start)
                 i &+= most
             }
         }
         return
     }
+    for b in 0..<tokens &* width / 4 { (sums + b &* 16).storeBytes(of: .zero, as: int32x4_t.self) }
     while i < end {
         // Neurons past the end, which are repeats, have an activation of zero.
         let low = w.fourRows(neurons, 0, neuronCount, i), high = w.fourRows(neurons, 0, neuronCount, i &+ 4)
@@ -55,6 +55,16 @@ private func locate(
     _ places: UnsafeMutablePointer<UnsafeRawPointer>
 ) -> Int {
     let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: count, bytes: width)
+    if neurons == nil, i &+ count <= neuronCount, var next = ahead {
+        var row = UnsafeRawPointer(w.weights + i &* w.stride)
+        for k in 0..<count {
+            places[k] = row
+            places[mostNeurons &+ k] = next
+            row += w.stride
+            next += 64
+        }
+        return count &* 64
+    }
     for k in 0..<count {
         // Neurons past the end, which are repeats, have an activation of zero.
         places[k] = w.row(neurons, 0, neuronCount, i &+ k)
@@ -63,17 +73,18 @@ private func locate(
     return ahead == nil ? 64 : count &* 64
 }
 
-/// Adds neurons' rows, times their activations, to the sums of one token: 64 columns at a time, whose sums stay in registers
+/// Adds neurons' rows, times their activations, to the sums of one token, or begins these: 64 columns at a time, whose sums stay in registers
 /// while four rows after four are added.
 @inline(never)
 private func addRows(
     _ rows: UnsafeMutablePointer<UnsafeRawPointer>, _ count: Int, _ step: Int, _ width: Int,
-    _ values: UnsafeRawPointer, _ sums: UnsafeMutableRawPointer
+    _ values: UnsafeRawPointer, _ sums: UnsafeMutableRawPointer, isFirst: Bool
 ) {
     var at = 0, ahead = 0
     var place = sums.assumingMemoryBound(to: Columns.self)
     while at < width {
-        var a = place[0], b = place[1], c = place[2], d = place[3]
+        var a: Columns = (.zero, .zero, .zero, .zero), b = a, c = a, d = a
+        if !isFirst { (a, b, c, d) = (place[0], place[1], place[2], place[3]) }
         var k = 0
         while k < count {
             let r0 = rows[k] + at, r1 = rows[k &+ 1] + at, r2 = rows[k &+ 2] + at, r3 = rows[k &+ 3] + at

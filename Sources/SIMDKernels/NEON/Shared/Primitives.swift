@@ -82,6 +82,9 @@ typealias Eight = (float32x4_t, float32x4_t)
 @inline(__always)
 func load16(_ p: UnsafeRawPointer) -> int8x16_t { p.loadUnaligned(as: int8x16_t.self) }
 
+@inline(__always)
+func loadQuads(_ p: UnsafeRawPointer) -> Quads { (load16(p), load16(p + 16), load16(p + 32), load16(p + 48)) }
+
 /// The same of four activations.
 @inline(__always)
 func spread(_ four: Int32) -> int8x16_t {
