@@ -52,11 +52,11 @@ private func products(_ row: Quads, _ x: Quads) -> int32x4_t {
 
 /// Four activations of four neurons, each in all lanes, and what they add to sixteen columns, given those of their rows.
 /// Two neurons' products fit 16 bits; to interleave rows and add four, as with `sdot`, would take more instructions.
-typealias FourInputs = (int8x8_t, int8x8_t, int8x8_t, int8x8_t)
+typealias FourInputs = Quads
 
 @inline(__always)
 func fourInputs(_ p: UnsafeRawPointer) -> FourInputs {
-    @inline(__always) func one(_ k: Int) -> int8x8_t { vdup_n_s8((p + k).load(as: Int8.self)) }
+    @inline(__always) func one(_ k: Int) -> int8x16_t { vdupq_n_s8((p + k).load(as: Int8.self)) }
     return (one(0), one(1), one(2), one(3))
 }
 
@@ -66,11 +66,11 @@ func addNeurons(_ s: inout Columns, _ rows: Quads, _ x: FourInputs) {
         low = vaddw_s16(low, vget_low_s16(pairs))
         high = vaddw_high_s16(high, pairs)
     }
-    @inline(__always) func low(_ a: int8x16_t, _ xa: int8x8_t, _ b: int8x16_t, _ xb: int8x8_t) -> int16x8_t {
-        vmlal_s8(vmull_s8(vget_low_s8(a), xa), vget_low_s8(b), xb)
+    @inline(__always) func low(_ a: int8x16_t, _ xa: int8x16_t, _ b: int8x16_t, _ xb: int8x16_t) -> int16x8_t {
+        vmlal_s8(vmull_s8(vget_low_s8(a), vget_low_s8(xa)), vget_low_s8(b), vget_low_s8(xb))
     }
-    @inline(__always) func high(_ a: int8x16_t, _ xa: int8x8_t, _ b: int8x16_t, _ xb: int8x8_t) -> int16x8_t {
-        vmlal_high_s8(vmull_high_s8(a, vcombine_s8(xa, xa)), b, vcombine_s8(xb, xb))
+    @inline(__always) func high(_ a: int8x16_t, _ xa: int8x16_t, _ b: int8x16_t, _ xb: int8x16_t) -> int16x8_t {
+        vmlal_high_s8(vmull_high_s8(a, xa), b, xb)
     }
     add(low(rows.0, x.0, rows.1, x.1), &s.0, &s.1)
     add(low(rows.2, x.2, rows.3, x.3), &s.0, &s.1)

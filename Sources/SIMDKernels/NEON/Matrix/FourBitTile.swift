@@ -86,13 +86,14 @@ private func eightRows(
 /// rounds alike: m times the inputs' sum is exact, docs/NUMERICS.md, 11.)
 @inline(__always)
 private func scaled(_ sums: PairSums, _ floats: UnsafeRawPointer, _ inputs: float32x4_t) -> PairTotals {
-    @inline(__always) func pair(_ p: UnsafeRawPointer) -> float32x4_t {
-        unsafeBitCast(vdupq_n_s64(p.loadUnaligned(as: Int64.self)), to: float32x4_t.self)
+    @inline(__always) func one(_ sums: int32x4_t, _ d: int64x2_t, _ m: int64x2_t, _ k: Int) -> float32x4_t {
+        let d = unsafeBitCast(int64x2_t(repeating: d[k]), to: float32x4_t.self)
+        let m = unsafeBitCast(int64x2_t(repeating: m[k]), to: float32x4_t.self)
+        return vfmaq_f32(vmulq_f32(vcvtq_f32_s32(sums), d), m, inputs)
     }
-    @inline(__always) func one(_ sums: int32x4_t, _ k: Int) -> float32x4_t {
-        vfmaq_f32(vmulq_f32(vcvtq_f32_s32(sums), pair(floats + 8 &* k)), pair(floats + (64 &+ 8 &* k)), inputs)
-    }
-    return (one(sums.0, 0), one(sums.1, 1), one(sums.2, 2), one(sums.3, 3))
+    @inline(__always) func rows(_ at: Int) -> int64x2_t { (floats + at).loadUnaligned(as: int64x2_t.self) }
+    let d = rows(0), e = rows(16), m = rows(64), n = rows(80)
+    return (one(sums.0, d, m, 0), one(sums.1, d, m, 1), one(sums.2, e, n, 0), one(sums.3, e, n, 1))
 }
 
 @inline(__always)
