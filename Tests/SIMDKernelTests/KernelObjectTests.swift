@@ -14,7 +14,8 @@ final class KernelObjectTests: XCTestCase {
         }
         var looked = 0
         for module in [
-            "KernelsScalar", "KernelsAVX2", "KernelsAVX512", "KernelsNEON", "KernelsNEONDot", "KernelsNEONMatrix",
+            "KernelsScalar", "KernelsSSE41", "KernelsAVX2", "KernelsAVXVNNI", "KernelsAVX512", "KernelsNEON",
+            "KernelsNEONDot", "KernelsNEONMatrix",
         ] {
             let folder = products.appendingPathComponent(module + ".build")
             let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []

@@ -30,7 +30,7 @@ package enum KernelError: Error, CustomStringConvertible {
 /// The kernel sets, and the one place where one is picked.
 package enum Kernels {
     /// The names of all sets, whatever this build has and this CPU can run.
-    package static let names = ["avx512", "avxvnni", "avx2", "sse41", "neondot", "neon", "scalar"]
+    package static let names = ["avx512", "avxvnni", "avx2", "sse41", "i8mm", "neondot", "neon", "scalar"]
 
     /// Every set that this build has and this CPU can run, the fastest first.
     package static let available: [KernelTable] = {

@@ -7,7 +7,7 @@
 /// Lengths are in elements, strides in bytes for int8 rows and in elements otherwise. Nothing is
 /// checked here; the callers own the sizes. Weight rows are padded with zeros to whole groups of 64.
 package final class KernelTable: Sendable {
-    /// `scalar`, `avx2`, `avx512`, `neon`, `neondot`, `i8mm`.
+    /// One of `Kernels.names`.
     package let name: String
     package let rowDots: RowDots
     package let neuronSums: NeuronSums

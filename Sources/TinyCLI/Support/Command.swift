@@ -60,7 +60,7 @@ extension Option {
     static let context = Option(
         "context", "c", value: "N", "context length in tokens, at most the model's (default: that, at most 8192)")
     static let kernels = Option(
-        "kernels", "k", value: "NAME", "avx512, avx2, i8mm, neondot, neon or scalar (default: the fastest)")
+        "kernels", "k", value: "NAME", Kernels.names.joined(separator: ", ") + " (default: the fastest)")
     static let output = Option("output", "o", value: "OUT", "the model file to write")
     static let force = Option("force", formerly: ["-f"], "overwrite OUT if it exists")
     static let noVerify = Option("no-verify", "skip the checksums of the model file: a faster start")

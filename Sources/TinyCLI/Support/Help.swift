@@ -26,7 +26,7 @@ enum Help {
 
     static let environment = [
         ("TINYSPARSE_MODEL", "the default model"),
-        ("TINYSPARSE_KERNELS", "the default kernels: avx512, avx2, i8mm, neondot, neon or scalar"),
+        ("TINYSPARSE_KERNELS", "the default kernels: " + Kernels.names.joined(separator: ", ")),
     ]
 
     static let exitCodes = [

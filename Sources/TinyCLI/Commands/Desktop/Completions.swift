@@ -57,7 +57,7 @@ enum CompletedValue {
 
     /// Of options whose values have names.
     private static let words = [
-        "kernels": ["avx512", "avx2", "i8mm", "neondot", "neon", "scalar"],
+        "kernels": Kernels.names,
         "cache": CacheType.allCases.map(\.rawValue),
         "weights": WeightFormat.allCases.map(\.rawValue),
         "sparsity": ["off", "auto"],
