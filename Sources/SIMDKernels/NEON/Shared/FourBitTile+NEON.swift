@@ -74,14 +74,14 @@ private func eightRows(
     let n = x.groups
     @inline(__always) func values(_ t: Int) -> UnsafeRawPointer { UnsafeRawPointer(x.values + t &* n &* groupSize) }
     var va = values(tokens.0), vb = values(tokens.1), vc = values(tokens.2), vd = values(tokens.3)
-    let ha = halves + 2 &* n &* tokens.0, hb = halves + 2 &* n &* tokens.1
-    let hc = halves + 2 &* n &* tokens.2, hd = halves + 2 &* n &* tokens.3
+    @inline(__always) func pairs(_ t: Int) -> UnsafePointer<SIMD2<Float>> {
+        UnsafeRawPointer(halves + 2 &* n &* t).assumingMemoryBound(to: SIMD2<Float>.self)
+    }
+    let ha = pairs(tokens.0), hb = pairs(tokens.1), hc = pairs(tokens.2), hd = pairs(tokens.3)
     let sa = x.scales + n &* tokens.0, sb = x.scales + n &* tokens.1
     let sc = x.scales + n &* tokens.2, sd = x.scales + n &* tokens.3
-    let zero = float32x4_t.zero
-    var a: Eight = (zero, zero), b = a, c = a, d = a
     var w = tile
-    @inline(__always) func halfGroup(_ h: Int) -> EightTimesFour {
+    @inline(__always) func halfGroup(_ a: Float, _ b: Float, _ c: Float, _ d: Float) -> EightTimesFour {
         let sums = eightSums(w, va, vb, vc, vd)
         let scales = pair(w + 512), offsets = pair(w + 576)
         w += FourBitRows.tileRecordBytes
@@ -90,21 +90,24 @@ private func eightRows(
         vc += halfGroupSize
         vd += halfGroupSize
         return (
-            scaled(sums.0, scales, offsets, ha[h]), scaled(sums.1, scales, offsets, hb[h]),
-            scaled(sums.2, scales, offsets, hc[h]), scaled(sums.3, scales, offsets, hd[h])
+            scaled(sums.0, scales, offsets, a), scaled(sums.1, scales, offsets, b),
+            scaled(sums.2, scales, offsets, c), scaled(sums.3, scales, offsets, d)
         )
     }
-    for g in 0..<n {
-        let p = halfGroup(2 &* g), q = halfGroup(2 &* g &+ 1)
-        a = adding(p.0, q.0, times: sa[g], to: a)
-        b = adding(p.1, q.1, times: sb[g], to: b)
-        c = adding(p.2, q.2, times: sc[g], to: c)
-        d = adding(p.3, q.3, times: sd[g], to: d)
+    // In memory: the registers hold the products and sums of one half group beside those of the other, not the totals, too.
+    return withUnsafeTemporaryAllocation(of: SIMD8<Float>.self, capacity: 4) { totals in
+        let totals = totals.baseAddress!
+        for t in 0..<4 { totals[t] = .zero }
+        for g in 0..<n {
+            let a = ha[g], b = hb[g], c = hc[g], d = hd[g]
+            let p = halfGroup(a[0], b[0], c[0], d[0]), q = halfGroup(a[1], b[1], c[1], d[1])
+            add(p.0, q.0, times: sa[g], to: totals)
+            add(p.1, q.1, times: sb[g], to: totals + 1)
+            add(p.2, q.2, times: sc[g], to: totals + 2)
+            add(p.3, q.3, times: sd[g], to: totals + 3)
+        }
+        return (totals[0], totals[1], totals[2], totals[3])
     }
-    return (
-        SIMD8(lowHalf: a.0, highHalf: a.1), SIMD8(lowHalf: b.0, highHalf: b.1), SIMD8(lowHalf: c.0, highHalf: c.1),
-        SIMD8(lowHalf: d.0, highHalf: d.1)
-    )
 }
 
 private typealias EightSums = (QuadSums, QuadSums)
@@ -151,11 +154,11 @@ private func scaled(_ sums: EightSums, _ d: Eight, _ m: Eight, _ inputs: Float) 
     )
 }
 
+/// Adds `(p + q) * scale`.
 @inline(__always)
-private func adding(_ p: Eight, _ q: Eight, times scale: Float, to sums: Eight) -> Eight {
-    (
-        vaddq_f32(sums.0, vmulq_n_f32(vaddq_f32(p.0, q.0), scale)),
-        vaddq_f32(sums.1, vmulq_n_f32(vaddq_f32(p.1, q.1), scale))
-    )
+private func add(_ p: Eight, _ q: Eight, times scale: Float, to totals: UnsafeMutablePointer<SIMD8<Float>>) {
+    let halves = UnsafeMutableRawPointer(totals).assumingMemoryBound(to: float32x4_t.self)
+    halves[0] = vaddq_f32(halves[0], vmulq_n_f32(vaddq_f32(p.0, q.0), scale))
+    halves[1] = vaddq_f32(halves[1], vmulq_n_f32(vaddq_f32(p.1, q.1), scale))
 }
 #endif
