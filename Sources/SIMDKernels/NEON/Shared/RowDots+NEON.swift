@@ -41,6 +41,12 @@ func rowDots(
     }
 }
 
+@inline(__always)
+private func finishEight(_ y: Eight, _ w: WeightRows, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>) {
+    finish(y.0, w, nil, first, count, out)
+    if count > 4 { finish(y.1, w, nil, first &+ 4, count &- 4, out + 4) }
+}
+
 /// Eight rows that lie one after another; what follows them is prefetched in the order of memory.
 @inline(never)
 private func adjacentRows(

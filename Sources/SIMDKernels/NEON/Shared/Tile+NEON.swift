@@ -48,102 +48,79 @@ func packColumns(
     }
 }
 
-func tileDots(
-    _ tile: UnsafeRawPointer, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
-    _ tokens: Int, _ next: UnsafeRawPointer?, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
-) {
-    var t = 0
-    while t < tokens {
-        // Tokens past the end are the last one again.
-        let last = tokens &- 1
-        let some = (t, Swift.min(t &+ 1, last), Swift.min(t &+ 2, last), Swift.min(t &+ 3, last))
-        for half in 0..<(count > 8 ? 2 : 1) {
-            let i = 8 &* half
-            let (a, b, c, d) = eightRows(tile + 4 &* i, x, some, t == 0 ? next.map { $0 + i &* groupSize } : nil)
-            let out = out + (t &* outStride &+ i)
-            @inline(__always) func finish(_ y: Eight, _ out: UnsafeMutablePointer<Float>) {
-                finishEight(y, w, first &+ i, count &- i, out)
-            }
-            finish(a, out)
-            if t < last { finish(b, out + outStride) }
-            if t &+ 1 < last { finish(c, out + 2 &* outStride) }
-            if t &+ 2 < last { finish(d, out + 3 &* outStride) }
-        }
-        t &+= 4
+/// The integer sums of sixteen outputs for one token.
+private struct Sums {
+    var a = int32x4_t.zero, b = int32x4_t.zero, c = int32x4_t.zero, d = int32x4_t.zero
+
+    @inline(__always)
+    mutating func add(_ w: UnsafePointer<int8x16_t>, _ q: int8x16_t) {
+        a = accumulate(a, w[0], q)
+        b = accumulate(b, w[1], q)
+        c = accumulate(c, w[2], q)
+        d = accumulate(d, w[3], q)
     }
+
+    @inline(__always)
+    func scaled(_ scale: Float) -> F16 { floats(a, b, c, d) * scale }
 }
 
+/// Sixteen activations; `spread(four[k])` is the step that quad k of the tile takes.
 @inline(__always)
-func finishEight(_ y: Eight, _ w: WeightRows, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>) {
-    finish(y.0, w, nil, first, count, out)
-    if count > 4 { finish(y.1, w, nil, first &+ 4, count &- 4, out + 4) }
+private func quads(_ p: UnsafeRawPointer) -> int32x4_t { p.loadUnaligned(as: int32x4_t.self) }
+
+func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
+    var total = F16.zero
+    var w = tile.assumingMemoryBound(to: int8x16_t.self)
+    var v = UnsafeRawPointer(x.values) + t &* x.groups &* groupSize
+    for g in 0..<x.groups {
+        var sums = Sums()
+        for _ in 0..<4 {
+            let q = quads(v)
+            sums.add(w, spread(q, 0))
+            sums.add(w + 4, spread(q, 1))
+            sums.add(w + 8, spread(q, 2))
+            sums.add(w + 12, spread(q, 3))
+            w += 16
+            v += 16
+        }
+        total += sums.scaled(x.scales[t &* x.groups &+ g])
+    }
+    return total
 }
 
-/// Eight rows of a tile times four tokens: the registers hold no more. `next` are the rows to prefetch meanwhile.
-@inline(never)
-private func eightRows(
-    _ tile: UnsafeRawPointer, _ x: QuantizedRows, _ tokens: (Int, Int, Int, Int), _ next: UnsafeRawPointer?
-) -> (Eight, Eight, Eight, Eight) {
+func fourTokens(
+    _ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int, _ next: UnsafeRawPointer?
+) -> (F16, F16, F16, F16) {
+    var ta = F16.zero, tb = F16.zero, tc = F16.zero, td = F16.zero
     let n = x.groups
-    @inline(__always) func values(_ t: Int) -> UnsafeRawPointer { UnsafeRawPointer(x.values + t &* n &* groupSize) }
-    var va = values(tokens.0), vb = values(tokens.1), vc = values(tokens.2), vd = values(tokens.3)
-    let sa = x.scales + n &* tokens.0, sb = x.scales + n &* tokens.1
-    let sc = x.scales + n &* tokens.2, sd = x.scales + n &* tokens.3
-    let zero = float32x4_t.zero
-    var a: Eight = (zero, zero), b = a, c = a, d = a
-    var w = tile
+    let width = n &* groupSize
+    var w = tile.assumingMemoryBound(to: int8x16_t.self)
+    var v = UnsafeRawPointer(x.values) + t &* width
     for g in 0..<n {
-        if let next { for k in 0..<8 { prefetch(next + (g &* 16 &+ k) &* 64) } }
-        let sums = eightSums(w, va, vb, vc, vd)
-        a = adding(sums.0, times: sa[g], to: a)
-        b = adding(sums.1, times: sb[g], to: b)
-        c = adding(sums.2, times: sc[g], to: c)
-        d = adding(sums.3, times: sd[g], to: d)
-        w += tileRows &* groupSize
-        va += groupSize
-        vb += groupSize
-        vc += groupSize
-        vd += groupSize
-    }
-    return (a, b, c, d)
-}
-
-private typealias EightSums = (int32x4_t, int32x4_t)
-
-/// The integer sums of a group.
-@inline(__always)
-private func eightSums(
-    _ w: UnsafeRawPointer, _ va: UnsafeRawPointer, _ vb: UnsafeRawPointer, _ vc: UnsafeRawPointer,
-    _ vd: UnsafeRawPointer
-) -> (EightSums, EightSums, EightSums, EightSums) {
-    var a: EightSums = (.zero, .zero), b = a, c = a, d = a
-    for k in 0..<4 {
-        let xa = inputs(va + 16 &* k), xb = inputs(vb + 16 &* k), xc = inputs(vc + 16 &* k), xd = inputs(vd + 16 &* k)
-        @inline(__always) func step(_ i: Int) {
-            let at = w + 64 &* (4 &* k &+ i), low = load16(at), high = load16(at + 16)
-            @inline(__always) func add(_ sums: inout EightSums, _ x: int32x4_t) {
-                let x = spread(x, i)
-                sums.0 = accumulate(sums.0, low, x)
-                sums.1 = accumulate(sums.1, high, x)
+        prefetchTile(next, group: g)
+        var a = Sums(), b = Sums(), c = Sums(), d = Sums()
+        for _ in 0..<4 {
+            let qa = quads(v), qb = quads(v + width)
+            let qc = quads(v + 2 &* width), qd = quads(v + 3 &* width)
+            @inline(__always) func step(_ w: UnsafePointer<int8x16_t>, _ k: Int) {
+                a.add(w, spread(qa, k))
+                b.add(w, spread(qb, k))
+                c.add(w, spread(qc, k))
+                d.add(w, spread(qd, k))
             }
-            add(&a, xa)
-            add(&b, xb)
-            add(&c, xc)
-            add(&d, xd)
+            step(w, 0)
+            step(w + 4, 1)
+            step(w + 8, 2)
+            step(w + 12, 3)
+            w += 16
+            v += 16
         }
-        step(0)
-        step(1)
-        step(2)
-        step(3)
+        let scales = x.scales + (t &* n &+ g)
+        ta += a.scaled(scales[0])
+        tb += b.scaled(scales[n])
+        tc += c.scaled(scales[2 &* n])
+        td += d.scaled(scales[3 &* n])
     }
-    return (a, b, c, d)
-}
-
-@inline(__always)
-private func adding(_ sums: EightSums, times scale: Float, to totals: Eight) -> Eight {
-    (
-        vaddq_f32(totals.0, vmulq_n_f32(vcvtq_f32_s32(sums.0), scale)),
-        vaddq_f32(totals.1, vmulq_n_f32(vcvtq_f32_s32(sums.1), scale))
-    )
+    return (ta, tb, tc, td)
 }
 #endif
