@@ -32,6 +32,8 @@ let vectorKernels: [Target] =
         [
             vectorSet("KernelsNEON", "NEON/Base", define: "KERNELS_ARM", clang: ["-march=armv8-a"]),
             vectorSet("KernelsNEONDot", "NEON/Dot", define: "KERNELS_ARM", clang: ["-march=armv8-a+dotprod"]),
+            vectorSet(
+                "KernelsNEONMatrix", "NEON/Matrix", define: "KERNELS_ARM", clang: ["-march=armv8-a+dotprod+i8mm"]),
         ]
     default: []
     }

@@ -5,7 +5,8 @@ import TinySparse
 import XCTest
 
 /// Builds the runtime for 64-bit ARM and runs it under qemu: kernels and tiny models against the independent
-/// reference, on processors without and with the dot product, and all commands against this machine's.
+/// reference, on processors without and with the dot product, and with matrix products, and all commands against this
+/// machine's.
 final class Aarch64Tests: XCTestCase {
     override func setUpWithError() throws { try TestTier.needFull() }
 

@@ -15,7 +15,7 @@ final class KernelObjectTests: XCTestCase {
         var looked = 0
         for module in [
             "KernelsScalar", "KernelsSSE41", "KernelsAVX2", "KernelsAVXVNNI", "KernelsAVX512", "KernelsNEON",
-            "KernelsNEONDot",
+            "KernelsNEONDot", "KernelsNEONMatrix",
         ] {
             let folder = products.appendingPathComponent(module + ".build")
             let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []

@@ -58,5 +58,8 @@ private func getauxval(_ type: UInt) -> UInt
 enum CPU {
     /// `sdot` (AT_HWCAP, HWCAP_ASIMDDP).
     static var hasDotProduct: Bool { getauxval(16) & (1 << 20) != 0 }
+
+    /// `smmla` (AT_HWCAP2, HWCAP2_I8MM).
+    static var hasMatrixProducts: Bool { getauxval(26) & (1 << 13) != 0 }
 }
 #endif

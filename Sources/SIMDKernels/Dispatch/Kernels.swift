@@ -12,6 +12,7 @@ import KernelsSSE41
 #elseif arch(arm64) && !TINYSPARSE_PORTABLE
 import KernelsNEON
 import KernelsNEONDot
+import KernelsNEONMatrix
 #endif
 
 /// Why the kernels could not be chosen.
@@ -29,7 +30,7 @@ package enum KernelError: Error, CustomStringConvertible {
 /// The kernel sets, and the one place where one is picked.
 package enum Kernels {
     /// The names of all sets, whatever this build has and this CPU can run.
-    package static let names = ["avx512", "avxvnni", "avx2", "sse41", "neondot", "neon", "scalar"]
+    package static let names = ["avx512", "avxvnni", "avx2", "sse41", "i8mm", "neondot", "neon", "scalar"]
 
     /// Every set that this build has and this CPU can run, the fastest first.
     package static let available: [KernelTable] = {
@@ -40,7 +41,11 @@ package enum Kernels {
         if CPU.hasAVX2 { sets.append(KernelsAVX2.kernels()) }
         if CPU.hasSSE41 { sets.append(KernelsSSE41.kernels()) }
         #elseif arch(arm64) && !TINYSPARSE_PORTABLE
-        if CPU.hasDotProduct { sets.append(KernelsNEONDot.kernels()) }
+        if CPU.hasDotProduct {
+            let dot = KernelsNEONDot.kernels()
+            if CPU.hasMatrixProducts { sets.append(KernelsNEONMatrix.kernels(over: dot)) }
+            sets.append(dot)
+        }
         sets.append(KernelsNEON.kernels())
         #endif
         sets.append(KernelsScalar.kernels())

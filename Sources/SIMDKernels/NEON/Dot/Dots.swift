@@ -4,6 +4,7 @@
 // Products with `sdot` (Cortex-A55, A76, Neoverse-N1 and later): the primitives in which
 // the two NEON sets differ.
 
+import KernelTable
 import _Builtin_intrinsics.arm.neon
 
 let setName = "neondot"
@@ -13,6 +14,69 @@ let setName = "neondot"
 func accumulate(_ sums: int32x4_t, _ weights: int8x16_t, _ x: int8x16_t) -> int32x4_t {
     vdotq_s32(sums, weights, x)
 }
+
+/// Eight rows' sums, without the rows' scales: their activations are loaded once, and the sums of a group meet in two
+/// registers, one lane per row. `eachFour` is called before a group of four rows is read, with the number of the first and
+/// the offset of the group.
+///
+/// The integer sums run on over the groups, modulo 2^32, and a group's is what it has added: that takes an instruction for
+/// four rows, where to begin anew takes one for each.
+@inline(__always)
+func eightDots(
+    _ rows: UnsafePointer<UnsafeRawPointer>, _ x: QuantizedRows, eachFour: (Int, Int) -> Void
+) -> Eight {
+    let r0 = rows[0], r1 = rows[1], r2 = rows[2], r3 = rows[3], r4 = rows[4], r5 = rows[5], r6 = rows[6], r7 = rows[7]
+    var s0 = int32x4_t.zero, s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0
+    var lastLow = s0, lastHigh = s0
+    var totals: Eight = (.zero, .zero)
+    for g in 0..<x.groups {
+        let at = g &* groupSize
+        eachFour(0, at)
+        eachFour(4, at)
+        let xs = loadQuads(UnsafeRawPointer(x.values) + at)
+        @inline(__always) func add(_ s: inout int32x4_t, _ row: UnsafeRawPointer) {
+            let r = loadQuads(row + at)
+            s = accumulate(accumulate(accumulate(accumulate(s, r.0, xs.0), r.1, xs.1), r.2, xs.2), r.3, xs.3)
+        }
+        add(&s0, r0)
+        add(&s1, r1)
+        add(&s2, r2)
+        add(&s3, r3)
+        add(&s4, r4)
+        add(&s5, r5)
+        add(&s6, r6)
+        add(&s7, r7)
+        let low = vpaddq_s32(vpaddq_s32(s0, s1), vpaddq_s32(s2, s3))
+        let high = vpaddq_s32(vpaddq_s32(s4, s5), vpaddq_s32(s6, s7))
+        let scale = x.scales[g]
+        totals.0 = vaddq_f32(totals.0, vmulq_n_f32(vcvtq_f32_s32(vsubq_s32(low, lastLow)), scale))
+        totals.1 = vaddq_f32(totals.1, vmulq_n_f32(vcvtq_f32_s32(vsubq_s32(high, lastHigh)), scale))
+        lastLow = low
+        lastHigh = high
+    }
+    return totals
+}
+
+/// Four activations of four neurons, and what they add to sixteen columns, given those of their rows.
+typealias FourInputs = int8x16_t
+
+@inline(__always)
+func fourInputs(_ p: UnsafeRawPointer) -> FourInputs {
+    unsafeBitCast(vdupq_n_s32(p.loadUnaligned(as: Int32.self)), to: int8x16_t.self)
+}
+
+@inline(__always)
+func addNeurons(_ s: inout Columns, _ rows: Quads, _ x: FourInputs) {
+    let v = interleave(rows)
+    s.0 = accumulate(s.0, v.0, x)
+    s.1 = accumulate(s.1, v.1, x)
+    s.2 = accumulate(s.2, v.2, x)
+    s.3 = accumulate(s.3, v.3, x)
+}
+
+/// The k-th four of sixteen activations for every output, arranged like the weights that they meet.
+@inline(__always)
+func spread(_ x: int32x4_t, _ k: Int) -> int8x16_t { four(x, k) }
 
 /// The bytes of four outputs, four inputs each, are already where `sdot` wants them.
 @inline(__always)

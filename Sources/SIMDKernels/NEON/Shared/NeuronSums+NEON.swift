@@ -4,56 +4,131 @@
 import KernelTable
 import _Builtin_intrinsics.arm.neon
 
-/// The exact sums of one group of neurons over `width` columns: `sums[t * width + c]`, four bytes each. Eight neurons' rows
-/// are interleaved byte by byte in registers, four and four, so that a product step adds the products of four neurons to
-/// four columns; the sums lie in memory, in the order of the columns, and travel once for eight neurons.
+/// The exact sums of one group of neurons over `width` columns: `sums[t * width + c]`, four bytes each, in the order of the
+/// columns.
 @inline(__always)
 func groupProducts(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
     _ x: QuantizedRows, _ tokens: Int, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
-    let shouldPrefetch = w.shouldPrefetch(neurons)
-    let end = Swift.min((g &+ 1) &* groupSize, neuronCount)
+    let start = g &* groupSize, end = Swift.min(start &+ groupSize, neuronCount)
+    var i = start
+    if tokens == 1 {
+        withUnsafeTemporaryAllocation(of: UnsafeRawPointer.self, capacity: 2 &* mostNeurons) { places in
+            let rows = places.baseAddress!
+            let most = neuronsPerPass(w.stride)
+            while i < end {
+                let count = Swift.min(most, end &- i)
+                let step = locate(w, neurons, neuronCount, width, i, most, rows)
+                addRows(rows, count, step, width, UnsafeRawPointer(x.values + i), sums, isFirst: i == start)
+                i &+= most
+            }
+        }
+        return
+    }
     for b in 0..<tokens &* width / 4 { (sums + b &* 16).storeBytes(of: .zero, as: int32x4_t.self) }
-    var i = g &* groupSize
     while i < end {
-        let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: 8, bytes: width)
-        let stepAhead = ahead == nil ? 1 : 8
-        @inline(__always) func next(_ k: Int) -> UnsafeRawPointer {
-            w.lineAhead(ahead, neurons, 0, neuronCount, i &+ prefetchDistance, k)
-        }
         // Neurons past the end, which are repeats, have an activation of zero.
-        let (r0, r1, r2, r3) = w.fourRows(neurons, 0, neuronCount, i)
-        let (r4, r5, r6, r7) = w.fourRows(neurons, 0, neuronCount, i &+ 4)
-        let p0 = next(0), p1 = next(1), p2 = next(2), p3 = next(3)
-        let p4 = next(4), p5 = next(5), p6 = next(6), p7 = next(7)
-        let values = UnsafeRawPointer(x.values + i)
-        var at = 0
-        while at < width {
-            if shouldPrefetch, at & 63 == 0 {
-                prefetch(p0, p1, p2, p3, at &* stepAhead)
-                prefetch(p4, p5, p6, p7, at &* stepAhead)
-            }
-            let (a0, a1, a2, a3) = interleave(r0 + at, r1 + at, r2 + at, r3 + at)
-            let (b0, b1, b2, b3) = interleave(r4 + at, r5 + at, r6 + at, r7 + at)
-            for t in 0..<tokens {
-                let q = values + t &* x.groups &* groupSize
-                let q0 = spread(q.loadUnaligned(as: Int32.self))
-                let q1 = spread((q + 4).loadUnaligned(as: Int32.self))
-                let s = sums + 4 &* (t &* width &+ at)
-                add(s, a0, q0, b0, q1)
-                add(s + 16, a1, q0, b1, q1)
-                add(s + 32, a2, q0, b2, q1)
-                add(s + 48, a3, q0, b3, q1)
-            }
-            at &+= 16
-        }
+        let low = w.fourRows(neurons, 0, neuronCount, i), high = w.fourRows(neurons, 0, neuronCount, i &+ 4)
+        addEightRows(low, high, width, x, tokens, i, sums)
         i &+= 8
     }
 }
 
-/// Of scattered neurons, those from the one being added to the one whose row is prefetched.
-private let prefetchDistance = 16
+/// Neurons that are added to the columns before the next ones, and prefetched while those before them are: as many as
+/// leave half of the smallest level-1 cache to the sums. (The distance is in bytes: as a number of rows it would be far
+/// too much for long ones.)
+private let mostNeurons = 32
+
+@inline(__always)
+private func neuronsPerPass(_ stride: Int) -> Int {
+    var count = mostNeurons
+    while count > 4, count &* stride > 20 << 10 { count &>>= 1 }
+    return count
+}
+
+/// Writes where `count` neurons' rows are, from the i-th neuron's on, and behind them where to prefetch while the first
+/// columns of each are read; returns how much further to prefetch after 64 columns.
+@inline(__always)
+private func locate(
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int, _ i: Int, _ count: Int,
+    _ places: UnsafeMutablePointer<UnsafeRawPointer>
+) -> Int {
+    let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: count, bytes: width)
+    if neurons == nil, i &+ count <= neuronCount, var next = ahead {
+        var row = UnsafeRawPointer(w.weights + i &* w.stride)
+        for k in 0..<count {
+            places[k] = row
+            places[mostNeurons &+ k] = next
+            row += w.stride
+            next += 64
+        }
+        return count &* 64
+    }
+    for k in 0..<count {
+        // Neurons past the end, which are repeats, have an activation of zero.
+        places[k] = w.row(neurons, 0, neuronCount, i &+ k)
+        places[mostNeurons &+ k] = w.lineAhead(ahead, neurons, 0, neuronCount, i &+ count, k)
+    }
+    return ahead == nil ? 64 : count &* 64
+}
+
+/// Adds neurons' rows, times their activations, to the sums of one token, or begins these: 64 columns at a time, whose sums stay in registers
+/// while four rows after four are added.
+@inline(never)
+private func addRows(
+    _ rows: UnsafeMutablePointer<UnsafeRawPointer>, _ count: Int, _ step: Int, _ width: Int,
+    _ values: UnsafeRawPointer, _ sums: UnsafeMutableRawPointer, isFirst: Bool
+) {
+    var at = 0, ahead = 0
+    var place = sums.assumingMemoryBound(to: Columns.self)
+    while at < width {
+        var a: Columns = (.zero, .zero, .zero, .zero), b = a, c = a, d = a
+        if !isFirst { (a, b, c, d) = (place[0], place[1], place[2], place[3]) }
+        var k = 0
+        while k < count {
+            let r0 = rows[k] + at, r1 = rows[k &+ 1] + at, r2 = rows[k &+ 2] + at, r3 = rows[k &+ 3] + at
+            let next = rows + (mostNeurons &+ k)
+            prefetch(next[0], next[1], next[2], next[3], ahead)
+            let x = fourInputs(values + k)
+            addNeurons(&a, (load16(r0), load16(r1), load16(r2), load16(r3)), x)
+            addNeurons(&b, (load16(r0 + 16), load16(r1 + 16), load16(r2 + 16), load16(r3 + 16)), x)
+            addNeurons(&c, (load16(r0 + 32), load16(r1 + 32), load16(r2 + 32), load16(r3 + 32)), x)
+            addNeurons(&d, (load16(r0 + 48), load16(r1 + 48), load16(r2 + 48), load16(r3 + 48)), x)
+            k &+= 4
+        }
+        (place[0], place[1], place[2], place[3]) = (a, b, c, d)
+        place += 4
+        at &+= 64
+        ahead &+= step
+    }
+}
+
+private typealias FourRows = (UnsafeRawPointer, UnsafeRawPointer, UnsafeRawPointer, UnsafeRawPointer)
+
+/// Adds the rows of the i-th and the next seven neurons to several tokens' sums. They are interleaved byte by byte in
+/// registers once for all tokens, four and four, so that a product step adds the products of four neurons to four columns.
+@inline(never)
+private func addEightRows(
+    _ low: FourRows, _ high: FourRows, _ width: Int, _ x: QuantizedRows, _ tokens: Int, _ i: Int,
+    _ sums: UnsafeMutableRawPointer
+) {
+    var at = 0
+    while at < width {
+        let a = interleave((load16(low.0 + at), load16(low.1 + at), load16(low.2 + at), load16(low.3 + at)))
+        let b = interleave((load16(high.0 + at), load16(high.1 + at), load16(high.2 + at), load16(high.3 + at)))
+        for t in 0..<tokens {
+            let q = UnsafeRawPointer(x.values + (t &* x.groups &* groupSize &+ i))
+            let qa = spread(q.loadUnaligned(as: Int32.self)), qb = spread((q + 4).loadUnaligned(as: Int32.self))
+            let s = sums + 4 &* (t &* width &+ at)
+            add(s, a.0, qa, b.0, qb)
+            add(s + 16, a.1, qa, b.1, qb)
+            add(s + 32, a.2, qa, b.2, qb)
+            add(s + 48, a.3, qa, b.3, qb)
+        }
+        at &+= 16
+    }
+}
 
 @inline(__always)
 private func add(

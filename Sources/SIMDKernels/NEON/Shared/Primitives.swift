@@ -72,10 +72,20 @@ func storeIndices(_ first: Int32, _ scores: F16, _ least: Float, _ out: UnsafeMu
     return storeIndices(first, vaddvq_u32(eight.lowHalf | eight.highHalf), out)
 }
 
+/// Four registers of bytes: sixteen rows of four inputs each, or sixteen columns of four rows, or one row.
+typealias Quads = (int8x16_t, int8x16_t, int8x16_t, int8x16_t)
+/// The integer sums of sixteen columns.
+typealias Columns = (int32x4_t, int32x4_t, int32x4_t, int32x4_t)
+/// Eight rows' sums, four to a register.
+typealias Eight = (float32x4_t, float32x4_t)
+
 @inline(__always)
 func load16(_ p: UnsafeRawPointer) -> int8x16_t { p.loadUnaligned(as: int8x16_t.self) }
 
-/// Four activations for every output, arranged like the weights that they meet.
+@inline(__always)
+func loadQuads(_ p: UnsafeRawPointer) -> Quads { (load16(p), load16(p + 16), load16(p + 32), load16(p + 48)) }
+
+/// The same of four activations.
 @inline(__always)
 func spread(_ four: Int32) -> int8x16_t {
     arrange(unsafeBitCast(int32x4_t(repeating: four), to: int8x16_t.self))
@@ -84,10 +94,8 @@ func spread(_ four: Int32) -> int8x16_t {
 /// Sixteen outputs of four inputs each, from one row an input: the sums of `accumulate` then come in the
 /// order of the outputs.
 @inline(__always)
-func interleave(
-    _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ c: UnsafeRawPointer, _ d: UnsafeRawPointer
-) -> (int8x16_t, int8x16_t, int8x16_t, int8x16_t) {
-    let a = load16(a), b = load16(b), c = load16(c), d = load16(d)
+func interleave(_ rows: Quads) -> Quads {
+    let (a, b, c, d) = rows
     let abLow = vzip1q_s8(a, b), abHigh = vzip2q_s8(a, b)
     let cdLow = vzip1q_s8(c, d), cdHigh = vzip2q_s8(c, d)
     return (

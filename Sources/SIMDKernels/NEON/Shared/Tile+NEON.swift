@@ -39,7 +39,7 @@ func packColumns(
         @inline(__always) func row(_ k: Int) -> UnsafeRawPointer {
             UnsafeRawPointer(w.weights + Swift.min(quad &* 4 &+ k, last) &* w.stride + first)
         }
-        let (a, b, c, d) = interleave(row(0), row(1), row(2), row(3))
+        let (a, b, c, d) = interleave((load16(row(0)), load16(row(1)), load16(row(2)), load16(row(3))))
         let to = (tile + quad &* 64).assumingMemoryBound(to: int8x16_t.self)
         to[0] = a
         to[1] = b
@@ -76,10 +76,10 @@ func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
         var sums = Sums()
         for _ in 0..<4 {
             let q = quads(v)
-            sums.add(w, spread(q[0]))
-            sums.add(w + 4, spread(q[1]))
-            sums.add(w + 8, spread(q[2]))
-            sums.add(w + 12, spread(q[3]))
+            sums.add(w, spread(q, 0))
+            sums.add(w + 4, spread(q, 1))
+            sums.add(w + 8, spread(q, 2))
+            sums.add(w + 12, spread(q, 3))
             w += 16
             v += 16
         }
@@ -103,10 +103,10 @@ func fourTokens(
             let qa = quads(v), qb = quads(v + width)
             let qc = quads(v + 2 &* width), qd = quads(v + 3 &* width)
             @inline(__always) func step(_ w: UnsafePointer<int8x16_t>, _ k: Int) {
-                a.add(w, spread(qa[k]))
-                b.add(w, spread(qb[k]))
-                c.add(w, spread(qc[k]))
-                d.add(w, spread(qd[k]))
+                a.add(w, spread(qa, k))
+                b.add(w, spread(qb, k))
+                c.add(w, spread(qc, k))
+                d.add(w, spread(qd, k))
             }
             step(w, 0)
             step(w + 4, 1)

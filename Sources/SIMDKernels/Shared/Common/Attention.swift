@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Compiled once in every instruction set's target, like Elementwise.swift: attention of a tile of queries
-// over cached keys and values in half precision, or in bytes (docs/NUMERICS.md, 8).
+// over cached keys and values in half precision, or in bytes (docs/NUMERICS.md, 8). NEON has scores of its own.
 
 import KernelTable
 
@@ -43,6 +43,7 @@ func toBytes(_ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointe
     return largest / 127
 }
 
+#if !KERNELS_ARM
 func attentionScores(
     _ tile: QueryTile, _ keys: UnsafePointer<UInt16>, _ scale: Float, _ largest: UnsafeMutablePointer<Float>
 ) {
@@ -55,6 +56,7 @@ func byteScores(
 ) {
     scores(tile, Bytes(numbers: keys, scales: keyScales), scale, largest)
 }
+#endif
 
 func softmaxWeights(
     _ scores: UnsafeMutablePointer<Float>, _ first: Int, _ count: Int, _ largest: Float
@@ -167,6 +169,7 @@ private struct RowVectors<R: Rows> {
     }
 }
 
+#if !KERNELS_ARM
 @inline(__always)
 private func scores<Keys: Stored>(
     _ tile: QueryTile, _ keys: Keys, _ scale: Float, _ largest: UnsafeMutablePointer<Float>
@@ -274,6 +277,7 @@ private func most(_ best: F16, _ tile: QueryTile, _ i: Int) -> Float {
     for t in (tile.counts[0] & ~15)..<tile.counts[i] { most = scores[t] > most ? scores[t] : most }
     return most
 }
+#endif
 
 @inline(__always)
 private func sums<Values: Stored>(

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Compiled once in every instruction set's target: what the kernels for 4-bit weights have in common. Each set brings
-// `halfGroup`, what a half group of sixteen rows adds, and that for AVX-512 `addGroup`, too.
+// `halfGroup`, what a half group of sixteen rows adds, and that for AVX-512 `addGroup`, too; NEON brings `blockDots` and
+// `addGroup`.
 
 import KernelTable
 
@@ -103,7 +104,7 @@ private func blockDots(
     }
 }
 
-#if !KERNELS_AVX512
+#if !KERNELS_AVX512 && !KERNELS_ARM
 /// Adds a group of sixteen rows times some tokens to the tokens' sums.
 @inline(__always)
 func addGroup(
@@ -119,6 +120,7 @@ func addGroup(
 }
 #endif
 
+#if !KERNELS_ARM
 /// One block times one token.
 @inline(__always)
 func blockDots(_ block: UnsafeRawPointer, _ x: QuantizedRows, _ halves: UnsafePointer<Float>) -> F16 {
@@ -134,6 +136,7 @@ func blockDots(_ block: UnsafeRawPointer, _ x: QuantizedRows, _ halves: UnsafePo
     }
     return acc
 }
+#endif
 
 /// Stores those of the outputs from the i-th on that lie in the block; returns how many.
 @inline(never)

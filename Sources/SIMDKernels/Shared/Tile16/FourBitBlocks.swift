@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Compiled for sets whose tile of 4-bit weights is one block, one byte per weight (AVX2 and NEON). The per-ISA
+// Compiled for sets whose tile of 4-bit weights is one block, one byte per weight (AVX2 and SSE4.1). The per-ISA
 // primitives: sixteen rows' next four inputs as `Quads` (`loadQuads`, `storeQuads`, `lowNibbles`, `highNibbles`), four
 // activations to multiply them by (`spreadFour`), and the sums of a half group (`QuadProducts`: `noProducts`,
 // `addProducts`, `scaled`). Tuples and functions, since a struct that files share would bring weak symbols (Tests,

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Compiled for sets that read four rows at a time (AVX2, SSE4.1, NEON): their activations are loaded once, and the
-// four sums
-// of a group meet in one register, one lane per row. Each set defines `fourDots`, those sums as floats, of a
+// Compiled for sets that read four rows at a time (AVX2 and SSE4.1): their activations are loaded once, and the four
+// sums of a group meet in one register, one lane per row. Each set defines `fourDots`, those sums as floats, of a
 // group. (Its offset is not added to the pointers first: decoding with AVX2 was 3 % slower.)
 
 import KernelTable
 
-/// Of scattered rows, those from the one being read to the one being prefetched. (On ARM chosen like the other sets',
-/// not measured.)
+/// Of scattered rows, those from the one being read to the one being prefetched.
 private let prefetchDistance = 8
 
 func rowDots(

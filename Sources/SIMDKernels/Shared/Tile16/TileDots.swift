@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Compiled for sets with a tile of sixteen outputs, multiplied by four tokens at a time (AVX2 and NEON). Each set
+// Compiled for sets with a tile of sixteen outputs, multiplied by four tokens at a time (AVX2 and SSE4.1). Each set
 // defines `oneToken` and `fourTokens`, the sums of the sixteen outputs.
 
 import KernelTable

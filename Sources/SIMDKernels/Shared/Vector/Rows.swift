@@ -3,7 +3,6 @@
 // Compiled in every instruction set's target but the scalar one: rows by number or by list, prefetching, and
 // what the outputs of tiles have in common.
 
-import Builtin
 import KernelTable
 
 // (Functions, since a struct that several files share would bring weak symbols: Tests, KernelObjectTests.)
@@ -66,13 +65,6 @@ extension WeightRows {
         if list != nil { return row(list, first, count, i &+ k) }
         return UnsafeRawPointer(weights) + (first &+ i &+ k) &* stride
     }
-}
-
-/// Prefetches a cache line. Through Swift's `Builtin`, because Clang's `_mm_prefetch` is a macro and `_m_prefetch` only
-/// declared: the compiler silently drops calls to it.
-@inline(__always)
-func prefetch(_ p: UnsafeRawPointer) {
-    Builtin.int_prefetch_RawPointer(p._rawValue, Int32(0)._value, Int32(3)._value, Int32(1)._value)
 }
 
 /// Prefetches the same place of four rows. (AVX2 spells the four out: through this function its registers are

@@ -203,7 +203,7 @@ final class Attention {
             let h = shared * sharing + row % sharing, t = run.places.lowerBound + i
             let place = t * context.shape.dQuery + h * width
             if active?.contains(h, token: t) ?? true {
-                (queries + tile.rows * stride).update(from: query.pointer + place, count: width)
+                copy(query.pointer + place, to: queries + tile.rows * stride, count: width)
                 places[tile.rows] = place
                 tile.counts[tile.rows] = run.start + i + 1
                 tile.rows += 1
@@ -214,10 +214,16 @@ final class Attention {
             guard tile.rows == QueryTile.most || isLast && tile.rows > 0 else { continue }
             attend(tile, run.cache, layer, shared, window, scratch, outputs, kernels)
             for i in 0..<tile.rows {
-                (heads.pointer + places[i]).update(from: outputs + i * stride, count: width)
+                copy(outputs + i * stride, to: heads.pointer + places[i], count: width)
             }
             tile.rows = 0
         }
+    }
+
+    /// (Embedded Swift makes a call for each number of `update(from:count:)`.)
+    @inline(__always)
+    private func copy(_ x: UnsafePointer<Float>, to out: UnsafeMutablePointer<Float>, count: Int) {
+        UnsafeMutableRawPointer(out).copyMemory(from: x, byteCount: count * MemoryLayout<Float>.size)
     }
 
     /// One tile; `numbers` takes a number a row.

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if arch(arm64) && KERNELS_ARM
+// What the tiles of `smmla` share. It multiplies two tokens' eight inputs by those of two rows: a register of sums has a
+// token's two rows in each half. Tiles lie accordingly: for every eight inputs, eight registers of two rows each, 128 bytes.
+
+import KernelTable
+import _Builtin_intrinsics.arm.neon
+
+@inline(__always)
+func load16(_ p: UnsafeRawPointer) -> int8x16_t { p.loadUnaligned(as: int8x16_t.self) }
+
+/// Eight rows' sums for two tokens, in pairs of rows.
+typealias PairSums = (int32x4_t, int32x4_t, int32x4_t, int32x4_t)
+typealias PairTotals = (float32x4_t, float32x4_t, float32x4_t, float32x4_t)
+
+/// The first eight of sixteen inputs of two tokens, and the other eight.
+@inline(__always)
+func bothTokens(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer) -> (int8x16_t, int8x16_t) {
+    let a = unsafeBitCast(load16(a), to: int64x2_t.self), b = unsafeBitCast(load16(b), to: int64x2_t.self)
+    return (
+        unsafeBitCast(vzip1q_s64(a, b), to: int8x16_t.self), unsafeBitCast(vzip2q_s64(a, b), to: int8x16_t.self)
+    )
+}
+
+/// Two numbers, each for both rows of a pair.
+@inline(__always)
+func both(_ a: Float, _ b: Float) -> float32x4_t { vcombine_f32(vdup_n_f32(a), vdup_n_f32(b)) }
+
+/// The integer sums of `steps` times sixteen inputs: eight rows, whose weights begin at `w`, times four tokens.
+@inline(__always)
+func pairSums(
+    _ w: UnsafeRawPointer, _ steps: Int, _ va: UnsafeRawPointer, _ vb: UnsafeRawPointer, _ vc: UnsafeRawPointer,
+    _ vd: UnsafeRawPointer
+) -> (PairSums, PairSums) {
+    var ab: PairSums = (.zero, .zero, .zero, .zero), cd = ab
+    for k in 0..<steps {
+        let x = bothTokens(va + 16 &* k, vb + 16 &* k), y = bothTokens(vc + 16 &* k, vd + 16 &* k)
+        @inline(__always) func step(_ w: UnsafeRawPointer, _ x: int8x16_t, _ y: int8x16_t) {
+            let w0 = load16(w), w1 = load16(w + 16), w2 = load16(w + 32), w3 = load16(w + 48)
+            ab = (vmmlaq_s32(ab.0, x, w0), vmmlaq_s32(ab.1, x, w1), vmmlaq_s32(ab.2, x, w2), vmmlaq_s32(ab.3, x, w3))
+            cd = (vmmlaq_s32(cd.0, y, w0), vmmlaq_s32(cd.1, y, w1), vmmlaq_s32(cd.2, y, w2), vmmlaq_s32(cd.3, y, w3))
+        }
+        step(w + 256 &* k, x.0, y.0)
+        step(w + (256 &* k &+ 128), x.1, y.1)
+    }
+    return (ab, cd)
+}
+
+/// Stores eight rows' totals of two tokens, `count` of the rows wanted, times their scales if there are any, plus their biases.
+@inline(__always)
+func store(
+    _ t: PairTotals, _ scales: UnsafePointer<Float>?, _ bias: UnsafePointer<Float>?, _ count: Int,
+    _ first: UnsafeMutablePointer<Float>?, _ second: UnsafeMutablePointer<Float>?
+) {
+    @inline(__always) func halves(_ a: float32x4_t, _ b: float32x4_t) -> (float32x4_t, float32x4_t) {
+        let a = unsafeBitCast(a, to: int64x2_t.self), b = unsafeBitCast(b, to: int64x2_t.self)
+        return (
+            unsafeBitCast(vzip1q_s64(a, b), to: float32x4_t.self), unsafeBitCast(vzip2q_s64(a, b), to: float32x4_t.self)
+        )
+    }
+    let low = halves(t.0, t.1), high = halves(t.2, t.3)
+    store(low.0, high.0, scales, bias, count, first)
+    store(low.1, high.1, scales, bias, count, second)
+}
+
+@inline(__always)
+private func store(
+    _ low: float32x4_t, _ high: float32x4_t, _ scales: UnsafePointer<Float>?, _ bias: UnsafePointer<Float>?,
+    _ count: Int,
+    _ out: UnsafeMutablePointer<Float>?
+) {
+    guard let out else { return }
+    @inline(__always) func four(_ y: float32x4_t, _ i: Int) {
+        guard i < count else { return }
+        if i &+ 4 <= count {
+            var y = y
+            if let scales { y = vmulq_f32(y, UnsafeRawPointer(scales + i).loadUnaligned(as: float32x4_t.self)) }
+            if let bias { y = vaddq_f32(y, UnsafeRawPointer(bias + i).loadUnaligned(as: float32x4_t.self)) }
+            UnsafeMutableRawPointer(out + i).storeBytes(of: y, as: float32x4_t.self)
+        } else {
+            for k in 0..<count &- i {
+                let y = scales.map { y[k] * $0[i &+ k] } ?? y[k]
+                out[i &+ k] = bias.map { y + $0[i &+ k] } ?? y
+            }
+        }
+    }
+    four(low, 0)
+    four(high, 4)
+}
+
+/// Eight product steps of two times two times eight.
+let multiplyAddsPerTurn = 8 * 32
+
+func multiplyAdds(_ operands: UnsafeRawPointer, _ turns: Int) -> Int32 {
+    @inline(__always) func fixed(_ k: Int) -> int8x16_t { load16(operands + 16 &* k) }
+    let q0 = fixed(0), q1 = fixed(1), q2 = fixed(2), q3 = fixed(3)
+    let q4 = fixed(4), q5 = fixed(5), q6 = fixed(6), q7 = fixed(7)
+    var a0 = int32x4_t.zero, a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0
+    for turn in 0..<turns {
+        let w = load16(operands + 16 &* (turn & 63))
+        a0 = vmmlaq_s32(a0, w, q0)
+        a1 = vmmlaq_s32(a1, w, q1)
+        a2 = vmmlaq_s32(a2, w, q2)
+        a3 = vmmlaq_s32(a3, w, q3)
+        a4 = vmmlaq_s32(a4, w, q4)
+        a5 = vmmlaq_s32(a5, w, q5)
+        a6 = vmmlaq_s32(a6, w, q6)
+        a7 = vmmlaq_s32(a7, w, q7)
+    }
+    return ((a0 &+ a1) &+ (a2 &+ a3) &+ (a4 &+ a5) &+ (a6 &+ a7)).wrappedSum()
+}
+#endif

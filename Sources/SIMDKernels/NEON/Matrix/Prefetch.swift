@@ -1,0 +1,1 @@
+../../Shared/Vector/Prefetch.swift

@@ -1,0 +1,1 @@
+../../Shared/Tile16/TileDots.swift
