@@ -19,7 +19,8 @@ final class Aarch64Tests: XCTestCase {
         XCTAssertEqual(build.status, 0, build.errors)
         guard build.status == 0 else { return }
 
-        let check = try runProcess(script("check-aarch64"), [products.url.path, CommandLineTestCase.executable], limit: 1200)
+        let here = CommandLineTestCase.executable
+        let check = try runProcess(script("check-aarch64"), [products.url.path, here], limit: 1200)
         XCTAssertEqual(check.status, 0, check.output + check.errors)
         print(check.output)
 
