@@ -155,6 +155,70 @@ final class TokenizerTests: XCTestCase {
         }
     }
 
+    // MARK: - Known words
+
+    /// More words than are remembered at a time, some of them longer than any that is.
+    func testKnownWordsHaveTheIdsOfNewOnes() throws {
+        var random = SplitMix64(state: 2)
+        let letters = Array("abcdefghijklmnopqrstuvwxyz".utf8)
+        var words = (0..<TestTier.count(60_000)).map { _ in
+            let length = Int.random(in: 0..<50, using: &random) == 0 ? 200 : Int.random(in: 1...20, using: &random)
+            return [UInt8(ascii: " ")] + (0..<length).map { _ in letters.randomElement(using: &random)! }
+        }
+        words += words.shuffled(using: &random)
+        for name in ["smollm", "llama-bpe"] {
+            let tokenizer = try Tokenizer(fixtureSpec(name))
+            let alone = words.flatMap { tokenizer.encode($0, addSpecial: false) }
+            XCTAssertTrue(tokenizer.encode(Array(words.joined()), addSpecial: false) == alone, name)
+        }
+    }
+
+    /// Lines are cut where no rule can join, which changes nothing.
+    func testLinesMergeAsAWhole() throws {
+        var random = SplitMix64(state: 3)
+        let mark = "\u{2581}"
+        let symbols = ["a", "b", ">", "<", mark, "\u{201}"]
+        let bytes = (0..<256).map { "<0x" + String(format: "%02X", $0) + ">" }
+        for _ in 0..<40 {
+            var tokens = symbols
+            var rules: [String] = []
+            while rules.count < 12 {
+                let (left, right) = (tokens.randomElement(using: &random)!, tokens.randomElement(using: &random)!)
+                // Few rules join with a mark.
+                if right.hasPrefix(mark), Bool.random(using: &random) { continue }
+                guard !tokens.contains(left + right) else { continue }
+                tokens.append(left + right)
+                rules.append("\(left) \(right)")
+            }
+            tokens += bytes
+            rules.append("<0x63> \(mark)")
+            tokens.append("<0x63>\(mark)")
+            let tokenizer = try Tokenizer(
+                TokenizerSpec(
+                    model: "gemma4", pre: "gemma4", tokens: tokens.map { Array($0.utf8) },
+                    merges: rules.map { Array($0.utf8) }))
+            for _ in 0..<20 {
+                let line = (0..<40).map { _ in
+                    ["a", "b", ">", "<", "c", " ", " ", "\u{201}"].randomElement(using: &random)!
+                }
+                let parts = line.map { $0 == " " ? mark : $0 == "c" ? "<0x63>" : $0 }
+                XCTAssertEqual(
+                    tokenizer.encode(line.joined(), addSpecial: false),
+                    merged(parts, rules).compactMap { tokens.firstIndex(of: $0).map { Int32($0) } }, "\(rules) \(line)")
+            }
+        }
+    }
+
+    /// The definition of byte-pair encoding: the first rule that applies, at the first place.
+    private func merged(_ parts: [String], _ rules: [String]) -> [String] {
+        var parts = parts
+        while true {
+            let ranks = zip(parts, parts.dropFirst()).map { rules.firstIndex(of: "\($0) \($1)") ?? .max }
+            guard let best = ranks.min(), best < .max, let place = ranks.firstIndex(of: best) else { return parts }
+            parts[place] += parts.remove(at: place + 1)
+        }
+    }
+
     // MARK: - Malformed vocabularies
 
     func testMalformedVocabulariesAreErrors() throws {

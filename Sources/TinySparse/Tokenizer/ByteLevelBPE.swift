@@ -65,9 +65,10 @@ struct ByteLevelBPE: Sendable {
     private func encodeWords(of text: Bytes, into output: inout [Int32], scratch: inout PairMerges.Scratch) {
         rule.forEachWord(in: text) { range in
             let word = text.part(range)
-            scratch.cache.append(word, to: &output) {
-                encode(word: word, into: &$0, merger: &scratch.merger)
-            }
+            if scratch.cache.append(word, to: &output) { return }
+            let start = output.count
+            encode(word: word, into: &output, merger: &scratch.merger)
+            scratch.cache.insert(word, output[start...])
         }
     }
 

@@ -35,13 +35,6 @@ struct ByteStringTable: Sendable {
     }
 
     var count: Int { ends.count }
-    var byteCount: Int { pool.count }
-
-    mutating func removeAll() {
-        pool.removeAll(keepingCapacity: true)
-        ends.removeAll(keepingCapacity: true)
-        for i in slots.indices { slots[i] = Slot() }
-    }
 
     /// The number of a string; nil if it is not in the table.
     func find(_ string: Bytes) -> Int? {

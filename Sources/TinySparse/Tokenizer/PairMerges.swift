@@ -4,26 +4,16 @@
 ///
 /// Source: Sennrich et al. 2016 (arXiv:1508.07909). A word of n symbols takes O(n log n).
 struct PairMerges: Sendable {
-    fileprivate struct Pair: Hashable {
-        var left: Int32
-        var right: Int32
-    }
-
-    private struct Merge {
-        var rank: Int32
-        var symbol: Int32
-    }
-
     /// What two neighboring symbols merge into, and how early.
-    private var rules: [Pair: Merge] = [:]
+    private var rules: PairTable
 
-    init(capacity: Int) { rules.reserveCapacity(capacity) }
+    init(capacity: Int) { rules = PairTable(capacity: capacity) }
 
-    func contains(_ left: Int32, _ right: Int32) -> Bool { rules[Pair(left: left, right: right)] != nil }
+    func contains(_ left: Int32, _ right: Int32) -> Bool { rules.find(left, right) != nil }
 
     /// Sets the rule of a pair. Lower ranks merge earlier.
     mutating func set(_ left: Int32, _ right: Int32, rank: Int32, symbol: Int32) {
-        rules[Pair(left: left, right: right)] = Merge(rank: rank, symbol: symbol)
+        rules.set(left, right, PairTable.Merge(rank: rank, symbol: symbol))
     }
 
     /// The two texts of a rule "left right", which is cut at its first space but for one at its start.
@@ -45,73 +35,75 @@ struct PairMerges: Sendable {
 
     /// Merges the symbols of a word as far as the rules allow.
     func apply(to word: inout Word) {
-        guard word.symbols.count > 1 else { return }
-        for left in 0..<(word.symbols.count - 1) { propose(left, left + 1, &word) }
-        while let best = word.heap.pop() {
-            let left = Int(best.left)
-            let right = Int(best.right)
+        for left in word.nodes.indices { propose(left, &word) }
+        while let candidate = word.heap.pop() {
+            let left = Int(candidate & 0xFFFF_FFFF)
             // A candidate is stale once either side has been merged otherwise.
-            guard word.symbols[left] == best.pair.left, word.symbols[right] == best.pair.right else { continue }
-            word.merge(left, right, into: best.symbol)
-            if word.previous[left] >= 0 { propose(Int(word.previous[left]), left, &word) }
-            if word.next[left] >= 0 { propose(left, Int(word.next[left]), &word) }
+            guard word.nodes[left].rank == Int32(candidate >> 32) else { continue }
+            word.merge(left)
+            propose(left, &word)
+            if word.nodes[left].previous >= 0 { propose(Int(word.nodes[left].previous), &word) }
         }
     }
 
+    /// Notes the merge of a symbol with the next one, if there is a rule.
     @inline(__always)
-    private func propose(_ left: Int, _ right: Int, _ word: inout Word) {
-        let pair = Pair(left: word.symbols[left], right: word.symbols[right])
-        guard let merge = rules[pair] else { return }
-        word.heap.push(
-            Candidate(rank: merge.rank, left: Int32(left), right: Int32(right), pair: pair, symbol: merge.symbol))
-    }
-
-    fileprivate struct Candidate: Comparable {
-        var rank: Int32
-        var left: Int32
-        var right: Int32
-        var pair: Pair
-        var symbol: Int32
-
-        static func < (a: Candidate, b: Candidate) -> Bool {
-            a.rank != b.rank ? a.rank < b.rank : a.left < b.left
+    private func propose(_ left: Int, _ word: inout Word) {
+        let right = Int(word.nodes[left].next)
+        guard right >= 0, let rule = rules.find(word.nodes[left].symbol, word.nodes[right].symbol) else {
+            word.nodes[left].rank = Word.noRank
+            return
         }
+        word.nodes[left].rank = rule.rank
+        word.nodes[left].merged = rule.symbol
+        word.heap.push(UInt64(rule.rank) << 32 | UInt64(left))
     }
 
-    /// A word in the making: a doubly linked list of symbols in arrays. A symbol merged into its left neighbor is -1.
+    /// A word in the making: a doubly linked list of symbols in an array.
     struct Word {
-        fileprivate var symbols: [Int32] = []
-        fileprivate var previous: [Int32] = []
-        fileprivate var next: [Int32] = []
-        fileprivate var heap = MinHeap<Candidate>()
+        fileprivate static let noRank = Int32(-1)
+
+        fileprivate struct Node {
+            var symbol: Int32
+            /// The neighbors; -1 at the ends.
+            var previous: Int32
+            var next: Int32 = -1
+            /// The rule that merges the symbol with the next one, and what comes of it. A symbol that has been merged
+            /// into its left neighbor has no rule.
+            var rank = noRank
+            var merged: Int32 = -1
+        }
+
+        fileprivate var nodes: [Node] = []
+        /// Ranks of possible merges in the upper half, and left sides in the lower.
+        fileprivate var heap = MinHeap<UInt64>()
 
         /// Empties the word, keeping its memory.
-        mutating func removeAll() {
-            symbols.removeAll(keepingCapacity: true)
-            previous.removeAll(keepingCapacity: true)
-            next.removeAll(keepingCapacity: true)
-        }
+        mutating func removeAll() { nodes.removeAll(keepingCapacity: true) }
 
         mutating func append(_ symbol: Int32) {
-            if let last = next.indices.last { next[last] = Int32(symbols.count) }
-            previous.append(Int32(symbols.count) - 1)
-            symbols.append(symbol)
-            next.append(-1)
+            let last = nodes.count - 1
+            if last >= 0 { nodes[last].next = Int32(last + 1) }
+            nodes.append(Node(symbol: symbol, previous: Int32(last)))
         }
 
-        fileprivate mutating func merge(_ left: Int, _ right: Int, into symbol: Int32) {
-            symbols[left] = symbol
-            symbols[right] = -1
-            next[left] = next[right]
-            if next[right] >= 0 { previous[Int(next[right])] = Int32(left) }
+        /// Merges a symbol with the next one.
+        @inline(__always)
+        fileprivate mutating func merge(_ left: Int) {
+            let right = Int(nodes[left].next)
+            let next = nodes[right].next
+            nodes[right].rank = Self.noRank
+            nodes[left].symbol = nodes[left].merged
+            nodes[left].next = next
+            if next >= 0 { nodes[Int(next)].previous = Int32(left) }
         }
 
         /// Calls `body` with each symbol in order.
         func forEachSymbol(_ body: (Int32) -> Void) {
-            var node = symbols.isEmpty ? -1 : 0
+            var node = nodes.isEmpty ? -1 : 0
             while node >= 0 {
-                body(symbols[node])
-                node = Int(next[node])
+                body(nodes[node].symbol)
+                node = Int(nodes[node].next)
             }
         }
     }

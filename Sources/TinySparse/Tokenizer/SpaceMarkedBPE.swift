@@ -21,7 +21,7 @@ struct SpaceMarkedBPE: Sendable {
     func encode(_ text: Bytes, into output: inout [Int32], scratch: inout PairMerges.Scratch) {
         let repaired = UTF8Repair.repaired(text, shortening: true) ?? Array(text)
         let marked = repaired.withUnsafeBufferPointer {
-            $0.replacing([UInt8(ascii: " ")], by: SentencePieceBPE.spaceMark)
+            SentencePieceBPE.marked($0, prefix: [])
         }
         marked.withUnsafeBufferPointer { text in
             var start = 0

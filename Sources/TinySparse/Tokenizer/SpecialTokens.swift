@@ -39,7 +39,7 @@ struct SpecialTokens: Sendable {
     func fragments(of text: Bytes, trusted: [Range<Int>]) -> [Fragment] {
         guard !text.isEmpty else { return [] }
         var matches: [Match] = []
-        if !matcher.isEmpty {
+        if !(matcher.isEmpty || trusted.isEmpty && userDefined.isEmpty) {
             var range = 0
             for position in 0..<text.count {
                 while range < trusted.count, trusted[range].upperBound <= position { range += 1 }

@@ -32,7 +32,8 @@ enum UTF8Repair {
         var position = 0
         while position < text.count {
             if text[position] < 0x80 {
-                position += 1
+                let isASCII = position + 8 <= text.count && text.eightBytes(from: position) & 0x8080_8080_8080_8080 == 0
+                position += isASCII ? 8 : 1
                 continue
             }
             let (code, length) = character(text, position)

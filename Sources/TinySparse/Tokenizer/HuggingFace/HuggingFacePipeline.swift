@@ -164,7 +164,11 @@ struct HuggingFacePipeline: Sendable {
                     switch model {
                     case .bpe(let model): model.encode(word, into: &ids, scratch: &scratch)
                     case .unigram(let model):
-                        scratch.cache.append(word, to: &ids) { model.encode(word, into: &$0) }
+                        if !scratch.cache.append(word, to: &ids) {
+                            let first = ids.count
+                            model.encode(word, into: &ids)
+                            scratch.cache.insert(word, ids[first...])
+                        }
                     }
                     start = end
                 }

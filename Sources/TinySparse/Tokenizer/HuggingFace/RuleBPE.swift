@@ -26,6 +26,9 @@ struct RuleBPE: Sendable {
     private let options: Options
     /// The token of each byte; empty if one is missing or none is wanted.
     private var byteTokens: [Int32] = []
+    /// The last bytes of what rules join with a space mark. After any other byte a word is cut at a space mark, so that
+    /// lines without words are cached in parts. Nil if marks are no tokens, or words can be tokens whatever the rules.
+    private var joinsMark: [Bool]?
 
     /// - Parameters:
     ///   - vocabulary: the texts of all tokens, numbered by id.
@@ -40,17 +43,37 @@ struct RuleBPE: Sendable {
         self.special = special
         self.options = options
         merges = PairMerges(capacity: rules.count)
+        var beforeMarks: [[UInt8]] = []
         for (rank, rule) in rules.enumerated() {
             let sides = try PairMerges.sides(of: rule, rank: rank)
             let (left, right) = (Array(sides.left), Array(sides.right))
+            if right.starts(with: SentencePieceBPE.spaceMark) { beforeMarks.append(left) }
             // Of two rules for a pair the later counts.
             merges.set(
                 try token(left, rank), try token(right, rank), rank: Int32(rank),
                 symbol: try token(left + right, rank))
         }
-        guard options.fallsBackToBytes else { return }
-        let hex = Array("0123456789ABCDEF".utf8)
-        byteTokens = (0..<256).map { find(Array("<0x".utf8) + [hex[$0 >> 4], hex[$0 & 15], UInt8(ascii: ">")]) ?? -1 }
+        if options.fallsBackToBytes {
+            let hex = Array("0123456789ABCDEF".utf8)
+            byteTokens = (0..<256).map {
+                find(Array("<0x".utf8) + [hex[$0 >> 4], hex[$0 & 15], UInt8(ascii: ">")]) ?? -1
+            }
+        }
+        joinsMark = marksJoined(with: beforeMarks)
+    }
+
+    /// - Parameter lefts: the left sides of the rules whose right side begins with a space mark.
+    private func marksJoined(with lefts: [[UInt8]]) -> [Bool]? {
+        guard !options.ignoresMerges, find(SentencePieceBPE.spaceMark) != nil else { return nil }
+        let unknown = options.unknown.map { Array(vocabulary.string(Int($0))) }
+        var joined = Array(repeating: false, count: 256)
+        for left in lefts {
+            joined[Int(left[left.count - 1])] = true
+            // The unknown token and byte tokens stand for something else than their texts.
+            if let unknown, left.suffix(unknown.count).elementsEqual(unknown) { return nil }
+            if let id = find(Array(left.suffix(6))), let byte = byteTokens.firstIndex(of: id) { joined[byte] = true }
+        }
+        return joined
     }
 
     private func token(_ text: [UInt8], _ rule: Int) throws(TokenizerError) -> Int32 {
@@ -72,7 +95,26 @@ struct RuleBPE: Sendable {
 
     /// Appends the ids of a word that has passed `UTF8Repair`.
     func encode(_ word: Bytes, into output: inout [Int32], scratch: inout PairMerges.Scratch) {
-        scratch.cache.append(word, to: &output) { encode(word: word, into: &$0, merger: &scratch.merger) }
+        var start = 0
+        while start < word.count {
+            let part = word.part(start..<partEnd(word, start))
+            start += part.count
+            if scratch.cache.append(part, to: &output) { continue }
+            let first = output.count
+            encode(word: part, into: &output, merger: &scratch.merger)
+            scratch.cache.insert(part, output[first...])
+        }
+    }
+
+    /// Where the first space mark after `start` is that no rule joins with what is before it; else the word's end.
+    private func partEnd(_ word: Bytes, _ start: Int) -> Int {
+        guard let joinsMark else { return word.count }
+        var position = start + 1
+        while position < word.count {
+            if SentencePieceBPE.isMark(word, position), !joinsMark[Int(word[position - 1])] { return position }
+            position += 1
+        }
+        return word.count
     }
 
     private func encode(word: Bytes, into output: inout [Int32], merger: inout PairMerges.Word) {

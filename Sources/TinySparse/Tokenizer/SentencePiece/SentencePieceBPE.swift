@@ -59,7 +59,7 @@ struct SentencePieceBPE: Sendable {
     }
 
     @inline(__always)
-    private static func isMark(_ text: Bytes, _ position: Int) -> Bool {
+    static func isMark(_ text: Bytes, _ position: Int) -> Bool {
         position + 3 <= text.count && text[position] == 0xE2 && text[position + 1] == 0x96
             && text[position + 2] == 0x81
     }
@@ -68,12 +68,19 @@ struct SentencePieceBPE: Sendable {
     func encode(
         _ text: Bytes, spacePrefix: Bool, into output: inout [Int32], scratch: inout Scratch
     ) {
-        var marked: [UInt8] = spacePrefix ? Self.spaceMark : []
-        marked.reserveCapacity(text.count + text.count / 2)
-        for byte in text {
-            if byte == UInt8(ascii: " ") { marked += Self.spaceMark } else { marked.append(byte) }
+        Self.marked(text, prefix: spacePrefix ? Self.spaceMark : []).withUnsafeBufferPointer {
+            encode(marked: $0, into: &output, scratch: &scratch)
         }
-        marked.withUnsafeBufferPointer { encode(marked: $0, into: &output, scratch: &scratch) }
+    }
+
+    /// The prefix, and a text with its spaces marked.
+    static func marked(_ text: Bytes, prefix: [UInt8]) -> [UInt8] {
+        var marked = prefix
+        marked.reserveCapacity(prefix.count + text.count + text.count / 2)
+        for byte in text {
+            if byte == UInt8(ascii: " ") { marked += spaceMark } else { marked.append(byte) }
+        }
+        return marked
     }
 
     /// Appends the ids of a text whose spaces are marked.
@@ -82,10 +89,11 @@ struct SentencePieceBPE: Sendable {
         while start < marked.count {
             let end = wordsAreIndependent ? wordEnd(marked, start) : marked.count
             let word = marked.part(start..<end)
-            scratch.cache.append(word, to: &output) {
-                encode(word: word, into: &$0, merger: &scratch.merger)
-            }
             start = end
+            if scratch.cache.append(word, to: &output) { continue }
+            let first = output.count
+            encode(word: word, into: &output, merger: &scratch.merger)
+            scratch.cache.insert(word, output[first...])
         }
     }
 
