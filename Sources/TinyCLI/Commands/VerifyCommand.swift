@@ -20,7 +20,9 @@ extension Command {
             .model,
             Option("reference", value: "FILE", "compare with this file"),
             Option("record", value: "FILE", "write the reference outputs to a file"),
-            Option("kernels", "k", value: "NAME", "all, or one of \(Kernels.names.joined(separator: ", ")) (default: all)"),
+            Option(
+                "kernels", "k", value: "NAME",
+                "all, or one of " + Kernels.names.joined(separator: ", ") + " (default: all)"),
             Option("threads", "t", value: "LIST", "numbers of worker threads, as in 1,2,3 (default: 1 and all cores)"),
             Option("blocks", value: "LIST", "sizes of prefill blocks (default: 1,7,128)"),
             Option("prompt", "p", value: "TEXT", "use this prompt; can be repeated (default: four short texts)"),
