@@ -68,7 +68,7 @@ struct InspectionReport {
     func text(tensors: Bool, metadata: Bool) -> String {
         var rows: [(String, String)] = [
             ("file", escaped(path)),
-            ("format", isNative ? "TinySparse native (\(contents.format))" : contents.format),
+            ("format", (isNative ? "TinySparse native (" : "") + contents.format + (isNative ? ")" : "")),
             ("size", readable(bytes: contents.fileSize)),
             (
                 "tensors",
