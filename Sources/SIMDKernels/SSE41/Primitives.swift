@@ -8,6 +8,7 @@ import _Builtin_intrinsics.intel
 let setName = "sse41"
 
 typealias Bytes16 = __m128i
+typealias Register = __m128i
 
 /// Bytes from the rows being read to what is prefetched after them, at least. (Chosen like that of AVX2, not measured.)
 let leastPrefetchBytes = 2048
@@ -85,6 +86,16 @@ func storeIndices(_ first: Int32, _ scores: F16, _ least: Float, _ out: UnsafeMu
     let low = mask(scores.lowHalf.lowHalf) | mask(scores.lowHalf.highHalf) &<< 4
     let high = mask(scores.highHalf.lowHalf) | mask(scores.highHalf.highHalf) &<< 4
     return storeIndices(first, low | high &<< 8, out)
+}
+
+/// The sum of the 32-bit lanes.
+@inline(__always)
+func total(_ v: __m128i) -> Int32 { unsafeBitCast(v, to: SIMD4<Int32>.self).wrappedSum() }
+
+/// A step of the probe of the multiplier's limit.
+@inline(__always)
+func multiplyAdd(_ sums: __m128i, _ w: Bytes16, _ x: Bytes16) -> __m128i {
+    _mm_add_epi32(sums, _mm_madd_epi16(_mm_maddubs_epi16(w, x), _mm_set1_epi16(1)))
 }
 
 @inline(__always)

@@ -51,7 +51,7 @@ func addNibbles(_ sums: __m256i, _ w: Bytes32, _ x: Bytes32) -> __m256i {
 @inline(__always)
 func totals(_ sums: __m256i) -> __m256i { _mm256_madd_epi16(sums, _mm256_set1_epi16(1)) }
 
-/// A step of the probe of the multiplier's limit. (Without what gives the unsigned operand its sign.)
+/// A step of the probe of the multiplier's limit.
 @inline(__always)
 func multiplyAdd(_ sums: __m256i, _ w: Bytes32, _ x: Bytes32) -> __m256i {
     _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1)))

@@ -7,6 +7,7 @@
 import _Builtin_intrinsics.intel
 
 typealias Bytes32 = __m256i
+typealias Register = __m256i
 
 /// Bytes from the rows being read to what is prefetched after them, at least. (Zen 3, widths 576 to 3,584: the next four
 /// rows are far enough; twice as far is 10 % slower.)
@@ -63,6 +64,10 @@ func storeIndices(_ first: Int32, _ scores: F16, _ least: Float, _ out: UnsafeMu
     }
     return storeIndices(first, mask(hits.lowHalf) | mask(hits.highHalf) &<< 8, out)
 }
+
+/// The sum of the 32-bit lanes.
+@inline(__always)
+func total(_ v: __m256i) -> Int32 { unsafeBitCast(v, to: SIMD8<Int32>.self).wrappedSum() }
 
 @inline(__always)
 func load32(_ p: UnsafeRawPointer) -> Bytes32 { p.loadUnaligned(as: Bytes32.self) }

@@ -74,11 +74,6 @@ func packColumns(
     }
 }
 
-@inline(__always)
-private func broadcast(_ p: UnsafeRawPointer) -> __m256i {
-    _mm256_set1_epi32(p.loadUnaligned(as: Int32.self))
-}
-
 /// Where the sums of a token's group begin.
 @inline(__always)
 private func start(_ x: QuantizedRows, _ t: Int, _ g: Int) -> __m256i {
@@ -98,7 +93,7 @@ func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
     for g in 0..<x.groups {
         var low = start(x, t, g), high = low
         for _ in 0..<16 {
-            let q = broadcast(v)
+            let q = spreadFour(v)
             low = accumulate(low, unpacked(load32(w)), q)
             high = accumulate(high, unpacked(load32(w + 32)), q)
             w += 64
@@ -126,12 +121,12 @@ func fourTokens(
         var d0 = start(x, t &+ 3, g), d1 = d0
         for _ in 0..<16 {
             let w0 = unpacked(load32(w)), w1 = unpacked(load32(w + 32))
-            let qa = broadcast(v), qb = broadcast(v + width)
+            let qa = spreadFour(v), qb = spreadFour(v + width)
             a0 = accumulate(a0, w0, qa)
             a1 = accumulate(a1, w1, qa)
             b0 = accumulate(b0, w0, qb)
             b1 = accumulate(b1, w1, qb)
-            let qc = broadcast(v + 2 &* width), qd = broadcast(v + 3 &* width)
+            let qc = spreadFour(v + 2 &* width), qd = spreadFour(v + 3 &* width)
             c0 = accumulate(c0, w0, qc)
             c1 = accumulate(c1, w1, qc)
             d0 = accumulate(d0, w0, qd)

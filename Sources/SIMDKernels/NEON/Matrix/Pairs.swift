@@ -10,6 +10,13 @@ import _Builtin_intrinsics.arm.neon
 @inline(__always)
 func load16(_ p: UnsafeRawPointer) -> int8x16_t { p.loadUnaligned(as: int8x16_t.self) }
 
+/// Products of a step.
+let productsPerStep = 32
+
+/// Adds the products of two tokens' eight inputs and those of two rows.
+@inline(__always)
+func accumulate(_ sums: int32x4_t, _ x: int8x16_t, _ rows: int8x16_t) -> int32x4_t { vmmlaq_s32(sums, x, rows) }
+
 /// Eight rows' sums for two tokens, in pairs of rows.
 typealias PairSums = (int32x4_t, int32x4_t, int32x4_t, int32x4_t)
 typealias PairTotals = (float32x4_t, float32x4_t, float32x4_t, float32x4_t)
@@ -38,8 +45,8 @@ func pairSums(
         let x = bothTokens(va + 16 &* k, vb + 16 &* k), y = bothTokens(vc + 16 &* k, vd + 16 &* k)
         @inline(__always) func step(_ w: UnsafeRawPointer, _ x: int8x16_t, _ y: int8x16_t) {
             let w0 = load16(w), w1 = load16(w + 16), w2 = load16(w + 32), w3 = load16(w + 48)
-            ab = (vmmlaq_s32(ab.0, x, w0), vmmlaq_s32(ab.1, x, w1), vmmlaq_s32(ab.2, x, w2), vmmlaq_s32(ab.3, x, w3))
-            cd = (vmmlaq_s32(cd.0, y, w0), vmmlaq_s32(cd.1, y, w1), vmmlaq_s32(cd.2, y, w2), vmmlaq_s32(cd.3, y, w3))
+            ab = (accumulate(ab.0, x, w0), accumulate(ab.1, x, w1), accumulate(ab.2, x, w2), accumulate(ab.3, x, w3))
+            cd = (accumulate(cd.0, y, w0), accumulate(cd.1, y, w1), accumulate(cd.2, y, w2), accumulate(cd.3, y, w3))
         }
         step(w + 256 &* k, x.0, y.0)
         step(w + (256 &* k &+ 128), x.1, y.1)
@@ -87,27 +94,5 @@ private func store(
     }
     four(low, 0)
     four(high, 4)
-}
-
-/// Eight product steps of two times two times eight.
-let multiplyAddsPerTurn = 8 * 32
-
-func multiplyAdds(_ operands: UnsafeRawPointer, _ turns: Int) -> Int32 {
-    @inline(__always) func fixed(_ k: Int) -> int8x16_t { load16(operands + 16 &* k) }
-    let q0 = fixed(0), q1 = fixed(1), q2 = fixed(2), q3 = fixed(3)
-    let q4 = fixed(4), q5 = fixed(5), q6 = fixed(6), q7 = fixed(7)
-    var a0 = int32x4_t.zero, a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0
-    for turn in 0..<turns {
-        let w = load16(operands + 16 &* (turn & 63))
-        a0 = vmmlaq_s32(a0, w, q0)
-        a1 = vmmlaq_s32(a1, w, q1)
-        a2 = vmmlaq_s32(a2, w, q2)
-        a3 = vmmlaq_s32(a3, w, q3)
-        a4 = vmmlaq_s32(a4, w, q4)
-        a5 = vmmlaq_s32(a5, w, q5)
-        a6 = vmmlaq_s32(a6, w, q6)
-        a7 = vmmlaq_s32(a7, w, q7)
-    }
-    return ((a0 &+ a1) &+ (a2 &+ a3) &+ (a4 &+ a5) &+ (a6 &+ a7)).wrappedSum()
 }
 #endif

@@ -3,8 +3,8 @@
 #if arch(arm64) && KERNELS_ARM
 import _Builtin_intrinsics.arm.neon
 
-/// Eight product steps of 16 bytes.
-let multiplyAddsPerTurn = 8 * 16
+/// Eight product steps (`accumulate` of each set).
+let multiplyAddsPerTurn = 8 * productsPerStep
 
 func multiplyAdds(_ operands: UnsafeRawPointer, _ turns: Int) -> Int32 {
     @inline(__always) func fixed(_ k: Int) -> int8x16_t { load16(operands + 16 &* k) }

@@ -72,6 +72,9 @@ func storeIndices(_ first: Int32, _ scores: F16, _ least: Float, _ out: UnsafeMu
     return storeIndices(first, vaddvq_u32(eight.lowHalf | eight.highHalf), out)
 }
 
+/// Products of a step.
+let productsPerStep = 16
+
 /// Four registers of bytes: sixteen rows of four inputs each, or sixteen columns of four rows, or one row.
 typealias Quads = (int8x16_t, int8x16_t, int8x16_t, int8x16_t)
 /// The integer sums of sixteen columns.

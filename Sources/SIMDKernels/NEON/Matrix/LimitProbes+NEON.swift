@@ -1,0 +1,1 @@
+../Shared/LimitProbes+NEON.swift
