@@ -8,22 +8,27 @@ import XCTest
 final class ControlGroupTests: CommandLineTestCase {
     private let directory = TemporaryDirectory()
 
-    private func write(_ path: String, _ text: String) throws {
-        let url = URL(fileURLWithPath: directory.path + "/" + path)
-        try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-        try Data(text.utf8).write(to: url)
+    private func write(_ files: [String: String]) throws {
+        for (path, text) in files {
+            let url = URL(fileURLWithPath: directory.path + "/" + path)
+            try FileManager.default.createDirectory(
+                at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(text.utf8).write(to: url)
+        }
     }
 
     func testSmallestOfTheGroupsAboveCounts() throws {
-        try write("cpu.max", "max 100000\n")
-        try write("memory.max", "max\n")
-        try write("a/cpu.max", "150000 100000\n")
-        try write("a/memory.max", "1000000\n")
-        try write("a/memory.current", "300000\n")
-        try write("a/memory.stat", "anon 100000\ninactive_file 150000\nactive_file 50000\n")
-        try write("a/b/cpu.max", "400000 100000\n")
-        try write("a/b/memory.max", "max\n")
-        try write("a/b/memory.current", "300000\n")
+        try write([
+            "cpu.max": "max 100000\n",
+            "memory.max": "max\n",
+            "a/cpu.max": "150000 100000\n",
+            "a/memory.max": "1000000\n",
+            "a/memory.current": "300000\n",
+            "a/memory.stat": "anon 100000\ninactive_file 150000\nactive_file 50000\n",
+            "a/b/cpu.max": "400000 100000\n",
+            "a/b/memory.max": "max\n",
+            "a/b/memory.current": "300000\n",
+        ])
         let groups = ControlGroups(root: directory.path, membership: "0::/a/b\n")
         XCTAssertEqual(groups.cores, 1.5)
         XCTAssertEqual(groups.freeMemory, 900_000)
@@ -33,15 +38,17 @@ final class ControlGroupTests: CommandLineTestCase {
     }
 
     func testVersion1() throws {
-        try write("cpu/g/cpu.cfs_quota_us", "50000\n")
-        try write("cpu/g/cpu.cfs_period_us", "100000\n")
-        try write("cpu/cpu.cfs_quota_us", "-1\n")
-        try write("cpu/cpu.cfs_period_us", "100000\n")
-        try write("memory/memory.limit_in_bytes", "9223372036854771712\n")
-        try write("memory/memory.usage_in_bytes", "123\n")
-        try write("memory/m/memory.limit_in_bytes", "1000000\n")
-        try write("memory/m/memory.usage_in_bytes", "1200000\n")
-        try write("memory/m/memory.stat", "inactive_file 5\ntotal_inactive_file 100000\ntotal_active_file 300000\n")
+        try write([
+            "cpu/g/cpu.cfs_quota_us": "50000\n",
+            "cpu/g/cpu.cfs_period_us": "100000\n",
+            "cpu/cpu.cfs_quota_us": "-1\n",
+            "cpu/cpu.cfs_period_us": "100000\n",
+            "memory/memory.limit_in_bytes": "9223372036854771712\n",
+            "memory/memory.usage_in_bytes": "123\n",
+            "memory/m/memory.limit_in_bytes": "1000000\n",
+            "memory/m/memory.usage_in_bytes": "1200000\n",
+            "memory/m/memory.stat": "inactive_file 5\ntotal_inactive_file 100000\ntotal_active_file 300000\n",
+        ])
         let membership = "4:memory:/m\n3:cpuacct,cpu:/g\n0::/\n"
         let groups = ControlGroups(root: directory.path, membership: membership)
         XCTAssertEqual(groups.cores, 0.5)
@@ -49,15 +56,13 @@ final class ControlGroupTests: CommandLineTestCase {
         // In a container the paths can be those of the host: what is mounted counts.
         let outside = ControlGroups(root: directory.path + "/cpu/..", membership: "4:memory:/docker/1/2\n")
         XCTAssertNil(outside.freeMemory)
-        try write("memory/memory.limit_in_bytes", "1000\n")
+        try write(["memory/memory.limit_in_bytes": "1000\n"])
         XCTAssertEqual(ControlGroups(root: directory.path, membership: "4:memory:/docker/1\n").freeMemory, 877)
     }
 
     func testWhatIsNoNumberIsNoLimit() throws {
         for text in ["", "x", "-5 100000", "100000 0", "99999999999999999999 100000", "1 2 3", "\u{0}\u{ff}"] {
-            try write("cpu.max", text)
-            try write("memory.max", text)
-            try write("memory.current", text)
+            try write(["cpu.max": text, "memory.max": text, "memory.current": text])
             let groups = ControlGroups(root: directory.path, membership: "0::/\n:\n\n5:cpu\n0::/../..//\n")
             XCTAssertNil(groups.cores, text)
             XCTAssertNil(groups.freeMemory, text)

@@ -3,19 +3,21 @@
 /// What the control groups of this process allow: its own and all above it, of version 1 or 2. In a container the paths
 /// that the kernel names may lie outside of what is mounted; then what is mounted counts, which is the container's.
 package struct ControlGroups {
-    /// Cores, as a share of time: quota by period, the smallest. Nil without a quota.
-    package let cores: Double?
-    /// Bytes that can still be had in memory, what the kernel can take back from files counted as free. Nil without a limit.
-    package let freeMemory: Int?
+    private let groups: [ControlGroup]
 
     /// - Parameters:
     ///   - root: where the hierarchies are mounted.
     ///   - membership: lines of `number:controllers:path`, where version 2 has no controllers.
     package init(root: String = "/sys/fs/cgroup", membership: String = contents("/proc/self/cgroup")) {
-        let groups = membership.split(separator: "\n").flatMap { ControlGroup.all(root: root, line: String($0)) }
-        cores = groups.compactMap { $0.cores }.min()
-        freeMemory = groups.compactMap { $0.freeMemory }.min()
+        groups = membership.split(separator: "\n").flatMap { ControlGroup.all(root: root, line: String($0)) }
     }
+
+    /// Cores, as a share of time: quota by period, the smallest, as the files say now. Nil without a quota.
+    package var cores: Double? { groups.compactMap { $0.cores }.min() }
+
+    /// Bytes that can still be had in memory, what the kernel can take back from files counted as free, as the files say now.
+    /// Nil without a limit.
+    package var freeMemory: Int? { groups.compactMap { $0.freeMemory }.min() }
 }
 
 /// A folder of a hierarchy.

@@ -180,8 +180,12 @@ extension Session.Options {
         var shape = shape
         let most = try wantedContext(model, shape)
         let largest = min(blockSize, most)
-        if memoryLimit == nil, context != 0 { try checkSystemLimit(model, context: most, blockSize: largest, shape) }
-        guard let limit = memoryLimit ?? systemLimit(model) else { return (most, largest, shape) }
+        let system = memoryLimit == nil ? MemoryLimits.now() : MemoryLimits()
+        // What was asked for is not made smaller.
+        if context != 0 { try check(system, model, context: most, blockSize: largest, shape) }
+        guard let limit = memoryLimit ?? (context == 0 ? limit(system, model) : nil) else {
+            return (most, largest, shape)
+        }
         func fits(_ context: Int, _ block: Int) throws(RuntimeError) -> Bool {
             try memoryNeeded(model, context: context, blockSize: block, shape) <= limit
         }
@@ -199,7 +203,7 @@ extension Session.Options {
         guard try fits(least, smallest) else {
             if memoryLimit == nil {
                 // Weights that are read again and again are slow, and better than nothing.
-                try checkSystemLimit(model, context: least, blockSize: smallest, shape)
+                try check(system, model, context: least, blockSize: smallest, shape)
                 return (least, smallest, shape)
             }
             let need = try memoryNeeded(model, context: least, blockSize: smallest, shape)
@@ -217,26 +221,21 @@ extension Session.Options {
         return (low, smallest, shape)
     }
 
-    /// The limit that the system sets, in the terms of `memoryNeeded`; nil if it sets none, or if the context was asked for.
-    private func systemLimit(_ model: Model) -> Int? {
-        guard context == 0 else { return nil }
-        let limits = MemoryLimits.now()
+    /// The limit that the system sets, in the terms of `memoryNeeded`; nil if it sets none.
+    private func limit(_ limits: MemoryLimits, _ model: Model) -> Int? {
         // Pages of a mapped file are addresses already, but still have to be read into the group's memory.
         let group = limits.group.map { $0 - (model.file.gguf.file.isMapped ? model.file.gguf.file.size : 0) }
-        let space = limits.addressSpace.map { $0 - stackAddresses }
+        // The stacks of all workers take addresses.
+        let space = limits.addressSpace.map { $0 - (threads == 0 ? availableCores : threads) << 23 }
         guard let free = [group, space].compactMap({ $0 }).min() else { return nil }
         return max(Self.modelBytes(model) + free, 0)
     }
 
-    /// Addresses that the stacks of all workers take.
-    private var stackAddresses: Int { (threads == 0 ? availableCores : threads) << 23 }
-
-    /// What was asked for is not made smaller. The weights do not count here: pages of a file can be given back.
+    /// The weights do not count here: pages of a file can be given back.
     /// - Throws: `RuntimeError.badOption` if the rest alone is more than the system lets this process have.
-    private func checkSystemLimit(
-        _ model: Model, context: Int, blockSize: Int, _ shape: BatchShape?
+    private func check(
+        _ limits: MemoryLimits, _ model: Model, context: Int, blockSize: Int, _ shape: BatchShape?
     ) throws(RuntimeError) {
-        let limits = MemoryLimits.now()
         guard let free = [limits.group, limits.addressSpace].compactMap({ $0 }).min() else { return }
         let need = try memoryNeeded(model, context: context, blockSize: blockSize, shape) - Self.modelBytes(model)
         guard need > free else { return }
