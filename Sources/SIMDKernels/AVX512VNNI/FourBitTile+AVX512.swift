@@ -94,14 +94,13 @@ private func one(
     var v = UnsafeRawPointer(x.values) + t &* x.groups &* groupSize
     for g in t &* x.groups..<(t &+ 1) &* x.groups {
         var p = Products()
-        for _ in 0..<8 {
-            p.add(load64(w), load64(w + 64), load64(w + 128), load64(w + 192), v)
-            w += 256
-            v += 4
+        eightTimes { i in
+            let w = w + 256 &* i
+            p.add(load64(w), load64(w + 64), load64(w + 128), load64(w + 192), v + 4 &* i)
         }
-        p.close(&y, w, halves + 2 &* g, x.scales[g])
-        w += 512
-        v += halfGroupSize
+        p.close(&y, w + 2048, halves + 2 &* g, x.scales[g])
+        w += tileGroupBytes
+        v += groupSize
     }
     return y
 }
@@ -118,22 +117,21 @@ private func four(
     var v = UnsafeRawPointer(x.values) + t &* width
     for g in 0..<n {
         var a = Products(), b = Products(), c = Products(), d = Products()
-        for _ in 0..<8 {
+        eightTimes { i in
+            let w = w + 256 &* i, v = v + 4 &* i
             let wa0 = load64(w), wb0 = load64(w + 64), wa1 = load64(w + 128), wb1 = load64(w + 192)
             a.add(wa0, wb0, wa1, wb1, v)
             b.add(wa0, wb0, wa1, wb1, v + width)
             c.add(wa0, wb0, wa1, wb1, v + 2 &* width)
             d.add(wa0, wb0, wa1, wb1, v + 3 &* width)
-            w += 256
-            v += 4
         }
-        let at = t &* n &+ g
-        a.close(&ya, w, halves + 2 &* at, x.scales[at])
-        b.close(&yb, w, halves + 2 &* (at &+ n), x.scales[at &+ n])
-        c.close(&yc, w, halves + 2 &* (at &+ 2 &* n), x.scales[at &+ 2 &* n])
-        d.close(&yd, w, halves + 2 &* (at &+ 3 &* n), x.scales[at &+ 3 &* n])
-        w += 512
-        v += halfGroupSize
+        let at = t &* n &+ g, scales = w + 2048
+        a.close(&ya, scales, halves + 2 &* at, x.scales[at])
+        b.close(&yb, scales, halves + 2 &* (at &+ n), x.scales[at &+ n])
+        c.close(&yc, scales, halves + 2 &* (at &+ 2 &* n), x.scales[at &+ 2 &* n])
+        d.close(&yd, scales, halves + 2 &* (at &+ 3 &* n), x.scales[at &+ 3 &* n])
+        w += tileGroupBytes
+        v += groupSize
     }
     return (ya, yb, yc, yd)
 }

@@ -111,14 +111,14 @@ private func one(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int, _ sums:
     for g in 0..<x.groups {
         let at = t &* x.groups &+ g
         var low = _mm512_set1_epi32(0 &- x.sums[at]), high = low
-        for _ in 0..<16 {
-            let q = broadcast(v)
-            low = _mm512_dpbusd_epi32(low, load64(w), q)
-            high = _mm512_dpbusd_epi32(high, load64(w + 64), q)
-            w += 128
-            v += 4
+        sixteenTimes { i in
+            let q = broadcast(v + 4 &* i)
+            low = _mm512_dpbusd_epi32(low, load64(w + 128 &* i), q)
+            high = _mm512_dpbusd_epi32(high, load64(w + (128 &* i &+ 64)), q)
         }
         close(sums, 0, low, high, x.scales[at])
+        w += 2048
+        v += groupSize
     }
 }
 
@@ -136,8 +136,8 @@ private func fourTokens(
         var b0 = _mm512_set1_epi32(0 &- s[x.groups]), b1 = b0
         var c0 = _mm512_set1_epi32(0 &- s[2 &* x.groups]), c1 = c0
         var d0 = _mm512_set1_epi32(0 &- s[3 &* x.groups]), d1 = d0
-        for _ in 0..<16 {
-            let w0 = load64(w), w1 = load64(w + 64)
+        sixteenTimes { i in
+            let w0 = load64(w + 128 &* i), w1 = load64(w + (128 &* i &+ 64)), v = v + 4 &* i
             let qa = broadcast(v), qb = broadcast(v + width)
             let qc = broadcast(v + 2 &* width), qd = broadcast(v + 3 &* width)
             a0 = _mm512_dpbusd_epi32(a0, w0, qa)
@@ -148,13 +148,13 @@ private func fourTokens(
             c1 = _mm512_dpbusd_epi32(c1, w1, qc)
             d0 = _mm512_dpbusd_epi32(d0, w0, qd)
             d1 = _mm512_dpbusd_epi32(d1, w1, qd)
-            w += 128
-            v += 4
         }
         close(sums, 0, a0, a1, scales[0])
         close(sums, 1, b0, b1, scales[x.groups])
         close(sums, 2, c0, c1, scales[2 &* x.groups])
         close(sums, 3, d0, d1, scales[3 &* x.groups])
+        w += 2048
+        v += groupSize
     }
 }
 
@@ -179,8 +179,8 @@ private func eight(
         var f0 = _mm512_set1_epi32(0 &- s[5 &* n]), f1 = f0
         var g0 = _mm512_set1_epi32(0 &- s[6 &* n]), g1 = g0
         var h0 = _mm512_set1_epi32(0 &- s[7 &* n]), h1 = h0
-        for _ in 0..<16 {
-            let w0 = load64(w), w1 = load64(w + 64)
+        sixteenTimes { i in
+            let w0 = load64(w + 128 &* i), w1 = load64(w + (128 &* i &+ 64)), v = v + 4 &* i, u = u + 4 &* i
             let qa = broadcast(v), qb = broadcast(v + width)
             a0 = _mm512_dpbusd_epi32(a0, w0, qa)
             a1 = _mm512_dpbusd_epi32(a1, w1, qa)
@@ -201,9 +201,6 @@ private func eight(
             g1 = _mm512_dpbusd_epi32(g1, w1, qg)
             h0 = _mm512_dpbusd_epi32(h0, w0, qh)
             h1 = _mm512_dpbusd_epi32(h1, w1, qh)
-            w += 128
-            v += 4
-            u += 4
         }
         close(sums, 0, a0, a1, scales[0])
         close(sums, 1, b0, b1, scales[n])
@@ -213,6 +210,9 @@ private func eight(
         close(sums, 5, f0, f1, scales[5 &* n])
         close(sums, 6, g0, g1, scales[6 &* n])
         close(sums, 7, h0, h1, scales[7 &* n])
+        w += 2048
+        v += groupSize
+        u += groupSize
     }
 }
 #endif

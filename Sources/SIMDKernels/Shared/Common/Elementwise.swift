@@ -162,6 +162,8 @@ func multiply(_ x: UnsafeMutablePointer<Float>, _ y: UnsafePointer<Float>, _ cou
     for i in (count & ~15)..<count { x[i] *= y[i] }
 }
 
+/// - Parameter f: a function that is always inlined. A closure as large as an exponential is not, and a call's vectors go
+///   through four registers of four lanes, in which all of it is then computed.
 @inline(__always)
 func activate(_ x: UnsafeMutablePointer<Float>, _ count: Int, _ f: (F16) -> F16) {
     forEach16(x, count) { v, _ in f(v) }
@@ -177,23 +179,26 @@ func relu(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
 }
 
 func silu(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
-    activate(x, count) { $0 / (exponential(F16.zero - $0) + 1) }
+    @inline(__always) func silu(_ v: F16) -> F16 { v / (exponential(F16.zero - v) + 1) }
+    activate(x, count, silu)
 }
 
 func sigmoid(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
-    activate(x, count) { 1 / (exponential(F16.zero - $0) + 1) }
+    @inline(__always) func sigmoid(_ v: F16) -> F16 { 1 / (exponential(F16.zero - v) + 1) }
+    activate(x, count, sigmoid)
 }
 
 func gelu(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
-    activate(x, count) { v in
+    @inline(__always) func gelu(_ v: F16) -> F16 {
         let u = (v + ((v * v) * v) * 0.044715) * 1.595_769_121_605_730_8
         return v / (exponential(F16.zero - u) + 1)
     }
+    activate(x, count, gelu)
 }
 
 /// The exact form: q is half of erfc(|x| / √2), by Abramowitz and Stegun, 7.1.26.
 func geluErf(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
-    activate(x, count) { v in
+    @inline(__always) func gelu(_ v: F16) -> F16 {
         let size = magnitude(v)
         let z = size * 0.707_106_781_186_547_52
         let t = 1 / (z * 0.327_591_1 + 1)
@@ -205,18 +210,21 @@ func geluErf(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
         let q = ((p * t) * exponential(F16.zero - z * z)) * 0.5
         return vmax(v, F16.zero) - size * q
     }
+    activate(x, count, gelu)
 }
 
 func fatRelu(_ x: UnsafeMutablePointer<Float>, _ count: Int, _ threshold: Float) {
-    activate(x, count) { F16.zero.replacing(with: $0, where: $0 .> threshold) }
+    @inline(__always) func kept(_ v: F16) -> F16 { F16.zero.replacing(with: v, where: v .> threshold) }
+    activate(x, count, kept)
 }
 
 /// tanh(u) = 1 - 2 / (exp(2u) + 1)
 func softCap(_ x: UnsafeMutablePointer<Float>, _ count: Int, _ cap: Float) {
-    activate(x, count) { v in
+    @inline(__always) func capped(_ v: F16) -> F16 {
         let u = v / cap
         return (1 - 2 / (exponential(u + u) + 1)) * cap
     }
+    activate(x, count, capped)
 }
 
 @inline(__always)
