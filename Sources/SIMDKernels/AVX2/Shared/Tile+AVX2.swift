@@ -92,14 +92,14 @@ func oneToken(_ tile: UnsafeRawPointer, _ x: QuantizedRows, _ t: Int) -> F16 {
     var v = UnsafeRawPointer(x.values) + t &* x.groups &* groupSize
     for g in 0..<x.groups {
         var low = start(x, t, g), high = low
-        for _ in 0..<16 {
-            let q = spreadFour(v)
-            low = accumulate(low, unpacked(load32(w)), q)
-            high = accumulate(high, unpacked(load32(w + 32)), q)
-            w += 64
-            v += 4
+        sixteenTimes { i in
+            let q = spreadFour(v + 4 &* i)
+            low = accumulate(low, unpacked(load32(w + 64 &* i)), q)
+            high = accumulate(high, unpacked(load32(w + (64 &* i &+ 32))), q)
         }
         total += scaled(low, high, x.scales[t &* x.groups &+ g])
+        w += 1024
+        v += groupSize
     }
     return total
 }
@@ -119,8 +119,8 @@ func fourTokens(
         var b0 = start(x, t &+ 1, g), b1 = b0
         var c0 = start(x, t &+ 2, g), c1 = c0
         var d0 = start(x, t &+ 3, g), d1 = d0
-        for _ in 0..<16 {
-            let w0 = unpacked(load32(w)), w1 = unpacked(load32(w + 32))
+        sixteenTimes { i in
+            let w0 = unpacked(load32(w + 64 &* i)), w1 = unpacked(load32(w + (64 &* i &+ 32))), v = v + 4 &* i
             let qa = spreadFour(v), qb = spreadFour(v + width)
             a0 = accumulate(a0, w0, qa)
             a1 = accumulate(a1, w1, qa)
@@ -131,14 +131,14 @@ func fourTokens(
             c1 = accumulate(c1, w1, qc)
             d0 = accumulate(d0, w0, qd)
             d1 = accumulate(d1, w1, qd)
-            w += 64
-            v += 4
         }
         let scales = x.scales + (t &* n &+ g)
         ta += scaled(a0, a1, scales[0])
         tb += scaled(b0, b1, scales[n])
         tc += scaled(c0, c1, scales[2 &* n])
         td += scaled(d0, d1, scales[3 &* n])
+        w += 1024
+        v += groupSize
     }
     return (ta, tb, tc, td)
 }

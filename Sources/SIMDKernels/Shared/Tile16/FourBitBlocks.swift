@@ -68,16 +68,15 @@ private func two(
     var vb = UnsafeRawPointer(x.values) + u &* n &* groupSize
     @inline(__always) func halfGroup(_ sa: Float, _ sb: Float) -> (F16, F16) {
         var a = noProducts(), b = noProducts()
-        for _ in 0..<8 {
-            let quads = loadQuads(w)
-            a = addProducts(a, quads, spreadFour(va))
-            b = addProducts(b, quads, spreadFour(vb))
-            w += 64
-            va += 4
-            vb += 4
+        eightTimes { i in
+            let quads = loadQuads(w + 64 &* i)
+            a = addProducts(a, quads, spreadFour(va + 4 &* i))
+            b = addProducts(b, quads, spreadFour(vb + 4 &* i))
         }
-        let d = w.loadUnaligned(as: F16.self), m = (w + 64).loadUnaligned(as: F16.self)
-        w += 128
+        let d = (w + 512).loadUnaligned(as: F16.self), m = (w + 576).loadUnaligned(as: F16.self)
+        w += 640
+        va += halfGroupSize
+        vb += halfGroupSize
         return (scaled(a, d, m, sa), scaled(b, d, m, sb))
     }
     let ha = halves + 2 &* t &* n, hb = halves + 2 &* u &* n
