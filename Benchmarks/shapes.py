@@ -3,7 +3,7 @@
 
     pip install numpy xxhash
     python Benchmarks/shapes.py opt-125m model.gguf [--keep 0.15 --profile profile.json --group 8]
-    python Benchmarks/shapes.py sparselm-1b model.gguf --fires 0.05
+    python Benchmarks/shapes.py sparselm-1b model.gguf --fires 0.05 [--weights w4]
     python Benchmarks/shapes.py sparselm-1b model.Q8_0.gguf --llama-cpp Q8_0     # needs the gguf package
     tinysparse train-predictors model.gguf TEXT -o screened.gguf --rank 0 --head-rank 0     # adds a screen of the head
 
@@ -53,8 +53,29 @@ SHAPES = {
 }
 
 
+def four_bit_rows(rows, columns, largest, random):
+    """4-bit weights of even distribution up to `largest`, as docs/NUMERICS.md, 11 has them in a file.
+
+    rows: a multiple of 16. columns: a multiple of 64."""
+    records = random.integers(0, 256, (rows // 16, columns // 32, 320), np.uint8)
+    step = np.float16(largest / 7.5)
+    records[:, :, :32] = np.frombuffer(np.repeat(step, 16).tobytes(), np.uint8)
+    records[:, :, 32:64] = np.frombuffer(np.repeat(np.float16(-7.5 * float(step)), 16).tobytes(), np.uint8)
+    return records.reshape(rows // 16, -1).view(np.int8)
+
+
+def lower_first_column(rows):
+    """Makes the first column of 4-bit weights as low as can be."""
+    rows.view(np.uint8)[:, 64:128:4] &= 0xF0
+
+
+def clear_first_row(rows):
+    """Makes the first row of 4-bit weights zero."""
+    rows.view(np.uint8)[0].reshape(-1, 320)[:, [0, 1, 32, 33]] = 0
+
+
 def tensors(config, random, fires=None):
-    """int8 weights of even distribution, scaled so that outputs are as large as inputs.
+    """int8 weights of even distribution, scaled so that outputs are as large as inputs, and 4-bit ones.
 
     fires: the share of activations that are not zero; None for half of them."""
     t = {}
@@ -66,6 +87,9 @@ def tensors(config, random, fires=None):
 
     def matrix(name, outputs, inputs, transposed=False, bias=config["has_biases"], gain=1.0):
         rows, columns = (inputs, outputs) if transposed else (outputs, inputs)
+        if name.split(".")[-1] in config.get("four_bit", ()):
+            t[name + ".weight"] = four_bit_rows(rows, columns, gain * 127 / (73 * inputs**0.5), random)
+            return
         padded = np.zeros((rows, -(-columns // 64) * 64), np.int8)
         padded[:, :columns] = random.integers(-127, 128, (rows, columns), np.int8)
         t[name + ".weight"] = padded
@@ -120,9 +144,16 @@ def tensors(config, random, fires=None):
             matrix(b + "ffn_gate", d_ff, d)
         matrix(b + "ffn_down", d, d_ff, transposed=True, gain=gain)
         if fires:
-            t[b + ("ffn_gate" if config["gated"] else "ffn_up") + ".weight"][:, 0] = -127
+            gates = t[b + ("ffn_gate" if config["gated"] else "ffn_up") + ".weight"]
+            if config["gated"] and "ffn_gate" in config.get("four_bit", ()):
+                lower_first_column(gates)
+            else:
+                gates[:, 0] = -127
             for name in ("attn_output" + ("_t" if by_head else ""), "ffn_down"):
-                t[b + name + ".scale"][0] = 0
+                if b + name + ".scale" in t:
+                    t[b + name + ".scale"][0] = 0
+                else:
+                    clear_first_row(t[b + name + ".weight"])
         if p:
             predictor(b + "ffn_predictor", d_ff // p["neuron_group"], p["neuron_ranks"][n], p["neuron_uses"][n])
             if p["head_ranks"][n]:
@@ -211,12 +242,19 @@ def main():
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--group", type=int, default=1, help="neighbouring neurons that share a score")
     parser.add_argument("--fires", type=float, help="share of the activations of a ReLU model that are not zero")
+    parser.add_argument("--weights", choices=["int8", "w4"], default="int8", help="as `tinysparse convert` has them")
     parser.add_argument("--llama-cpp", metavar="TYPE", choices=["Q8_0", "Q4_0"], help="a file for llama.cpp")
     a = parser.parse_args()
     config = dict(SHAPES[a.shape])
     if a.llama_cpp:
         return llama_cpp(a.output, config, a.llama_cpp, np.random.default_rng(1))
     layers = config["layer_count"]
+    if a.weights == "w4":
+        if config["activation"] != "relu":
+            parser.error("--weights w4 is for models that skip neurons")
+        config["four_bit"] = ["attn_q", "attn_k", "attn_v", "attn_output"]
+        if config["gated"] and a.keep is None:
+            config["four_bit"].append("ffn_gate")
     if a.keep is not None:
         profile = json.loads(a.profile.read_text()) if a.profile else {"tokens": 2, "layers": [{"uses": [1, 1]}]}
         heads = [1 if a.keep_heads < 1 and n else 0 for n in range(layers)]

@@ -9,7 +9,34 @@ import XCTest
 
 /// Models with 4-bit weights: the reference's bits, and files that hold what they say.
 final class FourBitModelTests: XCTestCase {
-    private func models() throws -> [GoldenModel] { try ["tiny-llama-w4", "tiny-opt-w4"].map { try .init(tiny: $0) } }
+    private func models() throws -> [GoldenModel] {
+        try ["tiny-llama-w4", "tiny-opt-w4", "tiny-llama-relu-w4"].map { try .init(tiny: $0) }
+    }
+
+    /// Where zeros or predictors name neurons, the rows of neurons are read one by one, and have eight bits; gates whose
+    /// zeros name them are read in full.
+    func testWhatHasFourBits() throws {
+        func roles(_ name: String) throws -> [TensorRole] {
+            FourBitRoles(.w4, try GoldenModel(tiny: name).model.config).roles
+        }
+        let attention: [TensorRole] = [.query, .key, .value, .attentionOutput]
+        XCTAssertEqual(try roles("tiny-llama"), attention + [.up, .gate, .down])
+        XCTAssertEqual(try roles("tiny-llama-relu"), attention + [.gate])
+        XCTAssertEqual(try roles("tiny-fatrelu"), attention, "its predictors name neurons")
+        XCTAssertEqual(try roles("tiny-opt"), attention)
+        XCTAssertEqual(try roles("tiny-experts"), attention)
+        XCTAssertEqual(try roles("tiny-bitnet-w4"), attention + [.up, .gate, .down], "its norm needs all neurons")
+    }
+
+    func testPredictorsOfSingleNeuronsAreRefusedWhereGatesHaveFourBits() throws {
+        var options = PredictorOptions()
+        options.rank = 4
+        XCTAssertThrowsError(
+            try PredictorTraining(
+                try GoldenModel(tiny: "tiny-llama-relu-w4").model, text: Array("a text".utf8), options, statePath: "/none",
+                report: { _ in true })
+        ) { XCTAssertTrue("\($0)".contains("--group 16"), "\($0)") }
+    }
 
     func testEveryKernelSetThreadCountAndBlockSizeGivesTheReferencesBits() throws {
         for golden in try models() {

@@ -15,7 +15,7 @@ import TinySupport
 
 private let names = [
     "tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-opt-gelu-erf",
-    "tiny-llama-biases", "tiny-llama-w4", "tiny-opt-w4",
+    "tiny-llama-biases", "tiny-llama-w4", "tiny-opt-w4", "tiny-llama-relu-w4",
 ]
 
 /// How a prompt may be cut and shared out, which changes nothing.

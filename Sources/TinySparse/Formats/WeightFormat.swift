@@ -9,6 +9,7 @@ public enum WeightFormat: String, Sendable, CaseIterable {
     /// 4 bits for each weight and a pair of float16 for every 32 of them. The embedding and the LM head stay int8:
     /// 4 bits would cost the most there. So do the MLP's matrices of models with a sparse activation or with experts,
     /// which skip neurons: sixteen rows of 4-bit weights form a block, and a single row cannot be read without the other fifteen.
+    /// (Gates whose zeros tell which neurons to skip are read in full, and have 4 bits.)
     case w4
     /// The same, and the embedding and the LM head as well: the smallest, at a cost in quality.
     case w4all = "w4-all"
@@ -29,12 +30,16 @@ package struct FourBitRoles: Sendable, Equatable {
         // A norm of all neurons needs them all.
         let hasSparseMLP = config.activation.isSparse && !config.norms.contains(.mlpSubNorm)
         let skipsNeurons = hasSparseMLP || config.experts != nil
+        let readsAllGates =
+            hasSparseMLP && config.gated && config.experts == nil && config.predictors.neuronRanks.isEmpty
         roles = Self.possible.filter { role in
             if role == .embeddingIn || role == .embeddingOut, !config.projectsEmbeddings { return false }
+            // In full, that is.
+            let isRead = !role.isMLP || !skipsNeurons || role == .gate && readsAllGates
             return switch format {
             case .int8: false
-            case .w4: role.isAttention || role.isMLP && !skipsNeurons
-            case .w4all: !role.isMLP || !skipsNeurons
+            case .w4: isRead && (role.isAttention || role.isMLP)
+            case .w4all: isRead
             }
         }
     }

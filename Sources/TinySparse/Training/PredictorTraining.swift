@@ -52,6 +52,14 @@ package final class PredictorTraining {
             throw .badOption(
                 "groups of \(options.group) do not divide the \(model.config.dFF) neurons of a layer")
         }
+        guard
+            options.rank == 0 || choosesByGates || !model.config.fourBit.contains(.gate)
+                || options.group.isMultiple(of: FourBitRows.blockRows)
+        else {
+            throw .badOption(
+                "the gates have 4-bit weights, whose rows are read sixteen at a time: predict groups of sixteen neurons "
+                    + "(--group 16), or convert the model with int8 weights")
+        }
         self.report = report
         let sample = try ofRuntime(
             TextSample(text, model, context: options.context, tokens: options.tokens * 5 / 4))

@@ -53,6 +53,9 @@ MODELS = {
     "llama-w4": shape(LLAMA, 96, 2, 6, 2, 16, 160, 128, four_bit=four_bit.NAMES[:-1]),
     "opt-w4": shape(OPT, 72, 2, 3, 3, 24, 130, 64, tied_head=False, vocabulary_size=300,
                     four_bit=["attn_q", "attn_k", "attn_v", "attn_output", "output"]),
+    # And where it reads its gates in full, whose zeros name the neurons.
+    "llama-relu-w4": shape(LLAMA, 72, 2, 3, 1, 24, 120, 64, activation="relu", vocabulary_size=300,
+                           four_bit=["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate"]),
     # The exact form of GELU.
     "opt-gelu-erf": shape(OPT, 48, 1, 3, 3, 16, 100, 64, activation="gelu_erf", tied_head=False,
                           vocabulary_size=300),
