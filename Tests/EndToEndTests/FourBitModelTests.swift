@@ -33,8 +33,8 @@ final class FourBitModelTests: XCTestCase {
         options.rank = 4
         XCTAssertThrowsError(
             try PredictorTraining(
-                try GoldenModel(tiny: "tiny-llama-relu-w4").model, text: Array("a text".utf8), options, statePath: "/none",
-                report: { _ in true })
+                try GoldenModel(tiny: "tiny-llama-relu-w4").model, text: Array("a text".utf8), options,
+                statePath: "/none", report: { _ in true })
         ) { XCTAssertTrue("\($0)".contains("--group 16"), "\($0)") }
     }
 
