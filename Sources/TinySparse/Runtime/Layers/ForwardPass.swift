@@ -19,6 +19,7 @@ package final class ForwardPass {
     private let router: ExpertRouter?
     /// nil if every logit is exact.
     package let screen: LMHeadScreen?
+    private var threadChoice = ThreadChoice()
 
     /// Most tokens in a block.
     package let blockSize: Int
@@ -71,6 +72,15 @@ package final class ForwardPass {
     /// `logits`. Tokens and positions are in range (`Session` and `Batch` check).
     /// - Parameter dense: compute every neuron and head, whatever the sparsity.
     func run(_ block: TokenBlock, dense: Bool = false) {
+        let pool = context.pool
+        pool.isAlone = block.count == 1 && threadChoice.isAlone
+        guard block.count == 1, pool.threads > 1 else { return pass(block, dense) }
+        let start = Stopwatch.now
+        pass(block, dense)
+        threadChoice.passed(nanoseconds: Stopwatch.now - start)
+    }
+
+    private func pass(_ block: TokenBlock, _ dense: Bool) {
         let count = block.count
         let selector = dense ? nil : selector
         measure(.embedding) { embeddings.embed(block, into: hidden.pointer) }

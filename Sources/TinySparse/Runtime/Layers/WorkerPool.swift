@@ -23,6 +23,12 @@ package final class WorkerPool: Sendable {
     /// Threads at work, the caller included.
     private let running: Int
     private let team: Team
+    /// Whether jobs run on the caller's thread alone: what is short may not be worth the others' while.
+    var isAlone: Bool {
+        get { alone.load(ordering: .relaxed) }
+        set { alone.store(newValue, ordering: .relaxed) }
+    }
+    private let alone = Atomic<Bool>(false)
 
     /// - Parameters:
     ///   - threads: at least 1; the caller counts as one.
@@ -43,7 +49,7 @@ package final class WorkerPool: Sendable {
     /// Calls `body(piece, worker)` once for every piece in `0 ..< pieces`, `worker` in `0 ..< threads`,
     /// and returns when all calls have returned. Costs about half a microsecond beside the work.
     package func run(_ pieces: Int, _ body: (_ piece: Int, _ worker: Int) -> Void) {
-        if running == 1 || pieces <= 1 {
+        if running == 1 || pieces <= 1 || isAlone {
             for piece in 0..<pieces { body(piece, 0) }
             return
         }
