@@ -33,8 +33,8 @@ struct SequencesBenchmark {
     /// Tokens per second of `count` sequences in all, while all of them decode.
     private func measure(_ count: Int, _ report: inout SequencesReport) throws(RuntimeError) {
         var options = options
-        // The first sequences decode while the last prompts are read.
-        let reading = promptCount * count / Batch.prefillPiece + 1
+        // The first sequences decode while the last prompts are read; a step may end with the end of a prompt.
+        let reading = promptCount * count / Batch.prefillPiece + count + 1
         options.context = min(promptCount + reading + decodeCount + 1, model.config.contextLength)
         let batch = try Batch(model, places: count, options)
         var speeds: [Double] = []
