@@ -142,7 +142,7 @@ def tensors(config, random, fires=None):
         matrix(b + "ffn_up", d_ff, d)
         if config["gated"]:
             matrix(b + "ffn_gate", d_ff, d)
-        matrix(b + "ffn_down", d, d_ff, transposed=True, gain=gain)
+        matrix(b + "ffn_down", d, d_ff, transposed="ffn_down" not in config.get("four_bit", ()), gain=gain)
         if fires:
             gates = t[b + ("ffn_gate" if config["gated"] else "ffn_up") + ".weight"]
             if config["gated"] and "ffn_gate" in config.get("four_bit", ()):
@@ -250,10 +250,10 @@ def main():
         return llama_cpp(a.output, config, a.llama_cpp, np.random.default_rng(1))
     layers = config["layer_count"]
     if a.weights == "w4":
-        if config["activation"] != "relu":
-            parser.error("--weights w4 is for models that skip neurons")
         config["four_bit"] = ["attn_q", "attn_k", "attn_v", "attn_output"]
-        if config["gated"] and a.keep is None:
+        if config["activation"] != "relu":
+            config["four_bit"] += ["ffn_up", *["ffn_gate"] * config["gated"], "ffn_down"]
+        elif config["gated"] and a.keep is None:
             config["four_bit"].append("ffn_gate")
     if a.keep is not None:
         profile = json.loads(a.profile.read_text()) if a.profile else {"tokens": 2, "layers": [{"uses": [1, 1]}]}
