@@ -17,7 +17,7 @@ final class FourBitModelTests: XCTestCase {
     /// zeros name them are read in full.
     func testWhatHasFourBits() throws {
         func roles(_ name: String) throws -> [TensorRole] {
-            FourBitRoles(.w4, try GoldenModel(tiny: name).model.config).roles
+            PackedRoles(.w4, try GoldenModel(tiny: name).model.config).roles
         }
         let attention: [TensorRole] = [.query, .key, .value, .attentionOutput]
         XCTAssertEqual(try roles("tiny-llama"), attention + [.up, .gate, .down])

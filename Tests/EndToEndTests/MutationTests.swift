@@ -191,6 +191,9 @@ final class MutationTests: XCTestCase {
                 let size =
                     FourBitMatrix.blockBytes(forColumns: matrix.cols) * FourBitMatrix.blocks(forRows: matrix.rows)
                 touch(UnsafeRawBufferPointer(start: matrix.blocks, count: size))
+            case .ternary(let matrix):
+                touch(UnsafeRawBufferPointer(start: matrix.weights, count: matrix.rows * matrix.stride))
+                touch(UnsafeBufferPointer(start: matrix.scales, count: matrix.rows))
             }
         }
         XCTAssertNoThrow(try file.tensor(TensorID(.lmHead)))

@@ -11,7 +11,7 @@ final class PredictorTests: XCTestCase {
         try [
             "tiny-opt-predictors", "tiny-llama-predictors", "tiny-llama-gates", "tiny-opt-groups", "tiny-bitnet",
             "tiny-bamboo", "tiny-fatrelu", "tiny-parallel-two", "tiny-powerinfer", "tiny-powerinfer-falcon",
-            "tiny-dejavu",
+            "tiny-dejavu", "tiny-relu-ternary",
         ].map { try GoldenModel(tiny: $0) }
     }
 

@@ -15,7 +15,8 @@ import TinySupport
 
 private let names = [
     "tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-opt-gelu-erf",
-    "tiny-llama-biases", "tiny-llama-w4", "tiny-opt-w4", "tiny-llama-relu-w4",
+    "tiny-llama-biases", "tiny-llama-w4", "tiny-opt-w4", "tiny-llama-relu-w4", "tiny-bitnet-ternary",
+    "tiny-relu-ternary",
 ]
 
 /// How a prompt may be cut and shared out, which changes nothing.

@@ -45,6 +45,7 @@ package final class KernelTable: Sendable {
     package let byteScores: ByteScores
     package let byteValues: ByteValues
     package let fourBit: FourBitKernels
+    package let ternary: TernaryKernels
     package let limits: LimitProbes
 
     package init(
@@ -62,7 +63,7 @@ package final class KernelTable: Sendable {
         attentionScores: @escaping AttentionScores, softmaxWeights: @escaping SoftmaxWeights,
         weightedValues: @escaping WeightedValues, toBytes: @escaping ToBytes,
         byteScores: @escaping ByteScores, byteValues: @escaping ByteValues,
-        fourBit: FourBitKernels, limits: LimitProbes
+        fourBit: FourBitKernels, ternary: TernaryKernels, limits: LimitProbes
     ) {
         self.name = name
         self.rowDots = rowDots
@@ -100,6 +101,7 @@ package final class KernelTable: Sendable {
         self.byteScores = byteScores
         self.byteValues = byteValues
         self.fourBit = fourBit
+        self.ternary = ternary
         self.limits = limits
     }
 }

@@ -50,3 +50,7 @@ func storeIndices(_ first: Int32, _ scores: F16, _ least: Float, _ out: UnsafeMu
 func storeBytes(_ v: I16, _ p: UnsafeMutablePointer<Int8>) {
     for i in 0..<16 { p[i] = Int8(truncatingIfNeeded: v[i]) }
 }
+
+/// Nothing: it would need an instruction that not every processor has.
+@inline(__always)
+func prefetch(_ p: UnsafeRawPointer) {}

@@ -10,7 +10,7 @@ import TinySupport
 extension Converter {
     /// A tensor of the native file and what it is made of.
     struct Part {
-        let spec: TensorSpec
+        var spec: TensorSpec
         let tensor: SourceTensor
         /// The others that make up the matrices of a mixture's experts, or the scale of a packed matrix.
         var more: [SourceTensor] = []

@@ -8,19 +8,21 @@ import TinyTokenizer
 /// A source checkpoint with every tensor found and checked, ready to be written as a native file.
 struct Converter {
     /// The configuration of the native file.
-    let config: ModelConfig
+    private(set) var config: ModelConfig
     /// What is odd about the vocabulary, though it can be used.
     let notes: [String]
     let source: any ModelSource
-    let parts: [Part]
+    private(set) var parts: [Part]
 
     /// Finds all tensors before anything is written or allocated.
+    /// - Parameter readsWeights: whether to look at weights of ternary types, to see whether all of a row have one scale;
+    ///   otherwise it is taken for granted.
     /// - Throws: `FormatError` naming the tensor that is missing or does not fit.
-    init(_ source: any ModelSource, weights: WeightFormat = .int8) throws(FormatError) {
+    init(
+        _ source: any ModelSource, weights: WeightFormat = .int8, readsWeights: Bool = true
+    ) throws(FormatError) {
         self.source = source
-        var config = source.config
-        config.fourBit = FourBitRoles(weights, config)
-        self.config = config
+        config = source.config
         let names = source.tensorNames
         // Cheaper than to list the tensors of a million layers that are not there.
         guard config.nLayers <= names.count else {
@@ -35,9 +37,13 @@ struct Converter {
         }
         notes = spec.notes + Self.notes(spec, name: config.name)
         try Self.requirePlain(names, path: source.path)
-        parts = try config.tensorSpecs.map { part throws(FormatError) in try Self.part(part, of: source) }
+        let specs = config.tensorSpecs
+        parts = try specs.map { part throws(FormatError) in try Self.part(part, of: source) }
         try Self.checkSize(parts, path: source.path)
         try Self.requireAllUsed(names, parts, source)
+        config.ternary = try ternaryRoles(readsWeights: readsWeights)
+        config.fourBit = PackedRoles(weights, config)
+        for (i, spec) in config.tensorSpecs.enumerated() { parts[i].spec = spec }
     }
 
     private static func notes(_ vocabulary: TokenizerSpec, name: String) -> [String] {
@@ -68,6 +74,7 @@ struct Converter {
             case .vector, .table: try writeFloats(part, to: &writer)
             case .int8, .neuronMajor: try writeInt8(part, to: &writer)
             case .fourBit: try writeFourBit(part, to: &writer)
+            case .ternary: try writeTernary(part, to: &writer)
             }
             for tensor in [part.tensor] + part.more { tensor.file.adviseUnneeded(tensor.bytes) }
         }
@@ -144,7 +151,7 @@ struct Converter {
         return try decoded(norm).map { $0 * $0 }
     }
 
-    private func notFinite(_ tensor: SourceTensor, row: Int) -> FormatError {
+    func notFinite(_ tensor: SourceTensor, row: Int) -> FormatError {
         let cause = tensor.format == .i2S ? ", or of a version of bitnet.cpp with another layout of I2_S" : ""
         return tensor.error(.notFinite, "row \(row) has a weight that is not finite; the model is damaged" + cause)
     }

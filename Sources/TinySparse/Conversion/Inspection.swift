@@ -13,7 +13,7 @@ extension ModelConfig {
         if let native = GGUF.nativeModel(at: path) {
             self = try ModelConfig(native: native)
         } else {
-            self = try Converter(openSource(path)).config
+            self = try Converter(openSource(path), readsWeights: false).config
         }
     }
 }

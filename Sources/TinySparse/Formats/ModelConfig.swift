@@ -101,7 +101,9 @@ public struct ModelConfig: Sendable, Equatable {
     /// Predictors of active neurons and heads, if the file has them.
     package var predictors = PredictorConfig()
     /// Which matrices have 4-bit weights, if the file has any.
-    package var fourBit = FourBitRoles()
+    package var fourBit = PackedRoles(.fourBit)
+    /// Which have ternary weights.
+    package var ternary = PackedRoles(.ternary)
 
     package init(
         architecture: String, name: String, vocabularySize: Int, dModel: Int, nLayers: Int, nHeads: Int,
@@ -222,8 +224,11 @@ extension ModelConfig {
             normKind == .rms || norms.isDisjoint(with: [.attentionSubNorm, .mlpSubNorm]), "norms",
             "a layer norm would change heads and neurons that are not active")
         try require(
-            experts == nil || !fourBit.contains(.down), "experts",
-            "4-bit weights of their down projections are not supported")
+            experts == nil || !fourBit.contains(.down) && !ternary.contains(.down), "experts",
+            "4-bit or ternary weights of their down projections are not supported")
+        try require(
+            !ternary.roles.contains { fourBit.contains($0) }, PackedRoles.Storage.ternary.rawValue,
+            "lists a matrix that \(PackedRoles.Storage.fourBit.rawValue) lists, too; convert the original model again")
         try require(
             experts == nil || predictors.neuronRanks.allSatisfy { $0 == 0 } && !predictors.gates.contains(true),
             "experts",

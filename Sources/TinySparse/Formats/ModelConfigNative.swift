@@ -56,6 +56,7 @@ extension ModelConfig {
         if nativeFormat > 1 { writeExtensions(to: &writer) }
         predictors.write(to: &writer)
         fourBit.write(to: &writer)
+        ternary.write(to: &writer)
     }
 
     /// The fields of version 2.
@@ -161,7 +162,8 @@ extension ModelConfig {
         if version > 1 { try readExtensions(gguf) }
         if try gguf.bool("tinysparse.has_biases") { biases = try biasRoles(gguf) }
         predictors = try PredictorConfig(gguf, layers: nLayers, dFF: dFF, gated: gated)
-        fourBit = try FourBitRoles(gguf)
+        fourBit = try PackedRoles(.fourBit, gguf)
+        ternary = try PackedRoles(.ternary, gguf)
         try validate(path: gguf.path)
     }
 }

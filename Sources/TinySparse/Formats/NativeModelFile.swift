@@ -73,8 +73,10 @@ package final class NativeModelFile: @unchecked Sendable {
         for spec in specs { tensors[spec.id] = try NativeModelFile.stored(spec, in: gguf) }
         if config.tiedHead { tensors[TensorID(.lmHead)] = tensors[TensorID(.tokenEmbedding)] }
         if verify {
-            let fourBit = specs.filter { $0.isFourBit }.map { $0.tensors[0].name }
-            try NativeModelFile.verify(gguf, fourBit: Set(fourBit))
+            var names: (fourBit: Set<String>, ternary: Set<String>) = ([], [])
+            for spec in specs where spec.isFourBit { names.fourBit.insert(spec.tensors[0].name) }
+            for spec in specs where spec.isTernary { names.ternary.insert(spec.tensors[0].name) }
+            try NativeModelFile.verify(gguf, fourBit: names.fourBit, ternary: names.ternary)
         }
         self.config = config
         self.gguf = gguf
@@ -114,6 +116,7 @@ package final class NativeModelFile: @unchecked Sendable {
 package enum StoredTensor: @unchecked Sendable {
     case int8(Matrix, isNeuronMajor: Bool)
     case fourBit(FourBitMatrix)
+    case ternary(TernaryMatrix)
     case floats(UnsafeBufferPointer<Float>)
 }
 
@@ -139,6 +142,10 @@ extension NativeModelFile {
         }
         let floats = try floats(found[found.count - 1], nonNegative: spec.isMatrix, in: gguf)
         guard spec.isMatrix else { return .floats(floats) }
+        if case .ternary(let rows, let cols) = spec.storage {
+            let weights = gguf.bytes(of: found[0]).baseAddress!
+            return .ternary(TernaryMatrix(rows: rows, cols: cols, weights: weights, scales: floats.baseAddress!))
+        }
         let matrix = Matrix(
             rows: found[0].dimensions[1], cols: spec.sourceShape[spec.isNeuronMajor ? 0 : 1],
             stride: found[0].dimensions[0], weights: gguf.bytes(of: found[0]).bindMemory(to: Int8.self).baseAddress!,
@@ -192,8 +199,8 @@ extension NativeModelFile {
     }
 
     /// Compares the checksum of every tensor, on all cores, and checks that no
-    /// int8 weight is −128, which kernels rely on.
-    private static func verify(_ gguf: GGUF, fourBit: Set<String>) throws(FormatError) {
+    /// int8 weight is −128, which kernels rely on, and no ternary one 2.
+    private static func verify(_ gguf: GGUF, fourBit: Set<String>, ternary: Set<String>) throws(FormatError) {
         guard let entry = gguf.entry(checksumsKey) else { throw gguf.missing(checksumsKey) }
         let checksums = try entry.uint64s(in: gguf.file)
         let tensors = gguf.tensors
@@ -205,18 +212,27 @@ extension NativeModelFile {
         let bad = withUnsafeTemporaryAllocation(of: Bool.self, capacity: tensors.count) { good in
             nonisolated(unsafe) let good = good
             concurrently(tensors.count) { index in
-                let bytes = gguf.bytes(of: tensors[index])
-                good[index] =
-                    xxHash64(bytes) == checksums[index]
-                    && (tensors[index].format != .i8 || fourBit.contains(tensors[index].name)
-                        || !containsMinus128(bytes))
+                let bytes = gguf.bytes(of: tensors[index]), name = tensors[index].name
+                let areWeights =
+                    if ternary.contains(name) { TernaryMatrix.firstInvalidByte(in: bytes) == nil } else {
+                        tensors[index].format != .i8 || fourBit.contains(name) || !containsMinus128(bytes)
+                    }
+                good[index] = areWeights && xxHash64(bytes) == checksums[index]
             }
             return good.firstIndex(of: false)
         }
         guard let bad else { return }
+        let tensor = tensors[bad], bytes = gguf.bytes(of: tensor)
+        if ternary.contains(tensor.name), xxHash64(bytes) == checksums[bad],
+            let place = TernaryMatrix.firstInvalidByte(in: bytes)
+        {
+            throw FormatError(
+                .malformed, path: gguf.path, item: tensor.name, offset: tensor.range.lowerBound + place,
+                "byte \(place) holds a 3, which stands for no ternary weight; convert the original model again")
+        }
         throw FormatError(
-            .checksum, path: gguf.path, item: tensors[bad].name,
-            offset: tensors[bad].range.lowerBound,
+            .checksum, path: gguf.path, item: tensor.name,
+            offset: tensor.range.lowerBound,
             "its bytes are not those that were written; the file is damaged, get it again")
     }
 }

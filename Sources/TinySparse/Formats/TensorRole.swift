@@ -84,6 +84,9 @@ extension TensorRole {
         isOfSource && !isNorm && self != .positions && self != .router && self != .sharedGate
     }
 
+    /// Whether ternary weights are possible: the matrices of layers.
+    package var canBeTernary: Bool { isAttention || isMLP }
+
     /// The matrices of attention.
     package var isAttention: Bool {
         switch self {

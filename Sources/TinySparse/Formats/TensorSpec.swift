@@ -13,6 +13,8 @@ package struct TensorSpec: Equatable {
         case int8(rows: Int, cols: Int)
         /// 4-bit rows with their scales, sixteen to a block, in `NAME.weight`, as bytes: see `FourBitKernels`.
         case fourBit(rows: Int, cols: Int)
+        /// Rows of weights of two bits in `NAME.weight`, as bytes, and in `NAME.scale` one float for each row: see `TernaryRows`.
+        case ternary(rows: Int, cols: Int)
         /// int8 columns of the matrix as rows, one for each input, in `NAME.weight`, and in `NAME.scale` one float for
         /// each output.
         case neuronMajor(outputs: Int, inputs: Int)
@@ -26,7 +28,7 @@ package struct TensorSpec: Equatable {
         switch storage {
         case .vector(let count): [count]
         case .table(let rows, let cols), .int8(let rows, let cols),
-            .fourBit(let rows, let cols), .neuronMajor(let rows, let cols):
+            .fourBit(let rows, let cols), .ternary(let rows, let cols), .neuronMajor(let rows, let cols):
             [rows, cols]
         }
     }
@@ -34,12 +36,16 @@ package struct TensorSpec: Equatable {
     package var isMatrix: Bool {
         switch storage {
         case .vector, .table: false
-        case .int8, .fourBit, .neuronMajor: true
+        case .int8, .fourBit, .ternary, .neuronMajor: true
         }
     }
 
     package var isFourBit: Bool {
         if case .fourBit = storage { true } else { false }
+    }
+
+    package var isTernary: Bool {
+        if case .ternary = storage { true } else { false }
     }
 
     package var isNeuronMajor: Bool {
@@ -68,6 +74,11 @@ package struct TensorSpec: Equatable {
                     stem + ".weight", .i8,
                     [FourBitMatrix.blockBytes(forColumns: cols), FourBitMatrix.blocks(forRows: rows)]
                 )
+            ]
+        case .ternary(let rows, let cols):
+            [
+                (stem + ".weight", .i8, [TernaryMatrix.stride(forColumns: cols), rows]),
+                (stem + ".scale", .f32, [rows]),
             ]
         case .neuronMajor(let outputs, let inputs):
             [
@@ -106,7 +117,8 @@ extension ModelConfig {
     /// How a tensor is stored; nil if the model has none.
     private func storage(of id: TensorID) -> TensorSpec.Storage? {
         func matrix(_ rows: Int, _ cols: Int) -> TensorSpec.Storage {
-            fourBit.contains(id.role) ? .fourBit(rows: rows, cols: cols) : .int8(rows: rows, cols: cols)
+            if ternary.contains(id.role) { return .ternary(rows: rows, cols: cols) }
+            return fourBit.contains(id.role) ? .fourBit(rows: rows, cols: cols) : .int8(rows: rows, cols: cols)
         }
         func norm(_ width: Int) -> TensorSpec.Storage? { norms.contains(id.role) ? .vector(count: width) : nil }
         func rank(_ ranks: [Int]) -> Int? {
@@ -133,7 +145,8 @@ extension ModelConfig {
         case .up: return matrix(dFF, dModel)
         case .gate: return gated ? matrix(dFF, dModel) : nil
         case .down:
-            return fourBit.contains(.down) ? matrix(dModel, dFF) : .neuronMajor(outputs: dModel, inputs: dFF)
+            let isByOutput = fourBit.contains(.down) || ternary.contains(.down)
+            return isByOutput ? matrix(dModel, dFF) : .neuronMajor(outputs: dModel, inputs: dFF)
         case .neuronReduce: return rank(predictors.neuronRanks).map { .int8(rows: $0, cols: dModel) }
         case .neuronExpand:
             return rank(predictors.neuronRanks).map { .neuronMajor(outputs: dFF / predictors.neuronGroup, inputs: $0) }
@@ -149,8 +162,11 @@ extension ModelConfig {
     /// Whether a layer's output projection is stored transposed, so that the rows of skipped heads are not read.
     package func isOutputByHead(_ layer: Int) -> Bool { predictors.hasHeads(layer) && canStoreOutputByHead }
 
-    /// Blocks of 4-bit weights hold sixteen rows together: a single row cannot be read without the other fifteen.
-    package var canStoreOutputByHead: Bool { !fourBit.contains(.attentionOutput) }
+    /// Blocks of 4-bit weights hold sixteen rows together: a single row cannot be read without the other fifteen. Ternary
+    /// weights have a scale for each output.
+    package var canStoreOutputByHead: Bool {
+        !fourBit.contains(.attentionOutput) && !ternary.contains(.attentionOutput)
+    }
 
     /// Weights, biases and norms; a matrix that is used twice counts once. O(layers).
     package var parameterCount: Int { tensorSpecs.reduce(0) { $0 + $1.sourceShape.reduce(1, *) } }

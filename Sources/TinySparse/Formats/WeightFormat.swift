@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import TinySupport
-
 /// How a conversion stores the weights of matrices.
 public enum WeightFormat: String, Sendable, CaseIterable {
     /// One byte for each weight and one scale for each output.
@@ -15,27 +13,16 @@ public enum WeightFormat: String, Sendable, CaseIterable {
     case w4all = "w4-all"
 }
 
-/// Which matrices of a native file have 4-bit weights. If the head is tied, LM head and embedding are one.
-package struct FourBitRoles: Sendable, Equatable {
-    /// In the order of `TensorRole`.
-    package private(set) var roles: [TensorRole] = []
-
-    private static let key = "tinysparse.four_bit"
-    private static var possible: [TensorRole] { TensorRole.allCases.filter { $0.canBeFourBit } }
-
-    package init() {}
-
-    /// What `format` means for a model of that kind.
+extension PackedRoles {
+    /// Which matrices have 4 bits in that format, of a model of that kind. Ternary ones are smaller already.
     package init(_ format: WeightFormat, _ config: ModelConfig) {
-        // A norm of all neurons needs them all.
-        let hasSparseMLP = config.activation.isSparse && !config.norms.contains(.mlpSubNorm)
-        let skipsNeurons = hasSparseMLP || config.experts != nil
         let readsAllGates =
-            hasSparseMLP && config.gated && config.experts == nil && config.predictors.neuronRanks.isEmpty
-        roles = Self.possible.filter { role in
+            config.skipsZeros && config.gated && config.experts == nil && config.predictors.neuronRanks.isEmpty
+        self.init(.fourBit) { role in
+            if config.ternary.contains(role) { return false }
             if role == .embeddingIn || role == .embeddingOut, !config.projectsEmbeddings { return false }
             // In full, that is.
-            let isRead = !role.isMLP || !skipsNeurons || role == .gate && readsAllGates
+            let isRead = !role.isMLP || !config.skipsNeurons || role == .gate && readsAllGates
             return switch format {
             case .int8: false
             case .w4: isRead && (role.isAttention || role.isMLP)
@@ -43,20 +30,12 @@ package struct FourBitRoles: Sendable, Equatable {
             }
         }
     }
+}
 
-    package var isEmpty: Bool { roles.isEmpty }
+extension ModelConfig {
+    /// Whether neurons whose activations are zero are skipped. A norm of all neurons needs them all.
+    fileprivate var skipsZeros: Bool { activation.isSparse && !norms.contains(.mlpSubNorm) }
 
-    package func contains(_ role: TensorRole) -> Bool { roles.contains(role) }
-
-    func write(to writer: inout GGUFWriter) {
-        guard !isEmpty else { return }
-        writer.add(Self.key, of: roles)
-    }
-
-    /// Reads what a native file says; empty if it says nothing.
-    /// - Throws: `FormatError` naming the key.
-    init(_ gguf: GGUF) throws(FormatError) {
-        guard let entry = gguf.entry(Self.key) else { return }
-        roles = try TensorRole.list(entry, in: gguf, of: Self.possible)
-    }
+    /// Whether tokens need some neurons only, whose columns of `down` then have to be in one place.
+    package var skipsNeurons: Bool { skipsZeros || experts != nil }
 }

@@ -3,6 +3,7 @@ import numpy as np
 
 import four_bit
 import functions as fn
+import ternary
 
 F = np.float32
 
@@ -10,8 +11,11 @@ F = np.float32
 class Matrix:
     """One row an output."""
 
-    def __init__(self, tensors, name):
+    def __init__(self, tensors, name, inputs=None):
+        """inputs: how many columns there are, if the rows are padded to more than whole groups."""
         self.weight = tensors[name + ".weight"]
+        if inputs is not None:
+            self.weight = self.weight[:, :-(-inputs // 64) * 64]
         self.scale = tensors[name + ".scale"]
         self.bias = tensors.get(name + ".bias")
         self.groups = fn.grouped(self.weight)
@@ -103,8 +107,10 @@ class Experts:
         return np.concatenate([neurons, self.shared]), np.concatenate([np.repeat(p, self.width), of_shared])
 
 
-def read_matrix(meta, tensors, name, outputs):
-    """name: "blk.0.attn_q" for instance."""
+def read_matrix(meta, tensors, name, outputs, inputs=None):
+    """name: "blk.0.attn_q" for instance. inputs: needed for ternary ones."""
     if four_bit.is_four_bit(meta, name):
         return four_bit.FourBitMatrix(tensors, name, outputs)
+    if ternary.is_ternary(meta, name):
+        return Matrix({**tensors, name + ".weight": ternary.unpack(tensors[name + ".weight"])}, name, inputs)
     return Matrix(tensors, name)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 import four_bit
+import ternary
 
 
 def exact_gelu(x):
@@ -44,6 +45,9 @@ class Plain:
             rows = outputs.get(name.split(".")[-1], self.d_ff)
             scale, offset, q = (a.astype(np.float64) for a in four_bit.unpack(self.tensors[name + ".weight"], rows))
             return (q * scale[:, :, None] + offset[:, :, None]).reshape(rows, -1)[:, :columns]
+        if ternary.is_ternary(self.file_meta, name):
+            rows = ternary.unpack(self.tensors[name + ".weight"]).astype(np.float64)
+            return rows[:, :columns] * self.t64[name + ".scale"][:, None]
         if name.endswith("ffn_down"):  # neuron-major
             return (self.t64[name + ".weight"][:, :self.d] * self.t64[name + ".scale"]).T
         return self.t64[name + ".weight"][:, :columns] * self.t64[name + ".scale"][:, None]

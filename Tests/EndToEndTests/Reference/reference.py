@@ -11,6 +11,7 @@ import numpy as np
 import four_bit
 import functions as fn
 import gguf_file
+import ternary
 from parts import Experts, GateRule, Predictor, Screen, read_matrix
 from rotary import Rotation
 
@@ -100,9 +101,10 @@ class Reference:
         sizes = {"attn_q": dq, "attn_k": dkv, "attn_v": dkv, "attn_output": self.d_model, "ffn_up": self.d_ff}
         if self.gated:
             sizes["ffn_gate"] = self.d_ff
-        if four_bit.is_four_bit(self.meta, "ffn_down"):
+        if four_bit.is_four_bit(self.meta, "ffn_down") or ternary.is_ternary(self.meta, "ffn_down"):
             sizes["ffn_down"] = self.d_model
-        return {k: self.matrix(f"blk.{n}.{k}", size) for k, size in sizes.items()}
+        inputs = {"attn_output": dq, "ffn_down": self.d_ff}
+        return {k: self.matrix(f"blk.{n}.{k}", size, inputs.get(k, self.d_model)) for k, size in sizes.items()}
 
     def read_predictors(self):
         meta, tensors = self.meta, self.tensors
@@ -130,8 +132,8 @@ class Reference:
         predictor = self.predictors.get((kind, n))
         return predictor(inputs[self.inputs[kind]]) if predictor else None
 
-    def matrix(self, name, outputs):
-        return read_matrix(self.meta, self.tensors, name, outputs)
+    def matrix(self, name, outputs, inputs=None):
+        return read_matrix(self.meta, self.tensors, name, outputs, inputs)
 
     def reset(self):
         shape = (self.context, self.n_kv_heads, self.head_dim)

@@ -4,6 +4,7 @@ import numpy as np
 import four_bit
 import functions as fn
 import gguf_file as gg
+import ternary
 
 F = np.float32
 PLAIN_NORMS = ["attn_norm", "ffn_norm", "output_norm"]
@@ -164,11 +165,11 @@ def weights(config, seed):
 
 # Native files
 
-def native_tensors(w, four_bits=()):
+def native_tensors(w, four_bits=(), ternaries=()):
     tensors = {}
     for name, array in w.items():
         # Where heads are predicted, the int8 output matrix lies transposed.
-        if name.endswith("attn_output.weight") and "attn_output" not in four_bits \
+        if name.endswith("attn_output.weight") and "attn_output" not in (*four_bits, *ternaries) \
                 and name.replace("attn_output", "attn_predictor_a") in w:
             name = name.replace("attn_output", "attn_output_t")
         stem = name.removesuffix(".weight")
@@ -177,6 +178,10 @@ def native_tensors(w, four_bits=()):
             continue
         if stem.split(".")[-1] in four_bits:
             tensors[name] = four_bit.pack(*four_bit.round_matrix(array))
+            continue
+        if stem.split(".")[-1] in ternaries:
+            q, scale = ternary.round_matrix(array)
+            tensors[name], tensors[stem + ".scale"] = ternary.pack(q), scale
             continue
         scale = np.abs(array).max(axis=1) / F(127)
         q = np.rint(array / scale[:, None]).astype(np.int8)
@@ -193,7 +198,7 @@ def is_extended(config):
     """Whether a file has to be of format 2."""
     return any(key in config for key in (
         "activation_threshold", "activates_up", "norms", "residual", "attention_soft_cap", "logit_soft_cap", "windows",
-        "rope_layers", "local_rope", "long_factors", "magnitude", "embedding_width", "experts")) \
+        "rope_layers", "local_rope", "long_factors", "magnitude", "embedding_width", "experts", "ternary")) \
         or "neuron_input" in config.get("predictors", {})
 
 
@@ -277,6 +282,8 @@ def native_metadata(config, name, tensors):
         meta += [("tinysparse.bias_roles", (gg.ARRAY, gg.STRING), config["biases"])]
     if "four_bit" in config:
         meta += [("tinysparse.four_bit", (gg.ARRAY, gg.STRING), config["four_bit"])]
+    if "ternary" in config:
+        meta += [("tinysparse.ternary", (gg.ARRAY, gg.STRING), config["ternary"])]
     end = len(vocabulary) - 1
     kinds = [3 if i == end else 5 if v.startswith("<unused") else 1
              for i, v in enumerate(vocabulary)]
@@ -294,5 +301,5 @@ def native_metadata(config, name, tensors):
 
 
 def write_native(path, name, config, seed):
-    tensors = native_tensors(weights(config, seed), config.get("four_bit", ()))
+    tensors = native_tensors(weights(config, seed), config.get("four_bit", ()), config.get("ternary", ()))
     gg.write(path, native_metadata(config, name, tensors), tensors)

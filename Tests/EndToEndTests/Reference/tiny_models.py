@@ -1,5 +1,6 @@
 """What the tiny models are: fields of native files under the names of their keys, and what tiny_files.py needs besides."""
 import four_bit
+import ternary
 
 LLAMA = dict(architecture="llama", norm_epsilon=1e-5, norm_kind="rms", activation="silu",
              gated=True, positions="rope", rope_base=10000.0, rope_scaling=1.0, factors=[],
@@ -89,6 +90,16 @@ MODELS = {
     "bitnet-w4": shape(
         LLAMA, 64, 1, 4, 2, 16, 72, 64, vocabulary_size=300, activation="relu2",
         norms=["attn_norm", "attn_sub_norm", "ffn_norm", "ffn_sub_norm", "output_norm"], four_bit=four_bit.NAMES[:-1]),
+    # Ternary weights, more than a run of 256 columns in the down projection.
+    "bitnet-ternary": shape(
+        LLAMA, 72, 2, 3, 1, 24, 330, 96, vocabulary_size=300, activation="relu2",
+        norms=["attn_norm", "attn_sub_norm", "ffn_norm", "ffn_sub_norm", "output_norm"], ternary=ternary.NAMES),
+    # And where neurons and heads are left out: up and gate by rows, beside an int8 down projection; with biases.
+    "relu-ternary": shape(
+        LLAMA, 72, 2, 3, 1, 24, 136, 64, vocabulary_size=300, activation="relu", has_biases=True,
+        ternary=ternary.NAMES[:-1], predictors=dict(
+            neuron_ranks=[8, 0], neuron_thresholds=[0.1, 0.0], head_ranks=[0, 4], head_thresholds=[0.0, 0.1],
+            lookahead=False)),
     "bamboo": shape(
         LLAMA, 64, 1, 4, 2, 16, 72, 96, vocabulary_size=300, activation="relu", activates_up=True, predictors=dict(
             neuron_ranks=[0], neuron_thresholds=[0.2], head_ranks=[0], head_thresholds=[0.0], lookahead=False,

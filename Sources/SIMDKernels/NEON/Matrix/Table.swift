@@ -23,6 +23,7 @@ package func kernels(over base: KernelTable) -> KernelTable {
             halfSums: base.fourBit.halfSums, rowDots: base.fourBit.rowDots, tileBlocks: tileBlocks,
             tileTokens: base.fourBit.tileTokens, packRows: packBlocks, tileDots: blockTileDots,
             expandRow: base.fourBit.expandRow),
+        ternary: base.ternary,
         limits: LimitProbes(
             readBytes: base.limits.readBytes, multiplyAdds: multiplyAdds, multiplyAddsPerTurn: multiplyAddsPerTurn))
 }

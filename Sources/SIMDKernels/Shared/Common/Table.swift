@@ -22,6 +22,7 @@ package func kernels() -> KernelTable {
         fourBit: FourBitKernels(
             halfSums: halfSums, rowDots: fourBitDots, tileBlocks: tileBlocks, tileTokens: blockTileTokens,
             packRows: packBlocks, tileDots: blockTileDots, expandRow: expandFourBitRow),
+        ternary: TernaryKernels(rowDots: ternaryDots, unpackRows: unpackTernaryRows),
         limits: LimitProbes(
             readBytes: readBytes, multiplyAdds: multiplyAdds, multiplyAddsPerTurn: multiplyAddsPerTurn))
 }

@@ -164,13 +164,15 @@ struct InspectionReport {
                 "\(config.contextLength) tokens, \(readable(bytes: config.cacheBytesPerToken)) of KV cache each"
             ),
             ("output matrix", config.tiedHead ? "tied to the embedding" : "separate"),
-            (
-                "4-bit weights",
-                config.fourBit.isEmpty ? "none" : config.fourBit.roles.map { $0.rawValue }.joined(separator: ", ")
-            ),
+            ("4-bit weights", describe(config.fourBit)),
+            ("2-bit weights", describe(config.ternary)),
             ("predictors", describe(config.predictors)),
             ("logit screen", describe(config.predictors.screen)),
         ]
+    }
+
+    private func describe(_ packed: PackedRoles) -> String {
+        packed.isEmpty ? "none" : packed.roles.map { $0.rawValue }.joined(separator: ", ")
     }
 
     private func describe(_ predictors: PredictorConfig) -> String {
@@ -284,6 +286,7 @@ struct InspectionReport {
             ("has_predictors", .bool(!config.predictors.isEmpty)),
             ("output_screen_rank", .number(config.predictors.screen?.rank ?? 0)),
             ("four_bit", .array(config.fourBit.roles.map { .string($0.rawValue) })),
+            ("ternary", .array(config.ternary.roles.map { .string($0.rawValue) })),
         ])
     }
 

@@ -47,7 +47,8 @@ package final class ComputeContext {
         self.pool = pool
         let widest = max(config.dModel, config.dQuery, config.dFF, config.embeddingWidth, 4096)
         let scratch = try WorkerScratch(
-            kernels, threads: pool.threads, widest: widest, tallest: max(config.dModel, config.dFF), in: memory)
+            kernels, threads: pool.threads, widest: widest, tallest: max(config.dModel, config.dFF),
+            hasTernary: !config.ternary.isEmpty, in: memory)
         products = try MatrixProducts(
             kernels: kernels, pool: pool, scratch: scratch, widest: widest, capacity: capacity, in: memory)
         neuronSums = NeuronSums(kernels: kernels, pool: pool, scratch: scratch)

@@ -44,6 +44,7 @@ final class Embeddings {
         case .int8(let rows):
             context.kernels.expandRow(rows.weights + token * rows.stride, rows.scales[token], width, x)
         case .fourBit(let rows): context.kernels.fourBit.expandRow(rows, token, width, x)
+        case .ternary: preconditionFailure("embeddings are not ternary")
         }
     }
 

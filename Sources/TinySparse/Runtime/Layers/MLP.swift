@@ -120,11 +120,11 @@ package final class MLP {
         let total = context.shape.dFF, start = t * total
         let list = active?.list(t), count = active?.count(t) ?? total
         let hidden = quantized.row(t)
-        func activateNeurons(_ first: Int, _ some: Int) {
+        func activateNeurons(_ first: Int, _ some: Int, _ worker: Int) {
             let rows = list.map { $0 + first }, firstRow = list == nil ? first : 0
-            products.rows(layer.up, rows, firstRow, some, x, 1, into: neurons.pointer + (start + first))
+            products.rows(layer.up, rows, firstRow, some, x, 1, worker, into: neurons.pointer + (start + first))
             if let gate = layer.gate {
-                products.rows(gate, rows, firstRow, some, x, 1, into: gates.pointer + (start + first))
+                products.rows(gate, rows, firstRow, some, x, 1, worker, into: gates.pointer + (start + first))
             }
             finish(t, first, some)
             experts?.apply(to: neurons.pointer + (start + first), first: first, some)
@@ -133,12 +133,12 @@ package final class MLP {
         let bytes = layer.up.rowBytes + (layer.gate?.rowBytes ?? 0) + layer.down.rowBytes
         let some = context.pool.partition.rowsPerTask(count, rowBytes: bytes)
         guard count > some else {
-            activateNeurons(0, count)
+            activateNeurons(0, count, 0)
             return sums.sum(layer.down, list, count, hidden.groups(from: 0, count: count), into: out, 0)
         }
         context.pool.run((count + some - 1) / some) { task, worker in
             let first = task * some
-            activateNeurons(first, min(some, count - first))
+            activateNeurons(first, min(some, count - first), worker)
             sums.sumGroups(layer.down, list, first, min(some, count - first), hidden, worker)
         }
         sums.addGroups(ProductTarget(map: layer.down, out: out), count)

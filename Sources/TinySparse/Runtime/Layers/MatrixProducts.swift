@@ -35,11 +35,11 @@ final class MatrixProducts {
             tokens >= (map.isFourBit ? kernels.fourBit.tileTokens : kernels.tileTokens)
         }
         split(targets, into: { ($0.outputs, inTiles($0) ? tileRows : rowsPerTask($0.outputs, $0)) }) {
-            target, first, count, space in
+            target, first, count, worker in
             if inTiles(target.map) {
-                tile(target, x, tokens, first, count, space)
+                tile(target, x, tokens, first, count, worker)
             } else {
-                rows(target.map, nil, first, count, x, tokens, into: target.out + first)
+                rows(target.map, nil, first, count, x, tokens, worker, into: target.out + first)
             }
         }
     }
@@ -47,16 +47,16 @@ final class MatrixProducts {
     /// The same for one map of either order, in tiles.
     func multiplyTiled(_ x: QuantizedRows, tokens: Int, _ target: ProductTarget) {
         sumSubgroups(x, tokens, [target])
-        split([target], into: { ($0.outputs, tileRows) }) { target, first, count, space in
-            tile(target, x, tokens, first, count, space)
+        split([target], into: { ($0.outputs, tileRows) }) { target, first, count, worker in
+            tile(target, x, tokens, first, count, worker)
         }
     }
 
     /// `target.out[i] = row rows[i] of target.map, times x` for every target: one token, some rows.
     func gather(_ x: QuantizedRows, rows list: UnsafePointer<Int32>, count: Int, _ targets: ProductTarget...) {
         sumSubgroups(x, 1, targets)
-        split(targets, into: { (count, rowsPerTask(count, $0)) }) { target, first, count, _ in
-            rows(target.map, list + first, 0, count, x, 1, into: target.out + first)
+        split(targets, into: { (count, rowsPerTask(count, $0)) }) { target, first, count, worker in
+            rows(target.map, list + first, 0, count, x, 1, worker, into: target.out + first)
         }
     }
 
@@ -70,12 +70,13 @@ final class MatrixProducts {
         let some = max(rowsPerTask(count * length, partial.map) / length, 1)
         let tasks = (count + some - 1) / some
         // The runs come last: they are the smallest tasks, and even out what the others leave.
-        split(targets, into: { ($0.outputs, rowsPerTask($0.outputs, $0)) }, more: tasks) { target, first, count, _ in
-            rows(target.map, nil, first, count, x, 1, into: target.out + first)
-        } rest: { task in
+        split(targets, into: { ($0.outputs, rowsPerTask($0.outputs, $0)) }, more: tasks) {
+            target, first, count, worker in
+            rows(target.map, nil, first, count, x, 1, worker, into: target.out + first)
+        } rest: { task, worker in
             for r in task * some..<min((task + 1) * some, count) {
                 let first = Int(runs[r]) * length
-                rows(partial.map, nil, first, length, x, 1, into: partial.out + first)
+                rows(partial.map, nil, first, length, x, 1, worker, into: partial.out + first)
             }
         }
     }
@@ -85,16 +86,20 @@ final class MatrixProducts {
     /// Rows of a map times the tokens of `x`, whose subgroup sums are at hand if the map is 4-bit (`sumSubgroups`).
     /// - Parameters:
     ///   - list: which rows; nil for those from `first` on.
+    ///   - worker: the one that calls, in whose scratch rows are unpacked.
     ///   - out: a product for each row, contiguous; from one token to the next, `map.outputs`.
     func rows(
         _ map: Linear, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
-        into out: UnsafeMutablePointer<Float>
+        _ worker: Int, into out: UnsafeMutablePointer<Float>
     ) {
         switch map.rows {
         case .int8(let weights): kernels.rowDots(weights, list, first, count, x, tokens, out, map.outputs)
         case .fourBit(let weights):
             kernels.fourBit.rowDots(
                 weights, list, first, count, x, tokens, subgroupSums.pointer, out, map.outputs)
+        case .ternary(let weights):
+            kernels.ternary.rowDots(
+                weights, list, first, count, x, tokens, scratch.unpackedRows(worker), out, map.outputs)
         }
     }
 
@@ -110,9 +115,9 @@ final class MatrixProducts {
     /// Outputs from `first` on for all tokens, tile after tile.
     private func tile(
         _ target: ProductTarget, _ x: QuantizedRows, _ tokens: Int, _ first: Int, _ count: Int,
-        _ space: UnsafeMutableRawPointer
+        _ worker: Int
     ) {
-        let map = target.map
+        let map = target.map, space = scratch.space(worker)
         switch map.rows {
         case .int8(let rows):
             for start in stride(from: first, to: first + count, by: kernels.tileRows) {
@@ -134,6 +139,17 @@ final class MatrixProducts {
                 kernels.fourBit.tileDots(
                     space, rows, start, width, x, subgroupSums.pointer, tokens, target.out + start, map.outputs)
             }
+        case .ternary(let rows):
+            let unpacked = scratch.unpackedRows(worker)
+            let whole = WeightRows(
+                weights: unpacked.assumingMemoryBound(to: Int8.self),
+                stride: TernaryRows.unpackedStride(rows.stride), scales: rows.scales, bias: rows.bias)
+            for start in stride(from: first, to: first + count, by: kernels.tileRows) {
+                let width = min(kernels.tileRows, first + count - start)
+                kernels.ternary.unpackRows(rows, start, width, unpacked)
+                kernels.packRows(whole, 0, width, x.groups, space)
+                kernels.tileDots(space, whole, start, width, x, tokens, nil, target.out + start, map.outputs)
+            }
         }
     }
 
@@ -152,11 +168,11 @@ final class MatrixProducts {
         let count, size, start: Int
     }
 
-    /// Runs `body(target, first, count, scratch)` over all targets' outputs task by task, and `rest` for `more` tasks of the
+    /// Runs `body(target, first, count, worker)` over all targets' outputs task by task, and `rest` for `more` tasks of the
     /// same job. The parts lie on the stack: workers would contend for an array's reference count.
     private func split(
         _ targets: [ProductTarget], into size: (Linear) -> (count: Int, perTask: Int), more: Int = 0,
-        _ body: (ProductTarget, Int, Int, UnsafeMutableRawPointer) -> Void, rest: (Int) -> Void = { _ in }
+        _ body: (ProductTarget, Int, Int, Int) -> Void, rest: (Int, Int) -> Void = { _, _ in }
     ) {
         withUnsafeTemporaryAllocation(of: Part.self, capacity: targets.count) { parts in
             var tasks = 0
@@ -166,12 +182,12 @@ final class MatrixProducts {
                 tasks += (count + size - 1) / size
             }
             pool.run(tasks + more) { task, worker in
-                if task >= tasks { return rest(task - tasks) }
+                if task >= tasks { return rest(task - tasks, worker) }
                 var i = parts.count - 1
                 while parts[i].start > task { i -= 1 }
                 let part = parts[i]
                 let first = (task - part.start) * part.size
-                body(part.target, first, min(part.size, part.count - first), scratch.space(worker))
+                body(part.target, first, min(part.size, part.count - first), worker)
             }
         }
     }

@@ -46,10 +46,10 @@ final class ZeroSkipping {
         let groups = (count + groupSize - 1) / groupSize
         let bytes = (layer.gate ?? layer.up).rowBytes
         let some = max(context.pool.partition.rowsPerTask(count, rowBytes: bytes) / groupSize, 1)
-        context.pool.run((groups + some - 1) / some) { task, _ in
+        context.pool.run((groups + some - 1) / some) { task, worker in
             let first = task * some * groupSize
             let some = min(some * groupSize, count - first)
-            activate(mlp, layer, x, list, t, first, some)
+            activate(mlp, layer, x, list, t, first, some, worker)
             let values = mlp.neurons.pointer + (t * total + first)
             experts?.apply(to: values, first: first, some)
             mlp.quantized.set(t, from: first, values, some, context.kernels)
@@ -64,18 +64,18 @@ final class ZeroSkipping {
     /// Activations of `count` neurons from place `first` of the list on.
     private func activate(
         _ mlp: MLP, _ layer: Weights.Layer, _ x: QuantizedRows, _ list: UnsafePointer<Int32>?, _ t: Int, _ first: Int,
-        _ count: Int
+        _ count: Int, _ worker: Int
     ) {
         let context = mlp.context
         let start = t * context.shape.dFF + first
         let values = mlp.neurons.pointer + start
         let rows = list.map { $0 + first }, firstRow = list == nil ? first : 0
         if let gate = layer.gate {
-            context.products.rows(gate, rows, firstRow, count, x, 1, into: mlp.gates.pointer + start)
+            context.products.rows(gate, rows, firstRow, count, x, 1, worker, into: mlp.gates.pointer + start)
             mlp.activate(mlp.gates.pointer + start, count)
-            multiplyUp(mlp, layer.up, x, list, t, first, count)
+            multiplyUp(mlp, layer.up, x, list, t, first, count, worker)
         } else {
-            context.products.rows(layer.up, rows, firstRow, count, x, 1, into: values)
+            context.products.rows(layer.up, rows, firstRow, count, x, 1, worker, into: values)
             mlp.activate(values, count)
         }
     }
@@ -83,7 +83,7 @@ final class ZeroSkipping {
     /// `neurons = up(x) * gates` where the gate is not zero, and zero elsewhere.
     private func multiplyUp(
         _ mlp: MLP, _ up: Linear, _ x: QuantizedRows, _ list: UnsafePointer<Int32>?, _ t: Int, _ first: Int,
-        _ count: Int
+        _ count: Int, _ worker: Int
     ) {
         let context = mlp.context, kernels = context.kernels
         let start = t * context.shape.dFF + first
@@ -95,7 +95,7 @@ final class ZeroSkipping {
             let found = found.baseAddress!, gated = gated.pointer + first
             let some = kernels.indicesAtLeast(gates, count, .leastNonzeroMagnitude, found)
             for i in 0..<some { gated[i] = list.map { $0[first + Int(found[i])] } ?? Int32(first) + found[i] }
-            context.products.rows(up, gated, 0, some, x, 1, into: products)
+            context.products.rows(up, gated, 0, some, x, 1, worker, into: products)
             if context.shape.activatesUp { mlp.activate(products, some) }
             for i in 0..<some { values[Int(found[i])] = products[i] * gates[Int(found[i])] }
         }

@@ -70,6 +70,7 @@ package struct Weights: Sendable {
             case .int8(let matrix, let isNeuronMajor):
                 return Linear(matrix, bias: bias, isNeuronMajor: isNeuronMajor, exceedsCache: exceedsCache)
             case .fourBit(let matrix): return Linear(matrix, bias: bias)
+            case .ternary(let matrix): return Linear(matrix, bias: bias)
             case .floats: preconditionFailure("\(id.stem) is not a matrix")
             }
         }
@@ -143,6 +144,7 @@ package struct Linear: @unchecked Sendable {
     enum Rows {
         case int8(WeightRows)
         case fourBit(FourBitRows)
+        case ternary(TernaryRows)
     }
 
     let rows: Rows
@@ -172,9 +174,18 @@ package struct Linear: @unchecked Sendable {
         bytes = FourBitMatrix.blocks(forRows: matrix.rows) * fourBit.blockBytes
     }
 
+    init(_ matrix: TernaryMatrix, bias: UnsafePointer<Float>?) {
+        rows = .ternary(
+            TernaryRows(weights: matrix.weights, stride: matrix.stride, scales: matrix.scales, bias: bias))
+        isNeuronMajor = false
+        outputs = matrix.rows
+        inputs = matrix.cols
+        bytes = matrix.rows * (matrix.stride + 4)
+    }
+
     /// The rows of a map that is known to have int8 weights, as neuron-major ones do.
     var int8: WeightRows {
-        guard case .int8(let weights) = rows else { preconditionFailure("4-bit weights are not neuron-major") }
+        guard case .int8(let weights) = rows else { preconditionFailure("packed weights are not neuron-major") }
         return weights
     }
 
@@ -195,6 +206,8 @@ extension Linear {
             for i in weights.indices { weights[i] = Float(q[i]) * rows.scales[isNeuronMajor ? i : row] }
         case .fourBit(let rows):
             Kernels.available[0].fourBit.expandRow(rows, row, weights.count, &weights)
+        case .ternary(let rows):
+            for i in weights.indices { weights[i] = Float(rows.weight(row, i)) * rows.scales[row] }
         }
     }
 
