@@ -4,6 +4,7 @@
     pip install numpy xxhash
     python Benchmarks/shapes.py opt-125m model.gguf [--keep 0.15 --profile profile.json --group 8]
     python Benchmarks/shapes.py sparselm-1b model.gguf --fires 0.05 [--weights w4]
+    python Benchmarks/shapes.py bitnet-8-layers model.gguf --weights ternary     # or w4
     python Benchmarks/shapes.py sparselm-1b model.Q8_0.gguf --llama-cpp Q8_0     # needs the gguf package
     tinysparse train-predictors model.gguf TEXT -o screened.gguf --rank 0 --head-rank 0     # adds a screen of the head
 
@@ -31,17 +32,22 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "Tests/EndToEndTests/Reference"))
 import functions
 import gguf_file
+import ternary
 import tiny_files
 from tiny_models import LLAMA, OPT, shape
 
 functions.xxhash64 = lambda data: xxhash.xxh64_intdigest(data)  # the reference's own takes a second a megabyte
 
 RELU = dict(LLAMA, activation="relu")
+BITNET = dict(LLAMA, activation="relu2", norms=["attn_norm", "attn_sub_norm", "ffn_norm", "ffn_sub_norm", "output_norm"])
 SHAPES = {
     # Of models whose activations are sparse: SakanaAI's SparseLM, MiniCPM-S (whose threshold changes no speed).
     "sparselm-0.5b": shape(RELU, 2048, 8, 32, 32, 64, 5632, 2048, vocabulary_size=49152),
     "sparselm-1b": shape(RELU, 2048, 18, 32, 32, 64, 5632, 2048, vocabulary_size=49152),
     "minicpm-s-1b": shape(RELU, 1536, 52, 24, 8, 64, 3840, 4096, vocabulary_size=73440),
+    # Of models with ternary weights: BitNet b1.58 2B4T, and a part of one that is as large as sparselm-0.5b.
+    "bitnet-2b": shape(BITNET, 2560, 30, 20, 5, 128, 6912, 4096, vocabulary_size=128256),
+    "bitnet-8-layers": shape(BITNET, 2048, 8, 32, 32, 64, 5632, 2048, vocabulary_size=49152),
     # Dense ones.
     "qwen3-0.6b": shape(LLAMA, 1024, 28, 16, 8, 128, 3072, 4096, vocabulary_size=151936),
     "gemma-3-270m": shape(dict(LLAMA, activation="gelu"), 640, 18, 4, 1, 256, 2048, 4096, vocabulary_size=262144),
@@ -64,6 +70,11 @@ def four_bit_rows(rows, columns, largest, random):
     return records.reshape(rows // 16, -1).view(np.int8)
 
 
+def ternary_rows(rows, columns, random):
+    """Weights -1, 0 and 1, as docs/NUMERICS.md, 12 has them in a file."""
+    return ternary.pack(random.integers(-1, 2, (rows, columns), np.int8))
+
+
 def lower_first_column(rows):
     """Makes the first column of 4-bit weights as low as can be."""
     rows.view(np.uint8)[:, 64:128:4] &= 0xF0
@@ -75,7 +86,7 @@ def clear_first_row(rows):
 
 
 def tensors(config, random, fires=None):
-    """int8 weights of even distribution, scaled so that outputs are as large as inputs, and 4-bit ones.
+    """int8 weights of even distribution, scaled so that outputs are as large as inputs, and 4-bit and ternary ones.
 
     fires: the share of activations that are not zero; None for half of them."""
     t = {}
@@ -86,8 +97,14 @@ def tensors(config, random, fires=None):
         t[name] = np.full(count, value, np.float32)
 
     def matrix(name, outputs, inputs, transposed=False, bias=config["has_biases"], gain=1.0):
+        role = name.split(".")[-1]
+        if role in config.get("ternary", ()):
+            t[name + ".weight"] = ternary_rows(outputs, inputs, random)
+            vector(name + ".scale", outputs, gain / (2 / 3 * inputs)**0.5)
+            return
+        transposed = transposed and role not in config.get("four_bit", ())
         rows, columns = (inputs, outputs) if transposed else (outputs, inputs)
-        if name.split(".")[-1] in config.get("four_bit", ()):
+        if role in config.get("four_bit", ()):
             t[name + ".weight"] = four_bit_rows(rows, columns, gain * 127 / (73 * inputs**0.5), random)
             return
         padded = np.zeros((rows, -(-columns // 64) * 64), np.int8)
@@ -97,10 +114,14 @@ def tensors(config, random, fires=None):
         if bias:
             vector(name + ".bias", outputs, 0)
 
+    widths = tiny_files.norm_widths(config)
+
     def norm(name):
-        vector(name + ".weight", d, 1)
-        if config["norm_kind"] == "layer":
-            vector(name + ".bias", d, 0)
+        role = name.split(".")[-1]
+        if role in config.get("norms", tiny_files.PLAIN_NORMS):
+            vector(name + ".weight", widths[role], 1)
+            if config["norm_kind"] == "layer":
+                vector(name + ".bias", widths[role], 0)
 
     def predictor(name, outputs, rank, uses):
         matrix(name + "_a", rank, d, bias=False)
@@ -134,6 +155,7 @@ def tensors(config, random, fires=None):
         p = config.get("predictors")
         for name, outputs, inputs in (("q", dq, d), ("k", dkv, d), ("v", dkv, d)):
             matrix(b + "attn_" + name, outputs, inputs)
+        norm(b + "attn_sub_norm")
         by_head = p and p["head_ranks"][n] > 0  # then the matrix lies transposed, but not its bias
         matrix(b + "attn_output" + ("_t" if by_head else ""), d, dq, transposed=by_head, gain=gain)
         if by_head and config["has_biases"]:
@@ -142,6 +164,7 @@ def tensors(config, random, fires=None):
         matrix(b + "ffn_up", d_ff, d)
         if config["gated"]:
             matrix(b + "ffn_gate", d_ff, d)
+        norm(b + "ffn_sub_norm")
         matrix(b + "ffn_down", d, d_ff, transposed="ffn_down" not in config.get("four_bit", ()), gain=gain)
         if fires:
             gates = t[b + ("ffn_gate" if config["gated"] else "ffn_up") + ".weight"]
@@ -242,16 +265,22 @@ def main():
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--group", type=int, default=1, help="neighbouring neurons that share a score")
     parser.add_argument("--fires", type=float, help="share of the activations of a ReLU model that are not zero")
-    parser.add_argument("--weights", choices=["int8", "w4"], default="int8", help="as `tinysparse convert` has them")
+    parser.add_argument("--weights", choices=["int8", "w4", "ternary"], default="int8",
+                        help="as `tinysparse convert` has them")
     parser.add_argument("--llama-cpp", metavar="TYPE", choices=["Q8_0", "Q4_0"], help="a file for llama.cpp")
     a = parser.parse_args()
     config = dict(SHAPES[a.shape])
     if a.llama_cpp:
         return llama_cpp(a.output, config, a.llama_cpp, np.random.default_rng(1))
     layers = config["layer_count"]
-    if a.weights == "w4":
+    needs_all = config["activation"] != "relu" or "ffn_sub_norm" in config.get("norms", [])
+    if a.weights == "ternary":
+        if "ffn_sub_norm" not in config.get("norms", []):
+            parser.error("--weights ternary is for models with ternary weights")
+        config["ternary"] = ternary.NAMES
+    elif a.weights == "w4":
         config["four_bit"] = ["attn_q", "attn_k", "attn_v", "attn_output"]
-        if config["activation"] != "relu":
+        if needs_all:
             config["four_bit"] += ["ffn_up", *["ffn_gate"] * config["gated"], "ffn_down"]
         elif config["gated"] and a.keep is None:
             config["four_bit"].append("ffn_gate")

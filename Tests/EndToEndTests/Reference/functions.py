@@ -3,7 +3,7 @@
 Every operation is one numpy operation on float32 arrays (or Python floats where the contract says
 Double), so that nothing is fused, reordered or widened. Functions take and return float32 arrays
 and work on the last axis; section numbers are those of docs/NUMERICS.md. Section 7 is rotary.py,
-section 11 four_bit.py.
+section 11 four_bit.py, section 12 ternary.py.
 """
 import struct
 

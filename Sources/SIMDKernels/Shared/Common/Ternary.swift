@@ -44,15 +44,22 @@ private func unpack(_ w: TernaryRows, _ row: Int, _ next: Int, _ out: UnsafeMuta
     var from = w.weights + row &* w.stride, to = out
     let ahead = (next &- row) &* w.stride
     let end = from + w.stride
-    let three = SIMD64<UInt8>(repeating: 3), one = SIMD64<UInt8>(repeating: 1)
     while from < end {
         prefetch(from + ahead)
-        let v = from.loadUnaligned(as: SIMD64<UInt8>.self)
-        to.storeBytes(of: (v & three) &- one, as: SIMD64<UInt8>.self)
-        (to + 64).storeBytes(of: (v &>> 2 & three) &- one, as: SIMD64<UInt8>.self)
-        (to + 128).storeBytes(of: (v &>> 4 & three) &- one, as: SIMD64<UInt8>.self)
-        (to + 192).storeBytes(of: (v &>> 6) &- one, as: SIMD64<UInt8>.self)
+        let v = from.loadUnaligned(as: SIMD16<UInt32>.self)
+        storeLowest(v, to)
+        storeLowest(v &>> 2, to + 64)
+        storeLowest(v &>> 4, to + 128)
+        storeLowest(v &>> 6, to + 192)
         from += 64
         to += 256
     }
+}
+
+/// The lowest two bits of 64 bytes, less one. (In lanes of 32 bits, because Swift computes those of 8 one by one: 127 is added
+/// and 128 taken off again, so that no byte borrows from another.)
+@inline(__always)
+private func storeLowest(_ v: SIMD16<UInt32>, _ out: UnsafeMutableRawPointer) {
+    let sums = (v & 0x0303_0303) &+ 0x7F7F_7F7F
+    out.storeBytes(of: sums ^ 0x8080_8080, as: SIMD16<UInt32>.self)
 }
