@@ -165,7 +165,7 @@ def tensors(config, random, fires=None):
         if config["gated"]:
             matrix(b + "ffn_gate", d_ff, d)
         norm(b + "ffn_sub_norm")
-        matrix(b + "ffn_down", d, d_ff, transposed="ffn_down" not in config.get("four_bit", ()), gain=gain)
+        matrix(b + "ffn_down", d, d_ff, transposed=True, gain=gain)
         if fires:
             gates = t[b + ("ffn_gate" if config["gated"] else "ffn_up") + ".weight"]
             if config["gated"] and "ffn_gate" in config.get("four_bit", ()):
