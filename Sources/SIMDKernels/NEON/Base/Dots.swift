@@ -16,12 +16,15 @@ func accumulate(_ sums: int32x4_t, _ weights: int8x16_t, _ x: int8x16_t) -> int3
     return vpadalq_s16(sums, pairs)
 }
 
+/// Nothing runs on from group to group.
+struct RunningSums {}
+
 /// Eight rows' sums, without the rows' scales: four after the other four, since the products of eight exceed the registers.
 /// Activations are loaded once for four rows, whose sums of a group meet in one register, one lane per row. `eachFour` is
 /// called before a group of four rows is read, with the number of the first and the offset of the group.
 @inline(__always)
 func eightDots(
-    _ rows: UnsafePointer<UnsafeRawPointer>, _ x: QuantizedRows, eachFour: (Int, Int) -> Void
+    _ rows: UnsafePointer<UnsafeRawPointer>, _ x: QuantizedRows, _: inout RunningSums, eachFour: (Int, Int) -> Void
 ) -> Eight {
     @inline(__always) func four(_ first: Int) -> float32x4_t {
         let r0 = rows[first], r1 = rows[first &+ 1], r2 = rows[first &+ 2], r3 = rows[first &+ 3]

@@ -15,19 +15,23 @@ func accumulate(_ sums: int32x4_t, _ weights: int8x16_t, _ x: int8x16_t) -> int3
     vdotq_s32(sums, weights, x)
 }
 
+/// The integer sums of eight rows, and what those of four and four were after the last group. They run on over groups and
+/// rows, modulo 2^32, and a group's is what it has added: that takes an instruction for four rows, where to begin anew takes
+/// one for each.
+struct RunningSums {
+    fileprivate var s0 = int32x4_t.zero, s1 = int32x4_t.zero, s2 = int32x4_t.zero, s3 = int32x4_t.zero
+    fileprivate var s4 = int32x4_t.zero, s5 = int32x4_t.zero, s6 = int32x4_t.zero, s7 = int32x4_t.zero
+    fileprivate var low = int32x4_t.zero, high = int32x4_t.zero
+}
+
 /// Eight rows' sums, without the rows' scales: their activations are loaded once, and the sums of a group meet in two
 /// registers, one lane per row. `eachFour` is called before a group of four rows is read, with the number of the first and
 /// the offset of the group.
-///
-/// The integer sums run on over the groups, modulo 2^32, and a group's is what it has added: that takes an instruction for
-/// four rows, where to begin anew takes one for each.
 @inline(__always)
 func eightDots(
-    _ rows: UnsafePointer<UnsafeRawPointer>, _ x: QuantizedRows, eachFour: (Int, Int) -> Void
+    _ rows: UnsafePointer<UnsafeRawPointer>, _ x: QuantizedRows, _ sums: inout RunningSums, eachFour: (Int, Int) -> Void
 ) -> Eight {
     let r0 = rows[0], r1 = rows[1], r2 = rows[2], r3 = rows[3], r4 = rows[4], r5 = rows[5], r6 = rows[6], r7 = rows[7]
-    var s0 = int32x4_t.zero, s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0
-    var lastLow = s0, lastHigh = s0
     var totals: Eight = (.zero, .zero)
     for g in 0..<x.groups {
         let at = g &* groupSize
@@ -38,21 +42,20 @@ func eightDots(
             let r = loadQuads(row + at)
             s = accumulate(accumulate(accumulate(accumulate(s, r.0, xs.0), r.1, xs.1), r.2, xs.2), r.3, xs.3)
         }
-        add(&s0, r0)
-        add(&s1, r1)
-        add(&s2, r2)
-        add(&s3, r3)
-        add(&s4, r4)
-        add(&s5, r5)
-        add(&s6, r6)
-        add(&s7, r7)
-        let low = vpaddq_s32(vpaddq_s32(s0, s1), vpaddq_s32(s2, s3))
-        let high = vpaddq_s32(vpaddq_s32(s4, s5), vpaddq_s32(s6, s7))
+        add(&sums.s0, r0)
+        add(&sums.s1, r1)
+        add(&sums.s2, r2)
+        add(&sums.s3, r3)
+        add(&sums.s4, r4)
+        add(&sums.s5, r5)
+        add(&sums.s6, r6)
+        add(&sums.s7, r7)
+        let low = vpaddq_s32(vpaddq_s32(sums.s0, sums.s1), vpaddq_s32(sums.s2, sums.s3))
+        let high = vpaddq_s32(vpaddq_s32(sums.s4, sums.s5), vpaddq_s32(sums.s6, sums.s7))
         let scale = x.scales[g]
-        totals.0 = vaddq_f32(totals.0, vmulq_n_f32(vcvtq_f32_s32(vsubq_s32(low, lastLow)), scale))
-        totals.1 = vaddq_f32(totals.1, vmulq_n_f32(vcvtq_f32_s32(vsubq_s32(high, lastHigh)), scale))
-        lastLow = low
-        lastHigh = high
+        totals.0 = vaddq_f32(totals.0, vmulq_n_f32(vcvtq_f32_s32(vsubq_s32(low, sums.low)), scale))
+        totals.1 = vaddq_f32(totals.1, vmulq_n_f32(vcvtq_f32_s32(vsubq_s32(high, sums.high)), scale))
+        (sums.low, sums.high) = (low, high)
     }
     return totals
 }

@@ -10,59 +10,83 @@ func rowDots(
     _ w: WeightRows, _ list: UnsafePointer<Int32>?, _ first: Int, _ count: Int, _ x: QuantizedRows, _ tokens: Int,
     _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
-    let areAdjacent = list == nil && x.groups &* groupSize == w.stride
     withUnsafeTemporaryAllocation(of: UnsafeRawPointer.self, capacity: 16) { places in
         let rows = places.baseAddress!
         var i = 0
-        while i < count {
-            let out = out + i, left = count &- i
-            if areAdjacent, left >= 8 {
-                var row = UnsafeRawPointer(w.weights + (first &+ i) &* w.stride)
-                let next = row + Swift.max(8 &* w.stride, leastPrefetchBytes)
-                for k in 0..<8 {
-                    rows[k] = row
-                    row += w.stride
-                }
-                for t in 0..<tokens {
-                    finishEight(adjacentRows(rows, x.token(t), next), w, first &+ i, 8, out + t &* outStride)
-                }
+        if list == nil, x.groups &* groupSize == w.stride {
+            i = count & ~7
+            if tokens == 1 {
+                adjacentRows(rows, w, first, i, x, out)
             } else {
-                for k in 0..<16 { rows[k] = w.row(list, first, count, i &+ k) }
-                for t in 0..<tokens {
-                    let totals = scatteredRows(rows, x.token(t)), out = out + t &* outStride
-                    finish(totals.0, w, list.map { $0 + i }, first &+ i, left, out)
-                    if left > 4 {
-                        finish(totals.1, w, list.map { $0 + (i &+ 4) }, first &+ i &+ 4, left &- 4, out + 4)
-                    }
-                }
+                adjacentRowsOfTokens(rows, w, first, i, x, tokens, out, outStride)
+            }
+        }
+        while i < count {
+            let left = count &- i
+            for k in 0..<16 { rows[k] = w.row(list, first, count, i &+ k) }
+            for t in 0..<tokens {
+                let totals = scatteredRows(rows, x.token(t)), out = out + (t &* outStride &+ i)
+                finish(totals.0, w, list.map { $0 + i }, first &+ i, left, out)
+                if left > 4 { finish(totals.1, w, list.map { $0 + (i &+ 4) }, first &+ i &+ 4, left &- 4, out + 4) }
             }
             i &+= 8
         }
     }
 }
 
+/// Rows that lie one after another, a multiple of eight; what follows them is prefetched in the order of memory.
+///
+/// `places` has room for where eight of them begin. The next eight are located before sums are stored, which might overwrite
+/// that for all the compiler knows: so it reads the pointers, and does not compute them from each other at every step.
 @inline(__always)
-private func finishEight(_ y: Eight, _ w: WeightRows, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>) {
-    finish(y.0, w, nil, first, count, out)
-    if count > 4 { finish(y.1, w, nil, first &+ 4, count &- 4, out + 4) }
+private func adjacentRows(
+    _ places: UnsafeMutablePointer<UnsafeRawPointer>, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
+    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+) {
+    var row = UnsafeRawPointer(w.weights + first &* w.stride)
+    var next = row + Swift.max(8 &* w.stride, leastPrefetchBytes)
+    @inline(__always) func locate() { for k in 0..<8 { places[k] = row + k &* w.stride } }
+    locate()
+    var sums = RunningSums()
+    var i = 0
+    while i < count {
+        row += 8 &* w.stride
+        let start = next
+        for t in 0..<tokens {
+            if t > 0 { next = start }
+            let totals = eightDots(places, x.token(t), &sums) { _, _ in
+                prefetch(next, next + 64, next + 128, next + 192, 0)
+                next += 256
+            }
+            if t &+ 1 == tokens { locate() }
+            finish(SIMD8(lowHalf: totals.0, highHalf: totals.1), w, nil, first &+ i, 8, out + (t &* outStride &+ i))
+        }
+        i &+= 8
+    }
 }
 
-/// Eight rows that lie one after another; what follows them is prefetched in the order of memory.
+/// One token, the usual case, is compiled by itself.
 @inline(never)
 private func adjacentRows(
-    _ rows: UnsafePointer<UnsafeRawPointer>, _ x: QuantizedRows, _ next: UnsafeRawPointer
-) -> Eight {
-    var next = next
-    return eightDots(rows, x) { _, _ in
-        prefetch(next, next + 64, next + 128, next + 192, 0)
-        next += 256
-    }
+    _ places: UnsafeMutablePointer<UnsafeRawPointer>, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
+    _ out: UnsafeMutablePointer<Float>
+) {
+    adjacentRows(places, w, first, count, x, 1, out, 0)
+}
+
+@inline(never)
+private func adjacentRowsOfTokens(
+    _ places: UnsafeMutablePointer<UnsafeRawPointer>, _ w: WeightRows, _ first: Int, _ count: Int, _ x: QuantizedRows,
+    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+) {
+    adjacentRows(places, w, first, count, x, tokens, out, outStride)
 }
 
 /// Eight rows anywhere; of the eight after them the same columns are prefetched.
 @inline(never)
 private func scatteredRows(_ rows: UnsafePointer<UnsafeRawPointer>, _ x: QuantizedRows) -> Eight {
-    eightDots(rows, x) { first, at in
+    var sums = RunningSums()
+    return eightDots(rows, x, &sums) { first, at in
         let next = rows + (8 &+ first)
         prefetch(next[0], next[1], next[2], next[3], at)
     }
