@@ -18,9 +18,13 @@ func groupProducts(
             let rows = places.baseAddress!
             let most = neuronsPerPass(w.stride)
             while i < end {
-                let count = Swift.min(most, end &- i)
-                let step = locate(w, neurons, neuronCount, width, i, most, rows)
-                addRows(rows, count, step, width, UnsafeRawPointer(x.values + i), sums, isFirst: i == start)
+                let count = Swift.min(most, end &- i), values = UnsafeRawPointer(x.values + i)
+                if neurons == nil, width == w.stride, i &+ ((count &+ 3) & ~3) <= neuronCount {
+                    addAdjacentRows(w, i, count, most, values, sums, isFirst: i == start)
+                } else {
+                    let step = locate(w, neurons, neuronCount, width, i, most, rows)
+                    addRows(rows, count, step, width, values, sums, isFirst: i == start)
+                }
                 i &+= most
             }
         }
@@ -55,16 +59,6 @@ private func locate(
     _ places: UnsafeMutablePointer<UnsafeRawPointer>
 ) -> Int {
     let ahead = w.adjacentRowsAhead(neurons, 0, neuronCount, i, rows: count, bytes: width)
-    if neurons == nil, i &+ count <= neuronCount, var next = ahead {
-        var row = UnsafeRawPointer(w.weights + i &* w.stride)
-        for k in 0..<count {
-            places[k] = row
-            places[mostNeurons &+ k] = next
-            row += w.stride
-            next += 64
-        }
-        return count &* 64
-    }
     for k in 0..<count {
         // Neurons past the end, which are repeats, have an activation of zero.
         places[k] = w.row(neurons, 0, neuronCount, i &+ k)
@@ -73,23 +67,51 @@ private func locate(
     return ahead == nil ? 64 : count &* 64
 }
 
-/// Adds neurons' rows, times their activations, to the sums of one token, or begins these: 64 columns at a time, whose sums stay in registers
-/// while four rows after four are added.
+/// Adds neurons' rows, times their activations, to the sums of one token, or begins these.
 @inline(never)
 private func addRows(
     _ rows: UnsafeMutablePointer<UnsafeRawPointer>, _ count: Int, _ step: Int, _ width: Int,
     _ values: UnsafeRawPointer, _ sums: UnsafeMutableRawPointer, isFirst: Bool
 ) {
-    var at = 0, ahead = 0
+    addColumns(count, width, values, sums, isFirst) { at, k in
+        let rows = rows + k, next = rows + mostNeurons
+        prefetch(next[0], next[1], next[2], next[3], (at &>> 6) &* step)
+        return (rows[0] + at, rows[1] + at, rows[2] + at, rows[3] + at)
+    }
+}
+
+/// The same for rows that lie one after another, from the i-th on, of which `most` are added in a pass; what follows them is
+/// prefetched in the order of memory.
+@inline(never)
+private func addAdjacentRows(
+    _ w: WeightRows, _ i: Int, _ count: Int, _ most: Int, _ values: UnsafeRawPointer, _ sums: UnsafeMutableRawPointer,
+    isFirst: Bool
+) {
+    let first = UnsafeRawPointer(w.weights + i &* w.stride)
+    var next = first + Swift.max(most &* w.stride, leastPrefetchBytes)
+    addColumns(count, w.stride, values, sums, isFirst) { at, k in
+        prefetch(next, next + 64, next + 128, next + 192, 0)
+        next += 256
+        let row = first + (k &* w.stride &+ at)
+        return (row, row + w.stride, row + 2 &* w.stride, row + 3 &* w.stride)
+    }
+}
+
+/// 64 columns at a time, whose sums stay in registers while four rows after four are added. `rows` tells where those of the
+/// k-th and the next three neurons are at a column, before they are read.
+@inline(__always)
+private func addColumns(
+    _ count: Int, _ width: Int, _ values: UnsafeRawPointer, _ sums: UnsafeMutableRawPointer, _ isFirst: Bool,
+    rows: (_ at: Int, _ k: Int) -> FourRows
+) {
+    var at = 0
     var place = sums.assumingMemoryBound(to: Columns.self)
     while at < width {
         var a: Columns = (.zero, .zero, .zero, .zero), b = a, c = a, d = a
         if !isFirst { (a, b, c, d) = (place[0], place[1], place[2], place[3]) }
         var k = 0
         while k < count {
-            let r0 = rows[k] + at, r1 = rows[k &+ 1] + at, r2 = rows[k &+ 2] + at, r3 = rows[k &+ 3] + at
-            let next = rows + (mostNeurons &+ k)
-            prefetch(next[0], next[1], next[2], next[3], ahead)
+            let (r0, r1, r2, r3) = rows(at, k)
             let x = fourInputs(values + k)
             addNeurons(&a, (load16(r0), load16(r1), load16(r2), load16(r3)), x)
             addNeurons(&b, (load16(r0 + 16), load16(r1 + 16), load16(r2 + 16), load16(r3 + 16)), x)
@@ -100,7 +122,6 @@ private func addRows(
         (place[0], place[1], place[2], place[3]) = (a, b, c, d)
         place += 4
         at &+= 64
-        ahead &+= step
     }
 }
 
