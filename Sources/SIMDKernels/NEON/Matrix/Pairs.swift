@@ -67,17 +67,16 @@ func store(
         )
     }
     let low = halves(t.0, t.1), high = halves(t.2, t.3)
-    store(low.0, high.0, scales, bias, count, first)
-    store(low.1, high.1, scales, bias, count, second)
+    if let first { store((low.0, high.0), scales, bias, count, first) }
+    if let second { store((low.1, high.1), scales, bias, count, second) }
 }
 
+/// The same for one token.
 @inline(__always)
-private func store(
-    _ low: float32x4_t, _ high: float32x4_t, _ scales: UnsafePointer<Float>?, _ bias: UnsafePointer<Float>?,
-    _ count: Int,
-    _ out: UnsafeMutablePointer<Float>?
+func store(
+    _ totals: Eight, _ scales: UnsafePointer<Float>?, _ bias: UnsafePointer<Float>?, _ count: Int,
+    _ out: UnsafeMutablePointer<Float>
 ) {
-    guard let out else { return }
     @inline(__always) func four(_ y: float32x4_t, _ i: Int) {
         guard i < count else { return }
         if i &+ 4 <= count {
@@ -92,7 +91,7 @@ private func store(
             }
         }
     }
-    four(low, 0)
-    four(high, 4)
+    four(totals.0, 0)
+    four(totals.1, 4)
 }
 #endif

@@ -79,8 +79,6 @@ let productsPerStep = 16
 typealias Quads = (int8x16_t, int8x16_t, int8x16_t, int8x16_t)
 /// The integer sums of sixteen columns.
 typealias Columns = (int32x4_t, int32x4_t, int32x4_t, int32x4_t)
-/// Eight rows' sums, four to a register.
-typealias Eight = (float32x4_t, float32x4_t)
 
 @inline(__always)
 func load16(_ p: UnsafeRawPointer) -> int8x16_t { p.loadUnaligned(as: int8x16_t.self) }
