@@ -11,31 +11,77 @@ func groupProducts(
     _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int,
     _ x: QuantizedRows, _ tokens: Int, _ g: Int, _ sums: UnsafeMutableRawPointer
 ) {
+    if tokens == 1 { return addGroup(w, neurons, neuronCount, width, x, g, sums, to: nil) }
     let start = g &* groupSize, end = Swift.min(start &+ groupSize, neuronCount)
     var i = start
-    if tokens == 1 {
-        withUnsafeTemporaryAllocation(of: UnsafeRawPointer.self, capacity: 2 &* mostNeurons) { places in
-            let rows = places.baseAddress!
-            let most = neuronsPerPass(w.stride)
-            while i < end {
-                let count = Swift.min(most, end &- i), values = UnsafeRawPointer(x.values + i)
-                if neurons == nil, width == w.stride, i &+ ((count &+ 3) & ~3) <= neuronCount {
-                    addAdjacentRows(w, i, count, most, values, sums, isFirst: i == start)
-                } else {
-                    let step = locate(w, neurons, neuronCount, width, i, most, rows)
-                    addRows(rows, count, step, width, values, sums, isFirst: i == start)
-                }
-                i &+= most
-            }
-        }
-        return
-    }
     for b in 0..<tokens &* width / 4 { (sums + b &* 16).storeBytes(of: .zero, as: int32x4_t.self) }
     while i < end {
         // Neurons past the end, which are repeats, have an activation of zero.
         let low = w.fourRows(neurons, 0, neuronCount, i), high = w.fourRows(neurons, 0, neuronCount, i &+ 4)
         addEightRows(low, high, width, x, tokens, i, sums)
         i &+= 8
+    }
+}
+
+/// Adds a group of neurons to `width` totals of one token, or leaves its exact sums in `sums` if there are no totals.
+@inline(__always)
+func addGroup(
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int, _ x: QuantizedRows, _ g: Int,
+    _ sums: UnsafeMutableRawPointer, to totals: UnsafeMutablePointer<Float>?
+) {
+    let start = g &* groupSize, end = Swift.min(start &+ groupSize, neuronCount)
+    withUnsafeTemporaryAllocation(of: UnsafeRawPointer.self, capacity: 2 &* mostNeurons) { places in
+        let rows = places.baseAddress!
+        let most = neuronsPerPass(w.stride)
+        var i = start
+        while i < end {
+            let count = Swift.min(most, end &- i), values = UnsafeRawPointer(x.values + i)
+            let sums = GroupSums(
+                exact: sums, isFirst: i == start, totals: i &+ most >= end ? totals : nil, scale: x.scales[g])
+            if neurons == nil, width == w.stride, i &+ ((count &+ 3) & ~3) <= neuronCount {
+                addAdjacentRows(w, i, count, most, values, sums)
+            } else {
+                let step = locate(w, neurons, neuronCount, width, i, most, rows)
+                addRows(rows, count, step, width, values, sums)
+            }
+            i &+= most
+        }
+    }
+}
+
+/// Where the sums of a group's neurons go: on the first pass they begin, on the last, which has totals, they are multiplied by
+/// the activations' scale and added to these.
+private struct GroupSums {
+    let exact: UnsafeMutableRawPointer, isFirst: Bool
+    let totals: UnsafeMutablePointer<Float>?, scale: Float
+
+    /// The sums of the 64 columns from `at` on.
+    @inline(__always)
+    func begin(_ at: Int) -> (Columns, Columns, Columns, Columns) {
+        let none: Columns = (.zero, .zero, .zero, .zero)
+        if isFirst { return (none, none, none, none) }
+        let place = (exact + 4 &* at).assumingMemoryBound(to: Columns.self)
+        return (place[0], place[1], place[2], place[3])
+    }
+
+    @inline(__always)
+    func end(_ at: Int, _ a: Columns, _ b: Columns, _ c: Columns, _ d: Columns) {
+        guard let totals else {
+            let place = (exact + 4 &* at).assumingMemoryBound(to: Columns.self)
+            (place[0], place[1], place[2], place[3]) = (a, b, c, d)
+            return
+        }
+        @inline(__always) func add(_ sums: Columns, _ k: Int) {
+            let p = UnsafeMutableRawPointer(totals + (at &+ 16 &* k)).assumingMemoryBound(to: float32x4_t.self)
+            p[0] = vaddq_f32(p[0], vmulq_n_f32(vcvtq_f32_s32(sums.0), scale))
+            p[1] = vaddq_f32(p[1], vmulq_n_f32(vcvtq_f32_s32(sums.1), scale))
+            p[2] = vaddq_f32(p[2], vmulq_n_f32(vcvtq_f32_s32(sums.2), scale))
+            p[3] = vaddq_f32(p[3], vmulq_n_f32(vcvtq_f32_s32(sums.3), scale))
+        }
+        add(a, 0)
+        add(b, 1)
+        add(c, 2)
+        add(d, 3)
     }
 }
 
@@ -67,13 +113,13 @@ private func locate(
     return ahead == nil ? 64 : count &* 64
 }
 
-/// Adds neurons' rows, times their activations, to the sums of one token, or begins these.
+/// Adds neurons' rows, times their activations, to the sums of one token.
 @inline(never)
 private func addRows(
     _ rows: UnsafeMutablePointer<UnsafeRawPointer>, _ count: Int, _ step: Int, _ width: Int,
-    _ values: UnsafeRawPointer, _ sums: UnsafeMutableRawPointer, isFirst: Bool
+    _ values: UnsafeRawPointer, _ sums: GroupSums
 ) {
-    addColumns(count, width, values, sums, isFirst) { at, k in
+    addColumns(count, width, values, sums) { at, k in
         let rows = rows + k, next = rows + mostNeurons
         prefetch(next[0], next[1], next[2], next[3], (at &>> 6) &* step)
         return (rows[0] + at, rows[1] + at, rows[2] + at, rows[3] + at)
@@ -84,12 +130,11 @@ private func addRows(
 /// prefetched in the order of memory.
 @inline(never)
 private func addAdjacentRows(
-    _ w: WeightRows, _ i: Int, _ count: Int, _ most: Int, _ values: UnsafeRawPointer, _ sums: UnsafeMutableRawPointer,
-    isFirst: Bool
+    _ w: WeightRows, _ i: Int, _ count: Int, _ most: Int, _ values: UnsafeRawPointer, _ sums: GroupSums
 ) {
     let first = UnsafeRawPointer(w.weights + i &* w.stride)
     var next = first + Swift.max(most &* w.stride, leastPrefetchBytes)
-    addColumns(count, w.stride, values, sums, isFirst) { at, k in
+    addColumns(count, w.stride, values, sums) { at, k in
         prefetch(next, next + 64, next + 128, next + 192, 0)
         next += 256
         let row = first + (k &* w.stride &+ at)
@@ -101,14 +146,11 @@ private func addAdjacentRows(
 /// k-th and the next three neurons are at a column, before they are read.
 @inline(__always)
 private func addColumns(
-    _ count: Int, _ width: Int, _ values: UnsafeRawPointer, _ sums: UnsafeMutableRawPointer, _ isFirst: Bool,
-    rows: (_ at: Int, _ k: Int) -> FourRows
+    _ count: Int, _ width: Int, _ values: UnsafeRawPointer, _ sums: GroupSums, rows: (_ at: Int, _ k: Int) -> FourRows
 ) {
     var at = 0
-    var place = sums.assumingMemoryBound(to: Columns.self)
     while at < width {
-        var a: Columns = (.zero, .zero, .zero, .zero), b = a, c = a, d = a
-        if !isFirst { (a, b, c, d) = (place[0], place[1], place[2], place[3]) }
+        var (a, b, c, d) = sums.begin(at)
         var k = 0
         while k < count {
             let (r0, r1, r2, r3) = rows(at, k)
@@ -119,8 +161,7 @@ private func addColumns(
             addNeurons(&d, (load16(r0 + 48), load16(r1 + 48), load16(r2 + 48), load16(r3 + 48)), x)
             k &+= 4
         }
-        (place[0], place[1], place[2], place[3]) = (a, b, c, d)
-        place += 4
+        sums.end(at, a, b, c, d)
         at &+= 64
     }
 }

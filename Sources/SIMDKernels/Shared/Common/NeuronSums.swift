@@ -2,7 +2,7 @@
 
 // Compiled once in every instruction set's target, like Elementwise.swift: sums over neuron-major rows
 // (docs/NUMERICS.md, 4). Each set defines `groupProducts`, the exact sums of one group for some tokens, in an order of
-// columns of its own, and `place(ofColumns:)`, which undoes that order.
+// columns of its own, and `place(ofColumns:)`, which undoes that order. NEON also brings `addGroup`.
 
 import KernelTable
 
@@ -17,10 +17,10 @@ func neuronSums(
     for g in 0..<x.groups {
         // One token, the usual case, is compiled by itself.
         if tokens == 1 {
-            groupProducts(w, neurons, neuronCount, width, x, 1, g, scratch)
-        } else {
-            groupProducts(w, neurons, neuronCount, width, x, tokens, g, scratch)
+            addGroup(w, neurons, neuronCount, width, x, g, scratch, to: totals)
+            continue
         }
+        groupProducts(w, neurons, neuronCount, width, x, tokens, g, scratch)
         for t in 0..<tokens {
             let place = t &* width
             add(scratch + place &* 4, width, times: x.token(t).scales[g], to: totals + place)
@@ -38,11 +38,22 @@ func sparseNeuronSums(
     totals.update(repeating: 0, count: width)
     for g in 0..<x.groups where sizes[g] > 0 {
         let group = x.groups(from: g, count: groupSize)
-        groupProducts(w, neurons + g &* groupSize, Int(sizes[g]), width, group, 1, 0, scratch)
-        add(scratch, width, times: group.scales[0], to: totals)
+        addGroup(w, neurons + g &* groupSize, Int(sizes[g]), width, group, 0, scratch, to: totals)
     }
     finish(totals, w, count, out)
 }
+
+#if !KERNELS_ARM
+/// Adds a group of neurons to `width` totals of one token.
+@inline(__always)
+private func addGroup(
+    _ w: WeightRows, _ neurons: UnsafePointer<Int32>?, _ neuronCount: Int, _ width: Int, _ x: QuantizedRows, _ g: Int,
+    _ scratch: UnsafeMutableRawPointer, to totals: UnsafeMutablePointer<Float>
+) {
+    groupProducts(w, neurons, neuronCount, width, x, 1, g, scratch)
+    add(scratch, width, times: x.scales[g], to: totals)
+}
+#endif
 
 /// Adds the exact sums of a group, times its scale, to `width` totals.
 @inline(__always)
