@@ -77,21 +77,24 @@ func store(
     _ totals: Eight, _ scales: UnsafePointer<Float>?, _ bias: UnsafePointer<Float>?, _ count: Int,
     _ out: UnsafeMutablePointer<Float>
 ) {
-    @inline(__always) func four(_ y: float32x4_t, _ i: Int) {
-        guard i < count else { return }
-        if i &+ 4 <= count {
-            var y = y
-            if let scales { y = vmulq_f32(y, UnsafeRawPointer(scales + i).loadUnaligned(as: float32x4_t.self)) }
-            if let bias { y = vaddq_f32(y, UnsafeRawPointer(bias + i).loadUnaligned(as: float32x4_t.self)) }
-            UnsafeMutableRawPointer(out + i).storeBytes(of: y, as: float32x4_t.self)
-        } else {
-            for k in 0..<count &- i {
-                let y = scales.map { y[k] * $0[i &+ k] } ?? y[k]
-                out[i &+ k] = bias.map { y + $0[i &+ k] } ?? y
-            }
+    guard count >= 8 else {
+        let y = SIMD8(lowHalf: totals.0, highHalf: totals.1)
+        for k in 0..<count {
+            let y = scales.map { y[k] * $0[k] } ?? y[k]
+            out[k] = bias.map { y + $0[k] } ?? y
         }
+        return
     }
-    four(totals.0, 0)
-    four(totals.1, 4)
+    var y = totals
+    if let scales {
+        let scales = loadEight(scales)
+        y = (vmulq_f32(y.0, scales.0), vmulq_f32(y.1, scales.1))
+    }
+    if let bias {
+        let bias = loadEight(bias)
+        y = (vaddq_f32(y.0, bias.0), vaddq_f32(y.1, bias.1))
+    }
+    UnsafeMutableRawPointer(out).storeBytes(of: y.0, as: float32x4_t.self)
+    UnsafeMutableRawPointer(out + 4).storeBytes(of: y.1, as: float32x4_t.self)
 }
 #endif
