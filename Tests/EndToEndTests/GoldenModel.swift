@@ -52,7 +52,8 @@ struct GoldenModel {
             "tiny-llama", "tiny-llama-relu", "tiny-opt", "tiny-llama-factors", "tiny-opt-gelu", "tiny-opt-gelu-erf",
             "tiny-llama-qkv-biases", "tiny-llama-biases", "tiny-gemma", "tiny-olmo", "tiny-parallel",
             "tiny-parallel-two",
-            "tiny-bitnet", "tiny-bitnet-w4", "tiny-bitnet-ternary", "tiny-bamboo", "tiny-fatrelu", "tiny-opt-350m", "tiny-longrope",
+            "tiny-bitnet", "tiny-bitnet-w4", "tiny-bitnet-ternary", "tiny-bamboo", "tiny-fatrelu", "tiny-opt-350m",
+            "tiny-longrope",
         ].map { try .init(tiny: $0) }
     }
 
